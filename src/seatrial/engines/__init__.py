@@ -1,0 +1,1 @@
+"""Drivers: what one engine calls a thing, how it is asked, and what it answers."""

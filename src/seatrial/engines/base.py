@@ -1,0 +1,178 @@
+"""What every engine driver offers, and what some offer besides.
+
+The required protocol is small: run a command line, say who you are, look at an object, remove it.
+Everything else is an optional protocol that a driver implements and a probe confirms. What engines
+call differently stands in the driver's `Dialect`; no test asks which engine it is talking to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from seatrial import exec as command
+from seatrial.errors import SeatrialError
+from seatrial.exec import ANY, Conversation, Expect, Journal, Result, Stdin
+from seatrial.hosts import LOCAL, Host
+from seatrial.targets import Target
+
+KINDS = ("container", "network", "volume", "image")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How an engine words what all engines do: regular expressions over stderr, exit codes.
+
+    `says` maps a situation to the pattern of its message; `codes` a situation to its exit code
+    where engines differ; `traits` names behaviours that differ by design, so that one test can
+    state both expectations.
+    """
+
+    says: Mapping[str, str] = field(default_factory=dict)
+    codes: Mapping[str, int] = field(default_factory=dict)
+    traits: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Version:
+    """Versions as the engine reports them; empty where it does not."""
+
+    engine: str
+    api: str = ""
+    client: str = ""
+    min_api: str = ""
+    runtime: str = ""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """The required protocol of a driver."""
+
+    name: str
+    target: Target
+    host: Host
+    dialect: Dialect
+
+    def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = 60.0,
+            env: Mapping[str, str] | None = None, cwd: Path | str | None = None,
+            journal: Journal | None = None, stdout: str | None = None,
+            stderr: str | None = None) -> Result:
+        """Run one command of the engine's CLI to its end."""
+
+    def spawn(self, *args: str, tty: bool = False, env: Mapping[str, str] | None = None,
+              cwd: Path | str | None = None, journal: Journal | None = None) -> Conversation:
+        """Start one command of the engine's CLI and talk to it."""
+
+    def version(self) -> Version:
+        """Return the versions of engine, API and client."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the engine says about itself, in the harness's words (see `requires`)."""
+
+    def inspect(self, name: str, kind: str = "container") -> dict[str, Any]:
+        """Return the engine's description of one object; raises `ExpectationError` when unknown."""
+
+    def find(self, kind: str, label: str = "") -> list[str]:
+        """Return the full ids (networks, containers, images) or names (volumes) of all objects of a kind."""
+
+    def remove(self, kind: str, names: Sequence[str], *, journal: Journal | None = None) -> None:
+        """Remove objects by force; unknown ones are no error."""
+
+    def trouble(self) -> str:
+        """Return why the engine does not answer, or an empty string when it does."""
+
+    def import_image(self, archive: Path, name: str, changes: Sequence[str] = ()) -> None:
+        """Make an image from a tar archive of a root file system."""
+
+
+@runtime_checkable
+class HttpApi(Protocol):
+    """An engine with a Docker-compatible HTTP API."""
+
+    @property
+    def socket(self) -> Path:
+        """The API's unix socket as seen from here."""
+
+
+class CliEngine:
+    """What all engines with a Docker-like command line have in common."""
+
+    name: ClassVar[str] = ""
+    binary: ClassVar[str] = ""
+    dialect: ClassVar[Dialect] = Dialect()
+
+    def __init__(
+        self, target: Target, host: Host = LOCAL, *, socket: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.target = target
+        self.host = host
+        self.env = dict(env or {})
+        self._socket = socket
+
+    @property
+    def socket(self) -> Path:
+        """The API's unix socket as seen from here; raises `SeatrialError` E104 when there is none."""
+        if self._socket is None:
+            raise SeatrialError("E104", f"{self.target} has no API socket here", hint="use a socket or a lab")
+        return self._socket
+
+    def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = 60.0,
+            env: Mapping[str, str] | None = None, cwd: Path | str | None = None,
+            journal: Journal | None = None, stdout: str | None = None,
+            stderr: str | None = None) -> Result:  # fmt: skip
+        """Run one command of the engine's CLI to its end."""
+        return command.run(
+            [self.binary, *args], host=self.host, expect=expect, stdin=stdin, timeout=timeout,
+            env={**self.env, **(env or {})}, cwd=cwd, journal=journal, stdout=stdout, stderr=stderr,
+        )  # fmt: skip
+
+    def spawn(self, *args: str, tty: bool = False, env: Mapping[str, str] | None = None,
+              cwd: Path | str | None = None, journal: Journal | None = None) -> Conversation:  # fmt: skip
+        """Start one command of the engine's CLI and talk to it."""
+        return Conversation(
+            [self.binary, *args], host=self.host, tty=tty, env={**self.env, **(env or {})}, cwd=cwd,
+            journal=journal,
+        )  # fmt: skip
+
+    def inspect(self, name: str, kind: str = "container") -> dict[str, Any]:
+        """Return the engine's description of one object."""
+        loaded: list[dict[str, Any]] = json.loads(self.cli(kind, "inspect", name).stdout)
+        return loaded[0]
+
+    def find(self, kind: str, label: str = "") -> list[str]:
+        """Return the full ids (networks, containers, images) or names (volumes) of all objects of a kind."""
+        args = [kind, "ls", "--quiet"]
+        if kind != "volume":
+            args.append("--no-trunc")
+        if kind == "container":
+            args.append("--all")
+        if label:
+            args += ["--filter", f"label={label}"]
+        return list(dict.fromkeys(self.cli(*args).stdout.split()))
+
+    def remove(self, kind: str, names: Sequence[str], *, journal: Journal | None = None) -> None:
+        """Remove objects by force; unknown ones are no error."""
+        if names:
+            self.cli(kind, "rm", *self.force(kind), *names, expect=ANY, timeout=120, journal=journal)
+
+    def force(self, kind: str) -> list[str]:
+        """Return the options that make removal unconditional."""
+        return {"container": ["--force", "--volumes"], "network": []}.get(kind, ["--force"])
+
+    def trouble(self) -> str:
+        """Return why the engine does not answer, or an empty string when it does."""
+        result = self.cli("version", expect=ANY, timeout=15)
+        if result.timed_out:
+            return "does not answer within 15 s"
+        last = result.stderr.strip().splitlines()[-1:] or [f"exit code {result.code}"]
+        return "" if result.ok else last[0]
+
+    def import_image(self, archive: Path, name: str, changes: Sequence[str] = ()) -> None:
+        """Make an image from a tar archive of a root file system."""
+        options = [word for change in changes for word in ("--change", change)]
+        with archive.open("rb") as stream:
+            self.cli("import", *options, "-", name, stdin=stream.read(), timeout=300)

@@ -1,0 +1,498 @@
+"""The one way to run a command: argv, timeout, environment, log, expected exit code.
+
+`run` waits for a command, `spawn` talks to one. Both take the host that the command runs on, both
+write what happened into a `Journal`, from which a failing test prints its last commands and leaves
+`repro.sh`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import selectors
+import shlex
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from seatrial.errors import SeatrialError
+from seatrial.hosts import LOCAL, Host
+
+# The mark by which `seatrial clean` recognises processes of a run that was killed.
+RUN_VARIABLE = "SEATRIAL_RUN"
+
+Stdin = bytes | str | None
+
+
+class Failure:
+    """The expectation of any exit code but zero."""
+
+    def __repr__(self) -> str:
+        return "any exit code but 0"
+
+
+FAILURE = Failure()
+ANY = None
+Expect = int | Collection[int] | Failure | None
+
+
+class ExpectationError(AssertionError):
+    """A command ended otherwise than the test said it would."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command did: exit code (negative: ended by that signal), output, duration in seconds."""
+
+    argv: tuple[str, ...]
+    code: int
+    out: bytes
+    err: bytes
+    duration: float
+    timed_out: bool = False
+
+    @cached_property
+    def stdout(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 are shown escaped."""
+        return self.out.decode("utf-8", "backslashreplace")
+
+    @cached_property
+    def stderr(self) -> str:
+        """Standard error as text; bytes that are not UTF-8 are shown escaped."""
+        return self.err.decode("utf-8", "backslashreplace")
+
+    @property
+    def text(self) -> str:
+        """Standard output without surrounding white space."""
+        return self.stdout.strip()
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of standard output."""
+        return self.stdout.splitlines()
+
+    @property
+    def output(self) -> str:
+        """Standard output, then standard error."""
+        return self.stdout + self.stderr
+
+    @property
+    def ok(self) -> bool:
+        """Whether the exit code is zero."""
+        return self.code == 0
+
+    def __str__(self) -> str:
+        ending = "timed out" if self.timed_out else f"exit {self.code}"
+        parts = [f"$ {shlex.join(self.argv)}", f"  {ending} after {self.duration:.2f} s"]
+        for name, text in (("stdout", self.stdout), ("stderr", self.stderr)):
+            if text:
+                parts.append(_indent(name, text))
+        return "\n".join(parts)
+
+
+def _indent(name: str, text: str, limit: int = 4000) -> str:
+    if len(text) > limit:
+        half = limit // 2
+        text = f"{text[:half]}\n[... {len(text) - limit} characters ...]\n{text[-half:]}"
+    return "\n".join(f"  {name}| {line}" for line in text.splitlines())
+
+
+@dataclass
+class Call:
+    """One journal entry: how a command was called and what came of it."""
+
+    argv: tuple[str, ...]
+    started: float
+    cwd: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes | None = None
+    result: Result | None = None
+
+
+class Journal:
+    """Every command of one test, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    def log(self) -> str:
+        """Return the whole journal as text, with UTC times."""
+        return "\n".join(_render(call) for call in self.calls)
+
+    def tail(self, count: int = 4) -> str:
+        """Return the last commands as text."""
+        return "\n".join(_render(call) for call in self.calls[-count:])
+
+    def repro(self, preamble: str = "") -> str:
+        """Return a shell script that repeats the commands in order, without the harness.
+
+        Commands that ended in failure do not stop it: the point of the script is to get as far as
+        the test did.
+        """
+        lines = ["#!/bin/sh", *(f"# {line}" for line in preamble.splitlines()), "set -x"]
+        lines += [_shell(call) for call in self.calls]
+        return "\n".join(lines) + "\n"
+
+
+def _render(call: Call) -> str:
+    stamp = time.strftime("%H:%M:%S", time.gmtime(call.started)) + f".{int(call.started % 1 * 1000):03d}"
+    body = str(call.result) if call.result else f"$ {shlex.join(call.argv)}\n  did not end"
+    return f"[{stamp}] {body}"
+
+
+def _shell(call: Call) -> str:
+    words = [f"{name}={shlex.quote(value)}" for name, value in call.env.items()]
+    command = " ".join([*words, shlex.join(call.argv)])
+    if call.stdin is not None:
+        printable = call.stdin.decode("utf-8", "replace")
+        command = f"printf %s {shlex.quote(printable)} | {command}"
+    return f"(cd {shlex.quote(call.cwd)} && {command})" if call.cwd else command
+
+
+def base_environment() -> dict[str, str]:
+    """Return the environment that every command starts from: nothing of the user's but the path."""
+    kept = {name: os.environ[name] for name in ("PATH", RUN_VARIABLE) if name in os.environ}
+    return {"LANG": "C.UTF-8", "HOME": "/root", **kept}
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    host: Host = LOCAL,
+    expect: Expect = 0,
+    stdin: Stdin = None,
+    timeout: float = 60.0,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | str | None = None,
+    journal: Journal | None = None,
+    stdout: str | None = None,
+    stderr: str | None = None,
+) -> Result:
+    """Run a command to its end and return its `Result`.
+
+    `argv` is a list, never a shell string. `expect` is the exit code (or several, `FAILURE`, or
+    `ANY`); `stdout` and `stderr` are regular expressions that must be found in the streams. Anything
+    else raises `ExpectationError` with the command, its streams and its duration. After `timeout`
+    seconds the whole process group is killed and the result is marked.
+    """
+    call = Call(tuple(argv), time.time(), str(cwd) if cwd else None, dict(env or {}), _bytes(stdin))
+    if journal is not None:
+        journal.calls.append(call)
+    process = _popen(
+        argv,
+        host,
+        env,
+        cwd,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    began = time.perf_counter()
+    timed_out = False
+    try:
+        out, err = process.communicate(call.stdin, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+        kill_group(process)
+        out, err = _drain(process)
+    except BaseException:
+        kill_group(process)
+        raise
+    result = Result(call.argv, process.returncode, out, err, time.perf_counter() - began, timed_out)
+    call.result = result
+    check(result, expect, stdout, stderr)
+    return result
+
+
+def check(
+    result: Result, expect: Expect = 0, stdout: str | None = None, stderr: str | None = None
+) -> Result:
+    """Hold a result against an expectation; raises `ExpectationError` with both."""
+    problem = _problem(result, expect, stdout, stderr)
+    if problem:
+        raise ExpectationError(f"{problem}\n{result}")
+    return result
+
+
+def _problem(result: Result, expect: Expect, stdout: str | None, stderr: str | None) -> str:
+    if result.timed_out:
+        return f"the command did not end within {result.duration:.0f} s"
+    if not _matches(result.code, expect):
+        return f"expected {_words(expect)}, seen exit code {result.code}"
+    for name, pattern, text in (("stdout", stdout, result.stdout), ("stderr", stderr, result.stderr)):
+        if pattern is not None and not re.search(pattern, text, re.MULTILINE):
+            return f"expected {name} to match /{pattern}/"
+    return ""
+
+
+def _matches(code: int, expect: Expect) -> bool:
+    if expect is None:
+        return True
+    if isinstance(expect, Failure):
+        return code != 0
+    return code == expect if isinstance(expect, int) else code in expect
+
+
+def _words(expect: Expect) -> str:
+    return f"exit code {expect}" if isinstance(expect, int) else str(expect)
+
+
+def _bytes(stdin: Stdin) -> bytes | None:
+    return stdin.encode() if isinstance(stdin, str) else stdin
+
+
+def _popen(
+    argv: Sequence[str],
+    host: Host,
+    env: Mapping[str, str] | None,
+    cwd: Path | str | None,
+    *,
+    stdin: int,
+    stdout: int,
+    stderr: int,
+) -> subprocess.Popen[bytes]:
+    environment = {**base_environment(), **host.environment, **(env or {})}
+    entered = host.enter(argv, cwd)
+    try:
+        return subprocess.Popen(
+            entered,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=environment,
+            cwd=cwd if entered == list(argv) else None,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SeatrialError(
+            "E101",
+            f"cannot start {argv[0]}",
+            error.strerror or str(error),
+            f"install {argv[0]} or name another target with --engine",
+        ) from error
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and its group at once."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _drain(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    # A child that left the group may hold the pipes open for ever; what was read so far is enough.
+    try:
+        return process.communicate(timeout=2)
+    except subprocess.TimeoutExpired as error:
+        for pipe in (process.stdout, process.stderr, process.stdin):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        process.wait()
+        return error.stdout or b"", error.stderr or b""
+
+
+class Conversation:
+    """A running command that a test talks to: attach, logs --follow, events, a terminal.
+
+    Without a terminal, standard output and standard error are read apart; with one they are the
+    same stream. All waits have a deadline in seconds and fail with what was seen until then.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        host: Host = LOCAL,
+        tty: bool = False,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | str | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        self.argv = tuple(argv)
+        self.call = Call(self.argv, time.time(), str(cwd) if cwd else None, dict(env or {}))
+        if journal is not None:
+            journal.calls.append(self.call)
+        self._began = time.perf_counter()
+        self._buffers: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._cursor = 0
+        self._selector = selectors.DefaultSelector()
+        self._master: int | None = None
+        if tty:
+            self._open_terminal(host, env, cwd)
+        else:
+            self._open_pipes(host, env, cwd)
+
+    def _open_pipes(self, host: Host, env: Mapping[str, str] | None, cwd: Path | str | None) -> None:
+        pipe = subprocess.PIPE
+        self.process = _popen(self.argv, host, env, cwd, stdin=pipe, stdout=pipe, stderr=pipe)
+        for name, stream in (("stdout", self.process.stdout), ("stderr", self.process.stderr)):
+            assert stream is not None  # noqa: S101 - for the type checker: both are pipes
+            os.set_blocking(stream.fileno(), False)
+            self._selector.register(stream.fileno(), selectors.EVENT_READ, name)
+
+    def _open_terminal(self, host: Host, env: Mapping[str, str] | None, cwd: Path | str | None) -> None:
+        self._master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, 80))
+        try:
+            # setsid makes the terminal the controlling one, so that ^C becomes a signal where a
+            # client leaves the terminal cooked.
+            wrapped = ["setsid", "--ctty", "--wait", *host.enter(self.argv, cwd)]
+            self.process = _popen(
+                wrapped, LOCAL, {**host.environment, "TERM": "xterm", **(env or {})}, None,
+                stdin=slave, stdout=slave, stderr=slave,
+            )  # fmt: skip
+        finally:
+            os.close(slave)
+        os.set_blocking(self._master, False)
+        self._selector.register(self._master, selectors.EVENT_READ, "stdout")
+
+    @property
+    def stdout(self) -> str:
+        """Everything read from standard output (or the terminal) so far."""
+        self._pump(0)
+        return self._buffers["stdout"].decode("utf-8", "backslashreplace")
+
+    @property
+    def stderr(self) -> str:
+        """Everything read from standard error so far."""
+        self._pump(0)
+        return self._buffers["stderr"].decode("utf-8", "backslashreplace")
+
+    def send(self, text: str | bytes) -> None:
+        """Write to standard input or type on the terminal."""
+        data = text.encode() if isinstance(text, str) else text
+        if self._master is not None:
+            os.write(self._master, data)
+        elif self.process.stdin:
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+
+    def close_stdin(self) -> None:
+        """Close standard input."""
+        if self.process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+            self.process.stdin = None
+
+    def close_stdout(self) -> None:
+        """Close the reading end of standard output, as a pager that quits does."""
+        if self.process.stdout:
+            self._selector.unregister(self.process.stdout.fileno())
+            self.process.stdout.close()
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Change the size of the terminal."""
+        if self._master is None:
+            raise ValueError("no terminal to resize")
+        termios.tcsetwinsize(self._master, (rows, columns))
+        os.killpg(os.getpgid(self.pid), signal.SIGWINCH)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the command itself."""
+        if self._master is None:
+            return self.process.pid
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(children[0]) if children else self.process.pid
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the command."""
+        os.kill(self.pid, number)
+
+    def wait_for(self, pattern: str, timeout: float = 20.0) -> str:
+        """Wait until a regular expression appears in what was not yet matched; return the match."""
+        deadline = time.monotonic() + timeout
+        while True:
+            text = self.stdout
+            if found := re.search(pattern, text[self._cursor :], re.MULTILINE):
+                self._cursor += found.end()
+                return found.group(0)
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._pump(min(left, 0.25)):
+                if found := re.search(pattern, self.stdout[self._cursor :], re.MULTILINE):
+                    self._cursor += found.end()
+                    return found.group(0)
+                raise ExpectationError(f"/{pattern}/ did not appear within {timeout:.0f} s\n{self._seen()}")
+
+    def wait(self, expect: Expect = ANY, timeout: float = 20.0) -> Result:
+        """Wait for the command's end and return its result; `expect` as for `run`."""
+        deadline = time.monotonic() + timeout
+        while self.process.poll() is None and time.monotonic() < deadline:
+            if not self._pump(0.05):
+                time.sleep(0.01)
+        timed_out = self.process.poll() is None
+        if timed_out:
+            self.kill()
+        self._pump(0)
+        return check(self._finish(timed_out), expect)
+
+    def _finish(self, timed_out: bool) -> Result:
+        if self.call.result is None:
+            self.call.result = Result(
+                self.argv,
+                self.process.returncode,
+                bytes(self._buffers["stdout"]),
+                bytes(self._buffers["stderr"]),
+                time.perf_counter() - self._began,
+                timed_out,
+            )
+        return self.call.result
+
+    def kill(self) -> None:
+        """End the command and its group at once."""
+        for pid in {self.process.pid, self.pid if self.process.poll() is None else self.process.pid}:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(os.getpgid(pid), signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=10)
+
+    def close(self) -> None:
+        """End the command if it still runs and give back its descriptors."""
+        if self.process.poll() is None:
+            self.kill()
+        self._pump(0)
+        self._finish(timed_out=False)
+        self._selector.close()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        if self._master is not None:
+            os.close(self._master)
+            self._master = None
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _seen(self) -> str:
+        return f"$ {shlex.join(self.argv)}\n{_indent('stdout', self.stdout)}\n{_indent('stderr', self.stderr)}"
+
+    def _pump(self, timeout: float) -> bool:
+        """Read what is there; False when every stream has ended."""
+        while self._selector.get_map():
+            ready = self._selector.select(timeout)
+            if not ready:
+                return True
+            for key, _ in ready:
+                try:
+                    data = os.read(key.fd, 65536)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    data = b""  # a terminal whose other side is closed reads as EIO
+                if data:
+                    self._buffers[key.data] += data
+                else:
+                    self._selector.unregister(key.fd)
+            timeout = 0
+        return False

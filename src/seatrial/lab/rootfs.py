@@ -1,0 +1,124 @@
+"""Root file systems of labs, made by mmdebstrap from Debian's suites and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from seatrial import exec as command
+from seatrial.errors import SeatrialError
+from seatrial.paths import cache_dir, locked
+
+SUITES = ("bookworm", "trixie", "sid")
+
+_ENGINES = (
+    "docker.io", "containerd", "runc", "crun", "runsc", "podman", "netavark", "aardvark-dns",
+    "fuse-overlayfs", "uidmap", "catatonit", "docker-registry",
+)  # fmt: skip
+_SYSTEM = (
+    "iptables", "iproute2", "ca-certificates", "procps", "busybox-static", "xz-utils", "bzip2",
+)  # fmt: skip
+_TOOLBOX = ("fio", "iperf3", "stress-ng", "sysbench", "iputils-ping")
+# Debian split the client and the builder off after bookworm.
+_SPLIT_CLIENT = ("docker-cli", "docker-buildx")
+
+Progress = Callable[[str], None]
+
+
+def packages(suite: str) -> tuple[str, ...]:
+    """Return the packages of a suite's root file system."""
+    extra = _TOOLBOX if suite == "bookworm" else _SPLIT_CLIENT
+    return (*_ENGINES, *_SYSTEM, *extra)
+
+
+def location(suite: str) -> Path:
+    """Return where the root file system of a suite is cached; a new package list is a new place."""
+    digest = hashlib.sha256(" ".join(packages(suite)).encode()).hexdigest()[:8]
+    return cache_dir() / "rootfs" / f"{suite}-{digest}"
+
+
+def ensure(suite: str, progress: Progress = lambda _: None) -> Path:
+    """Return the root file system of a suite, making it if it is not there (about a minute)."""
+    if suite not in SUITES:
+        raise SeatrialError(
+            "E201", f"there is no lab of the suite {suite!r}", hint=f"choose one of: {', '.join(SUITES)}"
+        )
+    root = location(suite)
+    if root.is_dir():
+        return root
+    possible(raise_error=True)
+    with locked(root.parent / f".{suite}.lock"):
+        if not root.is_dir():
+            _install_mmdebstrap(progress)
+            progress(f"making the root file system of {suite} (about a minute, once)")
+            _build(suite, root)
+    return root
+
+
+def possible(*, raise_error: bool = False) -> bool:
+    """Tell whether labs can be made here; with `raise_error` say in one sentence why not."""
+    missing = ""
+    if os.geteuid() != 0:
+        missing, hint = "labs need root", "run as root, or name a reachable engine with --engine"
+    elif not shutil.which("apt-get") and not shutil.which("mmdebstrap"):
+        missing, hint = "labs need apt-get or mmdebstrap", "use a Debian host or name an engine with --engine"
+    if missing and raise_error:
+        raise SeatrialError("E202", missing, hint=hint)
+    return not missing
+
+
+def _install_mmdebstrap(progress: Progress) -> None:
+    if shutil.which("mmdebstrap"):
+        return
+    progress("installing mmdebstrap")
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    for argv in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "mmdebstrap"],
+    ):
+        result = command.run(argv, env=env, timeout=600, expect=command.ANY)
+        if not result.ok:
+            raise SeatrialError(
+                "E202", "cannot install mmdebstrap", _last(result.output), "apt-get install mmdebstrap"
+            )
+
+
+def _build(suite: str, root: Path) -> None:
+    partial = root.with_name(f".{root.name}.partial")
+    _remove(partial)
+    base = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages(suite))}"]
+    mirror = os.environ.get("SEATRIAL_MIRROR", "http://deb.debian.org/debian")
+    for extra in ([], ["--aptopt=Acquire::Check-Valid-Until \"false\""]):
+        result = command.run(
+            [*base, *extra, suite, str(partial), mirror], timeout=1200, expect=command.ANY
+        )
+        if result.ok:
+            break
+        _remove(partial)
+        if "is expired" not in result.output:
+            break
+    if not result.ok:
+        raise SeatrialError(
+            "E203",
+            f"cannot make the root file system of {suite}",
+            _last(result.output),
+            f"is {mirror} reachable? SEATRIAL_MIRROR names another mirror",
+        )
+    # Podman complains about this network definition, whose plugins Debian packages separately.
+    (partial / "etc/cni/net.d/87-podman-bridge.conflist").unlink(missing_ok=True)
+    partial.rename(root)
+
+
+def _remove(directory: Path) -> None:
+    """Delete a tree without ever crossing into another file system."""
+    if directory.exists():
+        subprocess.run(["rm", "-rf", "--one-file-system", str(directory)], check=True)
+
+
+def _last(output: str) -> str:
+    lines = [line for line in output.splitlines() if line.startswith("E:")] or output.splitlines()[-1:]
+    return lines[0] if lines else "no output"

@@ -1,0 +1,31 @@
+"""Names and labels of everything the harness makes, so that what is left over names its culprit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import time
+
+RUN_LABEL = "seatrial.run"
+TEST_LABEL = "seatrial.test"
+IMAGE_NAMESPACE = "localhost/seatrial-test"
+
+BUSYBOX = "localhost/seatrial/busybox:latest"
+TOOLBOX = "localhost/seatrial/toolbox:latest"
+
+
+def new_run_id() -> str:
+    """Return a run id that sorts by time and is valid in labels, names and paths."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.getpid() % 0x10000:04x}{secrets.token_hex(1)}"
+
+
+def test_key(node: str) -> str:
+    """Return the short id of a test on a target: eight hex digits of its pytest id."""
+    return hashlib.sha256(node.encode()).hexdigest()[:8]
+
+
+def slug(text: str, length: int = 80) -> str:
+    """Turn any text into a file name: letters, digits, dots and dashes."""
+    return re.sub(r"[^A-Za-z0-9.@+-]+", "-", text).strip("-.")[:length] or "x"

@@ -1,0 +1,218 @@
+"""What the kernel shows of a container from outside: /proc, cgroup files, mounts, namespaces, links.
+
+Everything here reads files; nothing asks the engine. Names of limits are the same for cgroup v1
+and v2, so a test states one expectation.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+UNLIMITED = -1
+
+# neutral name -> (v1 controller, v1 file, v2 file)
+_FILES: Mapping[str, tuple[str, str, str]] = {
+    "memory": ("memory", "memory.limit_in_bytes", "memory.max"),
+    "memory_and_swap": ("memory", "memory.memsw.limit_in_bytes", "memory.swap.max"),
+    "memory_reservation": ("memory", "memory.soft_limit_in_bytes", "memory.low"),
+    "memory_usage": ("memory", "memory.usage_in_bytes", "memory.current"),
+    "swappiness": ("memory", "memory.swappiness", "-"),
+    "cpu_shares": ("cpu", "cpu.shares", "cpu.weight"),
+    "cpu_quota": ("cpu", "cpu.cfs_quota_us", "cpu.max"),
+    "cpu_period": ("cpu", "cpu.cfs_period_us", "cpu.max"),
+    "cpus": ("cpuset", "cpuset.cpus", "cpuset.cpus"),
+    "mems": ("cpuset", "cpuset.mems", "cpuset.mems"),
+    "pids": ("pids", "pids.max", "pids.max"),
+    "freezer": ("freezer", "freezer.state", "cgroup.freeze"),
+    "oom_control": ("memory", "memory.oom_control", "-"),
+    "blkio_weight": ("blkio", "blkio.weight", "io.weight"),
+}
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One line of mountinfo (proc_pid_mountinfo(5))."""
+
+    target: str
+    fstype: str
+    source: str
+    root: str
+    options: frozenset[str]
+    super_options: frozenset[str]
+    propagation: str  # shared, slave, private or unbindable
+
+
+def parse_mountinfo(text: str) -> list[Mount]:
+    """Parse the text of a mountinfo file, in mount order."""
+    mounts = []
+    for line in text.splitlines():
+        left, _, right = line.partition(" - ")
+        fields, tail = left.split(), right.split()
+        flags = {field.split(":")[0] for field in fields[6:]}
+        kinds = [word for tag, word in (("shared", "shared"), ("master", "slave"), ("unbindable", "unbindable"))
+                 if tag in flags]  # fmt: skip
+        mounts.append(
+            Mount(
+                target=_unescape(fields[4]), fstype=tail[0], source=_unescape(tail[1]), root=_unescape(fields[3]),
+                options=frozenset(fields[5].split(",")), super_options=frozenset(tail[2].split(",")),
+                propagation="+".join(kinds) or "private",
+            )  # fmt: skip
+        )
+    return mounts
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The kernel's view of the process `pid` (as this machine numbers it) and its container."""
+
+    pid: int
+
+    @property
+    def proc(self) -> Path:
+        """The process's directory in /proc."""
+        return Path(f"/proc/{self.pid}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process exists and is no zombie."""
+        try:
+            return self.status["State"][0] not in "ZX"
+        except (OSError, KeyError):
+            return False
+
+    @property
+    def status(self) -> dict[str, str]:
+        """The fields of /proc/PID/status."""
+        lines = (self.proc / "status").read_text().splitlines()
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+    @property
+    def argv(self) -> list[str]:
+        """The command line."""
+        return (self.proc / "cmdline").read_bytes().decode().rstrip("\0").split("\0")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment that the process was started with."""
+        pairs = (self.proc / "environ").read_bytes().decode("utf-8", "replace").rstrip("\0").split("\0")
+        return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+    @property
+    def cwd(self) -> str:
+        """The working directory, as the container sees it."""
+        return str((self.proc / "cwd").readlink())
+
+    @property
+    def limits(self) -> dict[str, tuple[str, str]]:
+        """Soft and hard resource limits by the names of /proc/PID/limits, values as text."""
+        found = {}
+        for line in (self.proc / "limits").read_text().splitlines()[1:]:
+            words = re.split(r"\s{2,}", line.strip())
+            found[words[0]] = (words[1], words[2])
+        return found
+
+    def namespace(self, kind: str) -> str:
+        """Return the identity of a namespace (`mnt:[4026531840]`)."""
+        return str((self.proc / "ns" / kind).readlink())
+
+    def capabilities(self, which: str = "Eff") -> int:
+        """Return a capability set (Inh, Prm, Eff, Bnd, Amb) as a bit mask."""
+        return int(self.status[f"Cap{which}"], 16)
+
+    def mounts(self) -> list[Mount]:
+        """Return the mounts of the container in order."""
+        return parse_mountinfo((self.proc / "mountinfo").read_text())
+
+    def mount(self, target: str) -> Mount:
+        """Return the topmost mount at a path; raises `LookupError` when nothing is mounted there."""
+        found = [mount for mount in self.mounts() if mount.target == target]
+        if not found:
+            raise LookupError(f"nothing is mounted at {target}")
+        return found[-1]
+
+    def file(self, path: str) -> Path:
+        """Return a file of the container as seen from here."""
+        return self.proc / "root" / path.lstrip("/")
+
+    def cgroup_path(self, controller: str) -> Path:
+        """Return the cgroup directory of the process for a controller (v1) or the unified one (v2)."""
+        unified = ""
+        for line in (self.proc / "cgroup").read_text().splitlines():
+            _, names, path = line.split(":", 2)
+            if controller in names.split(","):
+                return _CGROUP / names.removeprefix("name=") / path.lstrip("/")
+            if not names:
+                unified = path
+        return _CGROUP / unified.lstrip("/")
+
+    def cgroup_text(self, name: str) -> str:
+        """Return the raw text of a limit's file; names are the keys of the table above."""
+        controller, v1, v2 = _FILES[name]
+        directory = self.cgroup_path(controller)
+        path = directory / v1
+        return (path if path.exists() else directory / v2).read_text().strip()
+
+    def cgroup(self, name: str) -> int:
+        """Return a limit as a number; UNLIMITED (-1) where the kernel says so in any of its ways.
+
+        On v2 `cpu_shares` is the weight and `memory_and_swap` adds the memory limit, so that the
+        number means what the option said.
+        """
+        text = self.cgroup_text(name)
+        if name in ("cpu_quota", "cpu_period") and " " in text:
+            text = text.split()[0 if name == "cpu_quota" else 1]
+        if text == "max":
+            return UNLIMITED
+        value = int(text.split()[0])
+        if name == "memory_and_swap" and not (self.cgroup_path("memory") / _FILES[name][1]).exists():
+            value += self.cgroup("memory")
+        return UNLIMITED if value >= 1 << 62 else value
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the container's cgroup is frozen."""
+        return self.cgroup_text("freezer") in ("FROZEN", "1")
+
+    @property
+    def cgroup_processes(self) -> set[int]:
+        """The processes of the container's cgroup, as this machine numbers them."""
+        return {int(pid) for pid in (self.cgroup_path("pids") / "cgroup.procs").read_text().split()}
+
+    def links(self) -> list[str]:
+        """Return the network interfaces of the container's network namespace."""
+        lines = (self.proc / "net/dev").read_text().splitlines()[2:]
+        return [line.split(":")[0].strip() for line in lines]
+
+    def routes(self) -> list[tuple[str, str, str, int]]:
+        """Return IPv4 routes as (interface, destination, gateway, prefix length)."""
+        found = []
+        for line in (self.proc / "net/route").read_text().splitlines()[1:]:
+            name, destination, gateway, *rest = line.split()
+            mask = int(rest[4], 16).bit_count()
+            found.append((name, _ipv4(destination), _ipv4(gateway), mask))
+        return found
+
+    def listeners(self) -> set[int]:
+        """Return the TCP ports that somebody in the network namespace listens on."""
+        ports = set()
+        for table in ("tcp", "tcp6"):
+            path = self.proc / "net" / table
+            for line in path.read_text().splitlines()[1:] if path.exists() else ():
+                fields = line.split()
+                if fields[3] == "0A":
+                    ports.add(int(fields[1].rpartition(":")[2], 16))
+        return ports
+
+
+def _ipv4(little_endian: str) -> str:
+    return socket.inet_ntoa(struct.pack("<I", int(little_endian, 16)))

@@ -1,0 +1,127 @@
+"""Facts about this machine, measured without asking any engine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+_CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12, "CAP_SYS_RESOURCE": 24, "CAP_SYS_PTRACE": 19}
+NETWORK_URL = "https://registry-1.docker.io"
+
+
+def facts(network_url: str = "") -> dict[str, Any]:
+    """Return what this machine is and allows; every value is plain JSON."""
+    effective = int(_status("CapEff"), 16)
+    return {
+        "kernel": platform.release(),
+        "system": _system(),
+        "arch": platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "cpu": _cpu(),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "root": os.geteuid() == 0,
+        "capabilities": {name: bool(effective >> bit & 1) for name, bit in _CAPABILITIES.items()},
+        "all_capabilities": effective == int(_status("CapBnd"), 16) and _holds_all(effective),
+        "cgroup": cgroup(),
+        "lsm": lsms(),
+        "seccomp": Path("/proc/sys/kernel/seccomp/actions_avail").exists(),
+        "userns": _number("/proc/sys/user/max_user_namespaces") > 0,
+        "ipv6": Path("/proc/net/if_inet6").exists(),
+        "network": network(network_url or os.environ.get("SEATRIAL_NETWORK_URL") or NETWORK_URL),
+        "swap": len(Path("/proc/swaps").read_text().splitlines()) > 1,
+        "filesystems": [line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()],
+        "systemd": Path("/run/systemd/system").is_dir(),
+        "modules": _modules_loadable(),
+        "netem": _kernel_option("NET_SCH_NETEM"),
+        "tools": {tool: shutil.which(tool) or "" for tool in ("docker", "podman", "dockerd", "runc", "crun", "runsc")},
+    }
+
+
+def _status(name: str) -> str:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(line.split(":")[1].strip() for line in lines if line.startswith(f"{name}:"))
+
+
+def _holds_all(effective: int) -> bool:
+    last = _number("/proc/sys/kernel/cap_last_cap")
+    return effective == (1 << (last + 1)) - 1
+
+
+def _number(path: str) -> int:
+    try:
+        return int(Path(path).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:
+        return platform.system()
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def cgroup(root: Path = Path("/sys/fs/cgroup")) -> dict[str, Any]:
+    """Return the cgroup version (v1, hybrid, v2 or none) and its controllers."""
+    unified = root / "cgroup.controllers"
+    if unified.exists():
+        return {"version": "v2", "controllers": unified.read_text().split()}
+    hierarchies = sorted(path.name for path in root.glob("*") if (path / "tasks").exists())
+    if not hierarchies:
+        return {"version": "none", "controllers": []}
+    names = sorted({part for name in hierarchies for part in name.split(",")})
+    return {"version": "hybrid" if (root / "unified").exists() else "v1", "controllers": names}
+
+
+def lsms(securityfs: Path = Path("/sys/kernel/security")) -> list[str]:
+    """Return the active Linux security modules that confine containers and are really on."""
+    active = []
+    if (securityfs / "apparmor/profiles").exists():
+        active.append("apparmor")
+    if Path("/sys/fs/selinux/enforce").exists():
+        active.append("selinux")
+    try:
+        listed = (securityfs / "lsm").read_text().strip().split(",")
+    except OSError:
+        listed = []
+    return active + [name for name in listed if name and name not in ("apparmor", "selinux", *active)]
+
+
+def network(url: str, timeout: float = 3.0) -> str:
+    """Return an empty string when a TCP connection to the URL's host opens, else the reason."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout).close()
+    except OSError as error:
+        return f"{parts.hostname}:{port}: {error.strerror or error}"
+    return ""
+
+
+def _modules_loadable() -> bool:
+    return Path(f"/lib/modules/{platform.release()}/modules.dep").exists()
+
+
+def _kernel_option(name: str) -> bool:
+    """Return whether a kernel option is on (built in or module), False where that cannot be told."""
+    import gzip
+
+    for path in (Path("/proc/config.gz"), Path(f"/boot/config-{platform.release()}")):
+        try:
+            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except OSError:
+            continue
+        return any(f"CONFIG_{name}={value}".encode() in data for value in "ym")
+    return False

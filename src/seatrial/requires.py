@@ -1,0 +1,193 @@
+"""Requirements: what a test needs, by name, and the sentence that says why it does not hold.
+
+A requirement is a pure function of facts that were probed once for each target, so that it can be
+tested in both directions without the machine it speaks of. Kinds decide the verdict of a test whose
+requirement does not hold: what the target cannot do is UNSUPPORTED, what the machine lacks is SKIP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from seatrial.results import Requirement as Outcome
+from seatrial.verdict import Verdict
+
+Facts = Mapping[str, Any]  # {"host": machine.facts(), "engine": Engine.facts() and more}
+
+
+class Kind(Enum):
+    """Whose lack it is."""
+
+    TARGET = Verdict.UNSUPPORTED
+    MACHINE = Verdict.SKIP
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A named need: `check` returns the reason why it does not hold, or an empty string."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    check: Callable[[Facts], str]
+
+    def judge(self, facts: Facts) -> Outcome:
+        """Apply the check to facts; a fact that was not probed means that it does not hold."""
+        try:
+            reason = self.check(facts)
+        except (KeyError, TypeError) as error:
+            reason = f"not probed: {error}"
+        return Outcome(not reason, reason)
+
+
+REQUIREMENTS: dict[str, Requirement] = {}
+
+
+def _add(name: str, kind: Kind, meaning: str, check: Callable[[Facts], str]) -> None:
+    REQUIREMENTS[name] = Requirement(name, kind, meaning, check)
+
+
+def judge_all(facts: Facts) -> dict[str, Outcome]:
+    """Judge every requirement."""
+    return {name: requirement.judge(facts) for name, requirement in sorted(REQUIREMENTS.items())}
+
+
+def _unless(holds: object, reason: str) -> str:
+    return "" if holds else reason
+
+
+def _limit(name: str, words: str) -> None:
+    _add(
+        name, Kind.TARGET, f"the engine can limit {words}",
+        lambda facts: _unless(facts["engine"]["limits"][name], f"the engine reports no support for {words}"),
+    )  # fmt: skip
+
+
+for _name, _words in {
+    "memory": "memory", "swap": "memory and swap together", "kernel_memory": "kernel memory",
+    "cpu_shares": "CPU shares", "cpu_quota": "CPU quota", "cpu_period": "the CPU period",
+    "cpuset": "CPUs and memory nodes", "pids": "processes", "oom_control": "the OOM killer",
+}.items():  # fmt: skip
+    _limit(_name, _words)
+
+
+def _controller(facts: Facts, name: str) -> str:
+    group = facts["host"]["cgroup"]
+    return _unless(name in group["controllers"], f"this machine's cgroups ({group['version']}) have no {name} controller")
+
+
+_add("freezer", Kind.MACHINE, "processes can be frozen",
+     lambda facts: "" if facts["host"]["cgroup"]["version"] == "v2" else _controller(facts, "freezer"))
+_add("blkio", Kind.MACHINE, "a block I/O controller",
+     lambda facts: _controller(facts, "io" if facts["host"]["cgroup"]["version"] == "v2" else "blkio"))
+_add("blkio_weight", Kind.MACHINE, "a block I/O scheduler with weights",
+     lambda facts: _unless(facts["host"].get("blkio_weight"), "this kernel has no blkio.weight (no BFQ scheduler)"))
+_add("memory_reservation", Kind.TARGET, "soft memory limits", lambda facts: REQUIREMENTS["memory"].check(facts))
+_add("swappiness", Kind.MACHINE, "memory.swappiness, which only cgroup v1 has",
+     lambda facts: _unless(facts["host"]["cgroup"]["version"] in ("v1", "hybrid"),
+                           "cgroup v2 has no memory.swappiness"))
+_add("cgroup_v1", Kind.MACHINE, "cgroup v1",
+     lambda facts: _unless(facts["host"]["cgroup"]["version"] in ("v1", "hybrid"),
+                           f"this machine mounts cgroup {facts['host']['cgroup']['version']}"))
+_add("cgroup_v2", Kind.MACHINE, "cgroup v2",
+     lambda facts: _unless(facts["host"]["cgroup"]["version"] == "v2",
+                           f"this machine mounts cgroup {facts['host']['cgroup']['version']}"))
+_add("network", Kind.MACHINE, "a registry on the internet",
+     lambda facts: facts["host"]["network"] and f"no network: {facts['host']['network']}")
+_add("ipv6", Kind.MACHINE, "IPv6 in the kernel",
+     lambda facts: _unless(facts["host"]["ipv6"], "this kernel has IPv6 off (/proc/net/if_inet6 is missing)"))
+_add("swap_device", Kind.MACHINE, "swap space", lambda facts: _unless(facts["host"]["swap"], "no swap space is on"))
+_add("seccomp", Kind.TARGET, "seccomp filters",
+     lambda facts: "this kernel has no seccomp" if not facts["host"]["seccomp"] else
+     _unless("seccomp" in facts["engine"]["security"], "the engine reports no seccomp"))
+for _lsm, _title in {"apparmor": "AppArmor", "selinux": "SELinux"}.items():
+    _add(_lsm, Kind.MACHINE, f"{_title}, on and enforcing",
+         lambda facts, lsm=_lsm, title=_title: _unless(
+             lsm in facts["host"]["lsm"],
+             f"{title} is not on: active modules are {', '.join(facts['host']['lsm']) or 'none'}"))
+_add("userns", Kind.MACHINE, "user namespaces",
+     lambda facts: _unless(facts["host"]["userns"], "user.max_user_namespaces is 0"))
+_add("not_userns_remap", Kind.TARGET, "an engine that does not remap users",
+     lambda facts: _unless(not facts["engine"]["userns_remap"], "the engine remaps users"))
+_add("systemd", Kind.MACHINE, "systemd as init",
+     lambda facts: _unless(facts["host"]["systemd"], "this machine was not booted by systemd"))
+_add("module", Kind.MACHINE, "loadable kernel modules",
+     lambda facts: _unless(facts["host"]["modules"], "this kernel has no loadable modules"))
+_add("kernel", Kind.MACHINE, "Linux 3.10 or later",
+     lambda facts: _unless(_release(facts) >= (3, 10), f"the kernel is {facts['host']['kernel']}"))
+_add("multi_host", Kind.MACHINE, "a second host",
+     lambda facts: _unless(facts["host"].get("peers"), "no second host is configured (SEATRIAL_PEERS)"))
+_add("amd64", Kind.MACHINE, "an x86_64 machine",
+     lambda facts: _unless(facts["host"]["arch"] == "x86_64", f"the machine is {facts['host']['arch']}"))
+_add("root", Kind.MACHINE, "root", lambda facts: _unless(facts["host"]["root"], "the harness does not run as root"))
+_add("sys_resource", Kind.MACHINE, "CAP_SYS_RESOURCE",
+     lambda facts: _unless(facts["host"]["capabilities"]["CAP_SYS_RESOURCE"],
+                           "root here has no CAP_SYS_RESOURCE, so limits cannot be raised"))
+_add("privileged", Kind.MACHINE, "containers with all capabilities",
+     lambda facts: _unless(facts["host"]["all_capabilities"], "root here does not hold all capabilities"))
+_add("btrfs", Kind.MACHINE, "btrfs in the kernel",
+     lambda facts: _unless("btrfs" in facts["host"]["filesystems"], "this kernel has no btrfs"))
+_add("netem", Kind.MACHINE, "the netem queueing discipline",
+     lambda facts: _unless(facts["host"]["netem"], "this kernel has no netem"))
+
+_add("linux", Kind.TARGET, "a Linux engine",
+     lambda facts: _unless(facts["engine"]["os"] == "linux", f"the engine runs on {facts['engine']['os']}"))
+_add("windows", Kind.TARGET, "a Windows engine",
+     lambda facts: _unless(facts["engine"]["os"] == "windows", f"the engine runs on {facts['engine']['os']}"))
+_add("local_engine", Kind.TARGET, "an engine on the machine of the harness",
+     lambda facts: _unless(facts["engine"]["local"], "the engine is reached over the network"))
+_add("rootful", Kind.TARGET, "an engine that runs as root",
+     lambda facts: _unless(not facts["engine"]["rootless"], "the engine is rootless"))
+_add("exec_support", Kind.TARGET, "exec into running containers",
+     lambda facts: _unless(facts["engine"].get("exec", True), "the engine's runtime has no exec"))
+_add("native_runtime", Kind.TARGET, "runc or crun as the default runtime",
+     lambda facts: _unless(facts["engine"]["runtime"] in ("runc", "crun", "oci"),
+                           f"the default runtime is {facts['engine']['runtime']}"))
+_add("crun", Kind.TARGET, "crun among the engine's runtimes",
+     lambda facts: _unless("crun" in facts["engine"]["runtimes"], "the engine has no runtime crun"))
+_add("not_overlay", Kind.TARGET, "a storage driver other than overlay",
+     lambda facts: _unless("overlay" not in facts["engine"]["storage"],
+                           f"the storage driver is {facts['engine']['storage']}"))
+_add("overlay", Kind.TARGET, "the overlay storage driver",
+     lambda facts: _unless("overlay" in facts["engine"]["storage"],
+                           f"the storage driver is {facts['engine']['storage']}"))
+_add("http_api", Kind.TARGET, "a Docker-compatible API on a unix socket",
+     lambda facts: _unless(facts["engine"]["api_socket"], "the engine has no API socket here"))
+_add("unix_cli", Kind.TARGET, "a CLI that talks over a unix socket",
+     lambda facts: _unless(facts["engine"]["local"], "the CLI is connected over the network"))
+_add("daemon", Kind.TARGET, "an engine with a daemon",
+     lambda facts: _unless(facts["engine"]["daemon"], "the engine has no daemon"))
+_add("private_daemon", Kind.TARGET, "a daemon of the test's own, with options",
+     lambda facts: facts["engine"]["private"])
+_add("private_engine", Kind.TARGET, "an engine of the test's own, with or without a daemon",
+     lambda facts: facts["engine"]["private_engine"])
+_add("registry", Kind.MACHINE, "a registry on loopback", lambda facts: facts["engine"]["registry"])
+_add("notary", Kind.MACHINE, "a notary server",
+     lambda facts: _unless(facts["host"].get("notary"), "no notary server is available (SEATRIAL_NOTARY)"))
+_add("plugin", Kind.TARGET, "Docker's plugin protocol",
+     lambda facts: _unless(facts["engine"]["daemon"], "the engine does not speak Docker's plugin protocol"))
+_add("swarm", Kind.TARGET, "swarm mode",
+     lambda facts: _unless(facts["engine"]["swarm_capable"], "the engine has no swarm mode"))
+_add("swarm_inactive", Kind.TARGET, "an engine outside of a swarm",
+     lambda facts: _unless(facts["engine"]["swarm"] in ("inactive", "unsupported"), "the engine is in a swarm"))
+_add("links", Kind.TARGET, "container links",
+     lambda facts: _unless(facts["engine"]["links"], "the engine has no container links"))
+_add("legacy_builder", Kind.TARGET, "Docker's builder of the time before BuildKit",
+     lambda facts: _unless(facts["engine"]["legacy_builder"], "the engine has another builder"))
+_add("buildkit", Kind.TARGET, "BuildKit",
+     lambda facts: _unless(facts["engine"]["buildkit"], "the engine has no BuildKit builder (buildx) here"))
+_add("healthcheck", Kind.TARGET, "periodic health checks",
+     lambda facts: _unless(
+         facts["engine"]["healthcheck"] is True
+         or (facts["engine"]["healthcheck"] == "systemd" and facts["host"]["systemd"]),
+         "the engine's health checks are systemd timers and there is no systemd here"
+         if facts["engine"]["healthcheck"] == "systemd" else "the engine has no health checks"))
+_add("experimental", Kind.TARGET, "an engine with experimental features on",
+     lambda facts: _unless(facts["engine"]["experimental"], "experimental features are off"))
+
+
+def _release(facts: Facts) -> tuple[int, ...]:
+    return tuple(int(part) for part in facts["host"]["kernel"].split("-")[0].split(".")[:2])

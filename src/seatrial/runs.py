@@ -1,0 +1,66 @@
+"""Live runs: who runs now, so that `seatrial clean` can tell a killed run from a busy one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from seatrial.paths import state_dir
+
+
+@dataclass
+class LiveRun:
+    """A run's entry in the state directory."""
+
+    run: str
+    pid: int
+    started: str  # of the process, in clock ticks: a recycled pid does not pass for the run
+    reports: str
+    targets: list[str] = field(default_factory=list)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the run's controller still lives."""
+        return process_start(self.pid) == self.started
+
+    def save(self) -> None:
+        """Write the entry."""
+        path = _path(self.run)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self)))
+
+    def forget(self) -> None:
+        """Remove the entry."""
+        _path(self.run).unlink(missing_ok=True)
+
+
+def _path(run: str) -> Path:
+    return state_dir() / "runs" / f"{run}.json"
+
+
+def process_start(pid: int) -> str:
+    """Return the start time of a process in clock ticks, empty when there is none (or a zombie)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def begin(run: str, reports: Path, targets: list[str]) -> LiveRun:
+    """Note the current process as the controller of a run."""
+    live = LiveRun(run, os.getpid(), process_start(os.getpid()), str(reports), targets)
+    live.save()
+    return live
+
+
+def noted() -> Iterator[LiveRun]:
+    """List the runs that are noted, dead ones included."""
+    for path in sorted((state_dir() / "runs").glob("*.json")):
+        try:
+            yield LiveRun(**json.loads(path.read_text()))
+        except (ValueError, TypeError):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,362 @@
+"""What a test holds in its hands: one engine, bound to the test's names, journal and cleaning.
+
+`Bench` is the `engine` fixture. Everything made through it carries the labels of run and test, is
+written into the journal, and is removed and proved gone after the test.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from seatrial.engines.base import CliEngine, Dialect
+from seatrial.exec import ANY, FAILURE, Conversation, Expect, ExpectationError, Journal, Result, Stdin, check
+from seatrial.names import BUSYBOX, IMAGE_NAMESPACE, RUN_LABEL, TEST_LABEL, TOOLBOX
+from seatrial.paths import share_dir
+from seatrial.probes.kernel import Kernel
+
+# Commands that make labelled objects, and the kind that each may leave behind.
+_MAKERS: Mapping[tuple[str, ...], str] = {
+    ("run",): "container", ("create",): "container", ("container", "run"): "container",
+    ("container", "create"): "container", ("network", "create"): "network", ("volume", "create"): "volume",
+    ("build",): "image", ("image", "build"): "image",
+}  # fmt: skip
+_IMAGE_COMMANDS = {"build", "commit", "import", "load", "tag", "pull", "image"}
+_ID = re.compile(r"(?:sha256:)?\b[0-9a-f]{64}\b")
+
+
+class Bench:
+    """An engine for one test."""
+
+    def __init__(
+        self, engine: CliEngine, run: str, key: str, facts: Mapping[str, Any], journal: Journal | None = None
+    ) -> None:
+        self.raw = engine
+        self.run_id = run
+        self.key = key
+        self.facts = facts
+        self.journal = journal or Journal()
+        self.image = BUSYBOX
+        self.toolbox = TOOLBOX
+        self._counter = itertools.count(1)
+        self._made: dict[str, set[str]] = {kind: set() for kind in ("container", "network", "volume", "image")}
+        self._dirty: set[str] = set()
+        self._stack = ExitStack()
+
+    @property
+    def dialect(self) -> Dialect:
+        """How this engine words things."""
+        return self.raw.dialect
+
+    def says(self, situation: str) -> str:
+        """Return the pattern of the engine's message for a situation."""
+        return self.dialect.says[situation]
+
+    def code(self, situation: str) -> int:
+        """Return the engine's exit code for a situation."""
+        return self.dialect.codes[situation]
+
+    def trait(self, name: str) -> Any:
+        """Return what the engine does, by design, where engines differ."""
+        return self.dialect.traits[name]
+
+    @cached_property
+    def workdir(self) -> Path:
+        """A directory of the test that has the same path inside a lab; removed after the test."""
+        path = share_dir() / self.run_id / self.key
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @cached_property
+    def home(self) -> Path:
+        """An empty home directory, so that no client configuration of anybody is seen."""
+        path = self.workdir / "home"
+        path.mkdir(exist_ok=True)
+        return path
+
+    def name(self, word: str = "c") -> str:
+        """Return a fresh object name that tells run and test."""
+        return f"st-{self.key}-{word}{next(self._counter)}"
+
+    def image_name(self, word: str = "i") -> str:
+        """Return a fresh image reference in the test's own namespace."""
+        return f"{IMAGE_NAMESPACE}/{self.key}-{word}{next(self._counter)}:latest"
+
+    def track(self, kind: str, *names: str) -> None:
+        """Have objects removed after the test that carry no label of it (anonymous volumes, images)."""
+        self._made[kind].update(names)
+
+    def defer(self, function: Callable[..., object], *args: object) -> None:
+        """Call a function after the test, last first."""
+        self._stack.callback(function, *args)
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = 60.0,
+            env: Mapping[str, str] | None = None, cwd: Path | str | None = None,
+            stdout: str | None = None, stderr: str | None = None) -> Result:  # fmt: skip
+        """Run a command of the engine; `expect`, `stdout` and `stderr` as for `exec.run`."""
+        result = self.raw.cli(
+            *self._labelled(args), stdin=stdin, timeout=timeout, env=env, cwd=cwd, journal=self.journal,
+            expect=ANY,
+        )  # fmt: skip
+        self._note(args, result)
+        return check(result, expect, stdout, stderr)
+
+    def spawn(self, *args: str, tty: bool = False, env: Mapping[str, str] | None = None,
+              cwd: Path | str | None = None) -> Conversation:  # fmt: skip
+        """Start a command and talk to it; it is ended after the test."""
+        self._mark(args)
+        talk = self.raw.spawn(*self._labelled(args), tty=tty, env=env, cwd=cwd, journal=self.journal)
+        self._stack.callback(talk.close)
+        return talk
+
+    def fails(self, *args: str, says: str = "", code: int | None = None, **options: Any) -> Result:
+        """Run a command that must be refused: non-zero exit, a message, and nothing on standard output.
+
+        `says` is a situation of the dialect or a regular expression; `code` the exit code, by default
+        any but zero.
+        """
+        result = self.cli(*args, expect=FAILURE if code is None else code, **options)
+        pattern = self.dialect.says.get(says, says)
+        if not re.search(pattern, result.stderr, re.IGNORECASE | re.MULTILINE):
+            raise ExpectationError(f"expected a message like /{pattern}/\n{result}")
+        if not result.stderr.strip():
+            raise ExpectationError(f"refused without a message\n{result}")
+        return result
+
+    def _labelled(self, args: Sequence[str]) -> list[str]:
+        for verb in _MAKERS:
+            if tuple(args[: len(verb)]) == verb and not {"--help", "-h"} & set(args[len(verb) : len(verb) + 1]):
+                labels = [f"{RUN_LABEL}={self.run_id}", f"{TEST_LABEL}={self.key}"]
+                marks = [word for label in labels for word in ("--label", label)]
+                return [*args[: len(verb)], *marks, *args[len(verb) :]]
+        return list(args)
+
+    def _mark(self, args: Sequence[str]) -> None:
+        for verb, kind in _MAKERS.items():
+            if tuple(args[: len(verb)]) == verb:
+                self._dirty.add(kind)
+
+    def _note(self, args: Sequence[str], result: Result) -> None:
+        self._mark(args)
+        if args and args[0] in _IMAGE_COMMANDS:
+            self._dirty.add("image")
+            own = [word for word in args if word.startswith(f"{IMAGE_NAMESPACE}/{self.key}-")]
+            self._made["image"].update(own)
+            if args[0] in ("commit", "import", "build") or args[:2] == ("image", "import"):
+                self._made["image"].update(_ID.findall(result.stdout)[-1:])
+
+    # -- objects -------------------------------------------------------------------------------
+
+    def run(self, *args: str, timeout: float = 60.0) -> Container:
+        """Start a container in the background: options, image, command as for `run`.
+
+        Without an image among the arguments the test image runs `sleep` for an hour.
+        """
+        return self._container("run", "--detach", args, timeout)
+
+    def create(self, *args: str, timeout: float = 60.0) -> Container:
+        """Create a container without starting it."""
+        return self._container("create", "", args, timeout)
+
+    def _container(self, verb: str, extra: str, args: Sequence[str], timeout: float) -> Container:
+        words = list(args)
+        if not {self.image, self.toolbox} & set(words) and not any(IMAGE_NAMESPACE in word for word in words):
+            words += [self.image, "sleep", "3600"]
+        name = self.name()
+        if "--name" in words:
+            name = words[words.index("--name") + 1]
+        else:
+            words = ["--name", name, *words]
+        options = [extra] if extra and extra not in words else []
+        result = self.cli(verb, *options, *words, timeout=timeout)
+        return Container(self, name, result.text.splitlines()[-1])
+
+    def once(self, *args: str, **options: Any) -> Result:
+        """Run a container in the foreground and remove it: options, image, command as for `run`."""
+        return self.cli("run", "--rm", *args, **options)
+
+    def sh(self, script: str, *args: str, **options: Any) -> Result:
+        """Run a shell script in a fresh container of the test image; `args` are options of `run`."""
+        return self.once(*args, self.image, "sh", "-c", script, **options)
+
+    def network(self, *args: str) -> str:
+        """Create a network with the given options and return its name."""
+        name = self.name("n")
+        self.cli("network", "create", *args, name)
+        return name
+
+    def volume(self, *args: str) -> str:
+        """Create a volume with the given options and return its name."""
+        name = self.name("v")
+        self.cli("volume", "create", *args, name)
+        return name
+
+    def build(self, dockerfile: str, files: Mapping[str, str | bytes] | None = None, *options: str,
+              expect: Expect = 0, timeout: float = 120.0, stdin: Stdin = None,
+              env: Mapping[str, str] | None = None) -> Build:  # fmt: skip
+        """Build an image from a Dockerfile's text and the files of its context.
+
+        `FROM IMAGE` in the text stands for the test image. The image's name is `Build.name`.
+        """
+        context = self.context({"Dockerfile": dockerfile, **(files or {})})
+        name = self.image_name()
+        result = self.cli("build", "--tag", name, *options, str(context), expect=expect, timeout=timeout,
+                          stdin=stdin, env=env)  # fmt: skip
+        return Build(name, context, result)
+
+    def context(self, files: Mapping[str, str | bytes]) -> Path:
+        """Write files into a fresh directory that the engine sees; `IMAGE` in a Dockerfile is replaced."""
+        directory = self.workdir / f"context{next(self._counter)}"
+        for path, content in files.items():
+            target = directory / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, str):
+                if "Dockerfile" in path:
+                    content = re.sub(r"\bIMAGE\b", self.image, content)
+                content = content.encode()
+            target.write_bytes(content)
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def inspect(self, name: str, kind: str = "container") -> dict[str, Any]:
+        """Return the engine's description of an object."""
+        loaded: list[dict[str, Any]] = json.loads(self.cli(kind, "inspect", name).stdout)
+        return loaded[0]
+
+    def exists(self, name: str, kind: str = "container") -> bool:
+        """Tell whether the engine knows an object."""
+        return self.cli(kind, "inspect", name, expect=ANY).ok
+
+    # -- afterwards ----------------------------------------------------------------------------
+
+    def close(self) -> list[str]:
+        """Remove what the test made; return what could not be removed, in words."""
+        self._stack.close()
+        left: list[str] = []
+        label = f"{TEST_LABEL}={self.key}"
+        if "container" in self._dirty or self._made["container"]:
+            left += self._sweep("container", label)
+        for kind in ("network", "volume"):
+            if kind in self._dirty or self._made[kind]:
+                left += self._sweep(kind, label)
+        if "image" in self._dirty or self._made["image"]:
+            left += self._sweep("image", label)
+        if "workdir" in self.__dict__:
+            shutil.rmtree(self.workdir, ignore_errors=True)
+        return left
+
+    def _sweep(self, kind: str, label: str) -> list[str]:
+        tracked = self._made[kind]
+        names = [*tracked, *(name for name in self.raw.find(kind, label) if name not in tracked)]
+        if not names:
+            return []
+        self.raw.remove(kind, names)
+        return [f"{kind} {name} of this test cannot be removed" for name in self.raw.find(kind, label)]
+
+
+class Build:
+    """A finished build: the image's name, its context, and what the command said."""
+
+    def __init__(self, name: str, context: Path, result: Result) -> None:
+        self.name = name
+        self.context = context
+        self.result = result
+
+
+class Container:
+    """A container of a test."""
+
+    def __init__(self, bench: Bench, name: str, id_: str) -> None:
+        self.bench = bench
+        self.name = name
+        self.id = id_
+
+    def __str__(self) -> str:
+        return self.name
+
+    def inspect(self) -> dict[str, Any]:
+        """Return the engine's description of the container."""
+        return self.bench.inspect(self.name)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The `State` part of the description."""
+        state: dict[str, Any] = self.inspect()["State"]
+        return state
+
+    @property
+    def status(self) -> str:
+        """The state in one word: created, running, paused, exited, ..."""
+        return str(self.state["Status"])
+
+    @property
+    def pid(self) -> int:
+        """Process id of the container's init, 0 when it does not run."""
+        return int(self.state["Pid"])
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel's view of the running container; raises `ExpectationError` when it does not run."""
+        pid = self.pid
+        if not pid:
+            raise ExpectationError(f"{self.name} does not run: {self.state}\n{self.logs()}")
+        return Kernel(pid)
+
+    @property
+    def address(self) -> str:
+        """IPv4 address on its first network."""
+        networks = self.inspect()["NetworkSettings"]["Networks"]
+        return str(next(iter(networks.values()))["IPAddress"])
+
+    def exec(self, *command: str, **options: Any) -> Result:
+        """Run a command in the container."""
+        return self.bench.cli("exec", self.name, *command, **options)
+
+    def sh(self, script: str, **options: Any) -> Result:
+        """Run a shell script in the container."""
+        return self.exec("sh", "-c", script, **options)
+
+    def read(self, path: str) -> str:
+        """Return a file of the container, read inside."""
+        return self.exec("cat", path).stdout
+
+    def logs(self, *options: str) -> Result:
+        """Return the container's logs."""
+        return self.bench.cli("logs", *options, self.name)
+
+    def wait(self, timeout: float = 30.0) -> int:
+        """Wait for the container's end and return its exit code."""
+        return int(self.bench.cli("wait", self.name, timeout=timeout).text)
+
+    def until(self, what: str, condition: Callable[[], Any], timeout: float = 20.0) -> Any:
+        """Wait until a condition holds; see `wait_until`."""
+        return wait_until(f"{self.name}: {what}", condition, timeout)
+
+    def until_log(self, pattern: str, timeout: float = 20.0) -> str:
+        """Wait until a pattern appears in the logs; return the logs."""
+        def matching() -> str:
+            text = self.logs().output
+            return text if re.search(pattern, text) else ""
+
+        return str(self.until(f"/{pattern}/ in the logs", matching, timeout))
+
+
+def wait_until(what: str, condition: Callable[[], Any], timeout: float = 20.0, pause: float = 0.1) -> Any:
+    """Call a condition until it is true and return its value; say what was awaited when it never is."""
+    deadline = time.monotonic() + timeout
+    while True:
+        if value := condition():
+            return value
+        if time.monotonic() >= deadline:
+            raise ExpectationError(f"waited {timeout:.0f} s in vain for: {what}")
+        time.sleep(pause)

@@ -1,0 +1,76 @@
+"""What exists on an engine and its host, before a session and after it: the difference is a leak."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from seatrial.engines.base import KINDS, CliEngine
+from seatrial.hosts import NamespaceHost
+from seatrial.lab import host as lab_host
+
+Snapshot = Mapping[str, frozenset[str]]
+
+
+def take(engine: CliEngine) -> Snapshot:
+    """Return the engine's objects and, for a lab, what its host holds.
+
+    On a user's own machine processes and mounts belong to others as well, so only the engine's
+    objects are compared there.
+    """
+    seen = {kind: frozenset(engine.find(kind)) for kind in KINDS}
+    if isinstance(engine.host, NamespaceHost):
+        seen.update(_lab(engine.host))
+    return seen
+
+
+def _lab(host: NamespaceHost) -> dict[str, frozenset[str]]:
+    mounts = Path(f"/proc/{host.pid}/mountinfo").read_text().splitlines()
+    namespaces = [path for where in ("run/docker/netns", "run/netns") for path in (host.root / where).glob("*")]
+    top = lab_host.cgroups(host.name)
+    return {
+        "mount": frozenset(line.split(" - ")[0].split()[4] for line in mounts),
+        "network namespace": frozenset(path.name for path in namespaces if path.name != "default"),
+        "cgroup": frozenset(str(path).partition(f"/seatrial/{host.name}")[2] for path in top),
+        "process": frozenset(_processes(host.name)),
+    }
+
+
+def _processes(name: str) -> list[str]:
+    """Return command names with a number, because process ids differ from start to start."""
+    counted: Counter[str] = Counter()
+    for pid in lab_host.processes(name):
+        try:
+            counted[Path(f"/proc/{pid}/comm").read_text().strip()] += 1
+        except OSError:
+            continue
+    return [f"{command} #{number}" for command, count in counted.items() for number in range(1, count + 1)]
+
+
+def leaks(before: Snapshot, engine: CliEngine, patience: float = 10.0) -> list[tuple[str, str]]:
+    """Return (kind, name) of what is there now and was not before.
+
+    An engine tears a container down after it has answered, so what is still there gets `patience`
+    seconds to go.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        now = take(engine)
+        left = [(kind, name) for kind in sorted(now) for name in sorted(now[kind] - before.get(kind, frozenset()))]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.3)
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

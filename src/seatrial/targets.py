@@ -1,0 +1,153 @@
+"""Target strings: what is tested and how it is reached, in one word.
+
+    docker  podman                    the engine of this machine
+    docker+unix:///run/x.sock         an engine behind a socket (also tcp://)
+    docker@trixie  podman@sid         a lab engine of a Debian suite
+    docker@sid+crun                   a lab engine with another default runtime
+    docker@bookworm/apparmor          a lab on another kernel
+    runc  crun  runsc  youki          a runtime of this machine
+    runc@trixie  runtime:/usr/bin/x   a lab's runtime, a runtime by path
+
+The same string is the option's value, the pytest id and the column of the report.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.errors import SeatrialError
+
+ENGINES = ("docker", "podman", "nerdctl")
+RUNTIMES = ("runc", "crun", "runsc", "youki")
+SUITES = ("bookworm", "trixie", "sid")
+
+_GRAMMAR = re.compile(
+    r"(?P<engine>[a-z]+)"
+    r"(?:@(?P<suite>[a-z]+)(?:/(?P<kernel>[a-z0-9]+))?)?"
+    r"(?:\+(?P<extra>.+))?"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A parsed target string; `str()` gives the string back."""
+
+    engine: str  # docker, podman, nerdctl, or a runtime's name
+    suite: str = ""  # lab suite, empty for this machine's own
+    kernel: str = ""  # lab kernel, empty for this machine's
+    runtime: str = ""  # default runtime, empty for the engine's choice
+    address: str = ""  # unix:// or tcp:// address, empty for the default
+    path: str = ""  # of a runtime given by path
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"runtime:{self.path}"
+        lab = f"@{self.suite}" + (f"/{self.kernel}" if self.kernel else "") if self.suite else ""
+        extra = self.runtime or self.address
+        return f"{self.engine}{lab}" + (f"+{extra}" if extra else "")
+
+    @property
+    def is_runtime(self) -> bool:
+        """Whether this is an OCI runtime and no engine."""
+        return bool(self.path) or self.engine in RUNTIMES
+
+    @property
+    def is_lab(self) -> bool:
+        """Whether the harness brings this target itself."""
+        return bool(self.suite)
+
+    @property
+    def lab_name(self) -> str:
+        """Name of the shared lab host of this target."""
+        parts = (self.engine, self.suite, self.kernel, self.runtime)
+        return "-".join(part for part in parts if part)
+
+
+def parse(text: str, engines: tuple[str, ...] = ENGINES) -> Target:
+    """Parse a target string; raises `SeatrialError` E102 with the nearest right one."""
+    if text.startswith("runtime:"):
+        path = text.removeprefix("runtime:")
+        if not path.startswith("/"):
+            raise _unknown(text, "a runtime's path is absolute", f"runtime:/usr/sbin/{path or 'runc'}")
+        return Target(Path(path).name, path=path)
+    match = _GRAMMAR.fullmatch(text)
+    if not match or match["engine"] not in (*engines, *RUNTIMES):
+        raise _unknown(text, "no such engine or runtime", _nearest(text, (*engines, *RUNTIMES)))
+    engine, suite, kernel, extra = (match[name] or "" for name in ("engine", "suite", "kernel", "extra"))
+    if suite and suite not in SUITES:
+        raise _unknown(text, f"no such suite: {suite}", f"{engine}@{_nearest(suite, SUITES)}")
+    if re.match(r"(unix|tcp)://.", extra):
+        if suite or engine in RUNTIMES:
+            raise _unknown(text, "a lab or a runtime has no address", engine)
+        return Target(engine, address=extra)
+    if extra and not re.fullmatch(r"[a-z][a-z0-9_-]*", extra):
+        raise _unknown(text, f"neither an address nor a runtime: {extra}", f"{engine}+unix:///run/{engine}.sock")
+    if extra and engine in RUNTIMES:
+        raise _unknown(text, "a runtime has no runtime", engine)
+    return Target(engine, suite, kernel, runtime=extra)
+
+
+def _nearest(word: str, choices: tuple[str, ...]) -> str:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word.split("@")[0], choices, 1, 0.3)), choices[0])
+
+
+def _unknown(text: str, cause: str, nearest: str) -> SeatrialError:
+    return SeatrialError(
+        "E102", f"cannot read the target {text!r}", cause, f"for example {nearest}; `seatrial doctor` lists all"
+    )
+
+
+def docker_address() -> str:
+    """Return where the Docker CLI would look: $DOCKER_HOST or the default socket."""
+    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
+def reachable(address: str, timeout: float = 2.0) -> str:
+    """Return why nothing listens on an address, or an empty string when something does."""
+    kind, _, rest = address.partition("://")
+    try:
+        if kind == "unix":
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+                client.settimeout(timeout)
+                client.connect(rest)
+        elif kind == "tcp":
+            name, _, port = rest.rpartition(":")
+            socket.create_connection((name.strip("[]"), int(port)), timeout).close()
+    except FileNotFoundError:
+        return f"there is no socket {rest}"
+    except PermissionError:
+        return f"no permission to use {rest}"
+    except ConnectionRefusedError:
+        return f"nothing listens on {rest}"
+    except (OSError, ValueError) as error:
+        return f"{rest}: {error}"
+    return ""
+
+
+def discover() -> Target:
+    """Choose the target when the user named none: Docker, else Podman, else the lab's Docker.
+
+    Raises `SeatrialError` E103 with the one thing to do when there is neither.
+    """
+    from seatrial.lab import rootfs
+
+    why_not_docker = reachable(docker_address())
+    if shutil.which("docker") and not why_not_docker:
+        return Target("docker")
+    if shutil.which("podman"):
+        return Target("podman")
+    if rootfs.possible():
+        return Target("docker", "bookworm")
+    raise SeatrialError(
+        "E103",
+        "no engine is reachable",
+        why_not_docker or "there is no docker command",
+        "start Docker, install Podman, or run as root on Debian and the harness brings its own",
+    )
