@@ -62,7 +62,7 @@ def _table(path: Path) -> Iterable[Claim]:
         if len(row) != len(COLUMNS):
             raise _broken(path, f"line {number} has {len(row)} columns instead of {len(COLUMNS)}")
         id_, level, sentence, source, untested = row
-        if level not in Level:
+        if level not in [known.value for known in Level]:
             raise _broken(path, f"line {number}: unknown level {level!r} (one of {', '.join(Level)})")
         if not id_ or not sentence or not source:
             raise _broken(path, f"line {number}: id, claim and source must not be empty")

@@ -21,6 +21,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from seatrial.errors import SeatrialError
 from seatrial.hosts import LOCAL, Host
@@ -47,7 +48,7 @@ class ExpectationError(AssertionError):
     """A command ended otherwise than the test said it would."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a command did: exit code (negative: ended by that signal), output, duration in seconds."""
 
@@ -87,6 +88,10 @@ class Result:
     def ok(self) -> bool:
         """Whether the exit code is zero."""
         return self.code == 0
+
+    def __repr__(self) -> str:
+        command = shlex.join(self.argv)
+        return f"<exit {self.code}: {command if len(command) < 120 else command[:117] + '...'}>"
 
     def __str__(self) -> str:
         ending = "timed out" if self.timed_out else f"exit {self.code}"
@@ -209,6 +214,21 @@ def run(
     call.result = result
     check(result, expect, stdout, stderr)
     return result
+
+
+_BACKGROUND: list[subprocess.Popen[bytes]] = []
+
+
+def background(
+    argv: Sequence[str], *, stdout: int | IO[bytes], stderr: int | IO[bytes], env: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a process of our own (a lab's keeper, a daemon) that goes on when its caller has returned; `env` is whole."""
+    _BACKGROUND[:] = [process for process in _BACKGROUND if process.poll() is None]
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env, start_new_session=True,
+    )  # fmt: skip
+    _BACKGROUND.append(process)  # kept, because a forgotten process is reported as lost by Python
+    return process
 
 
 def check(

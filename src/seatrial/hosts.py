@@ -68,9 +68,12 @@ class NamespaceHost:
     this machine's /proc; signals reach the command itself because nsenter does not fork.
     """
 
-    def __init__(self, name: str, pid: int, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, pid: int, environment: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.pid = pid
+        self.prefix = tuple(prefix)  # a command that does what is left to do and then becomes the other
         self.environment: Mapping[str, str] = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             **(environment or {}),
@@ -84,7 +87,7 @@ class NamespaceHost:
     def enter(self, argv: Sequence[str], cwd: Path | str | None = None) -> list[str]:
         """Return an nsenter command line."""
         flags = ["--mount", "--uts", "--ipc", "--net", f"--wdns={cwd or '/'}"]
-        return ["nsenter", f"--target={self.pid}", *flags, "--", *argv]
+        return ["nsenter", f"--target={self.pid}", *flags, "--", *self.prefix, *argv]
 
     def path(self, inside: str | Path) -> Path:
         """Return the path below the host's root."""

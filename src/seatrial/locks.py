@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seatrial.names import slug
+from seatrial.paths import state_dir
+
 
 class FairLock:
     """Two files in a directory: the gate and the lock itself; both work between processes."""
@@ -38,4 +41,14 @@ class FairLock:
             with self._gate.open("w") as gate:
                 fcntl.flock(gate, fcntl.LOCK_EX)
                 fcntl.flock(lock, kind)
+            yield
+
+
+@contextmanager
+def held(target: str, scope: str = "") -> Iterator[None]:
+    """Hold what a test on a target needs: `scope` is "engine" or "machine" for one that must be alone."""
+    directory = state_dir() / "locks"
+    machine, engine = FairLock(directory), FairLock(directory, f"engine-{slug(target)}")
+    with machine.exclusive() if scope == "machine" else machine.shared():
+        with engine.exclusive() if scope else engine.shared():
             yield

@@ -29,3 +29,8 @@ def test_key(node: str) -> str:
 def slug(text: str, length: int = 80) -> str:
     """Turn any text into a file name: letters, digits, dots and dashes."""
     return re.sub(r"[^A-Za-z0-9.@+-]+", "-", text).strip("-.")[:length] or "x"
+
+
+def gocheck(name: str) -> str:
+    """Turn a Python name into the one that Docker's own suite would use: test_run_echo is TestRunEcho."""
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))

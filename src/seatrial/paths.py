@@ -1,18 +1,26 @@
 """Where the harness keeps what it makes on this machine.
 
-    cache   root file systems and images; can be deleted at any time, costs a minute to make again
-    state   what runs now: leases of labs, live runs, locks, sockets (emptied by a reboot)
-    data    the labs' own storage; on a real file system because overlay does not stack on overlay
-    share   the one directory that has the same path here and in every lab: build contexts, bind mounts
+cache   root file systems and images; can be deleted at any time, costs a minute to make again
+state   what runs now: leases of labs, live runs, locks, sockets (emptied by a reboot)
+data    the labs' own storage; on a real file system because overlay does not stack on overlay
+share   the one directory that has the same path here and in every lab: build contexts, bind mounts
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
-from collections.abc import Iterator
+import re
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from seatrial.errors import SeatrialError
+
+_DATA = Path("/var/lib/seatrial")
+_STATE = Path("/run/seatrial")
 
 
 def cache_dir() -> Path:
@@ -27,13 +35,15 @@ def state_dir() -> Path:
     if explicit := os.environ.get("SEATRIAL_STATE"):
         return Path(explicit)
     if os.geteuid() == 0:
-        return Path("/run/seatrial")
-    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/seatrial-{os.geteuid()}")  # noqa: S108
+        return _STATE
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(runtime) / "seatrial"
+    return Path(f"/tmp/seatrial-{os.geteuid()}")  # noqa: S108
 
 
 def data_dir() -> Path:
     """Return the labs' storage: $SEATRIAL_DATA or /var/lib/seatrial."""
-    return Path(os.environ.get("SEATRIAL_DATA") or "/var/lib/seatrial")
+    return Path(os.environ.get("SEATRIAL_DATA") or _DATA)
 
 
 def share_dir() -> Path:
@@ -41,10 +51,56 @@ def share_dir() -> Path:
     return data_dir() / "share" if os.geteuid() == 0 else state_dir() / "share"
 
 
+def scope() -> str:
+    """Return what tells this user's labs from those of other data or state directories.
+
+    Empty for the default directories, else six hex digits.
+    """
+    places = (data_dir().absolute(), state_dir().absolute())
+    if places == (_DATA, _STATE):
+        return ""
+    return hashlib.sha256("\n".join(map(str, places)).encode()).hexdigest()[:6]
+
+
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file for the length of a block."""
+def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Hold an exclusive lock on a file for the length of a block; `waiting` is called if others hold it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def mounts_below(directory: Path) -> list[Path]:
+    """Return the mount points at and below a directory, deepest and latest first."""
+    below = f"{directory.resolve()}/"
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split()[4])
+        if f"{point}/".startswith(below):
+            found.append(Path(point))
+    return found[::-1]
+
+
+def remove_tree(directory: Path) -> None:
+    """Delete a tree, but never through a mount; raises `SeatrialError` E404 when something stays.
+
+    A bind mount of the same file system is invisible to `rm --one-file-system`, so the mount table
+    is asked first.
+    """
+    if not directory.exists():
+        return
+    if mounts := mounts_below(directory):
+        raise SeatrialError(
+            "E404", f"cannot delete {directory}", f"{mounts[0]} is mounted", f"umount {mounts[0]}"
+        )  # fmt: skip
+    done = subprocess.run(
+        ["rm", "-rf", "--one-file-system", "--", str(directory)], capture_output=True, text=True, timeout=600,
+        check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise SeatrialError("E404", f"cannot delete {directory}", done.stderr.strip().splitlines()[-1:][0])

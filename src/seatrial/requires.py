@@ -103,11 +103,17 @@ _add("swap_device", Kind.MACHINE, "swap space", lambda facts: _unless(facts["hos
 _add("seccomp", Kind.TARGET, "seccomp filters",
      lambda facts: "this kernel has no seccomp" if not facts["host"]["seccomp"] else
      _unless("seccomp" in facts["engine"]["security"], "the engine reports no seccomp"))
-for _lsm, _title in {"apparmor": "AppArmor", "selinux": "SELinux"}.items():
-    _add(_lsm, Kind.MACHINE, f"{_title}, on and enforcing",
-         lambda facts, lsm=_lsm, title=_title: _unless(
+
+
+def _add_lsm(lsm: str, title: str) -> None:
+    _add(lsm, Kind.MACHINE, f"{title}, on and enforcing",
+         lambda facts: _unless(
              lsm in facts["host"]["lsm"],
              f"{title} is not on: active modules are {', '.join(facts['host']['lsm']) or 'none'}"))
+
+
+for _lsm, _title in {"apparmor": "AppArmor", "selinux": "SELinux"}.items():
+    _add_lsm(_lsm, _title)
 _add("userns", Kind.MACHINE, "user namespaces",
      lambda facts: _unless(facts["host"]["userns"], "user.max_user_namespaces is 0"))
 _add("not_userns_remap", Kind.TARGET, "an engine that does not remap users",

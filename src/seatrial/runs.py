@@ -30,7 +30,9 @@ class LiveRun:
         """Write the entry."""
         path = _path(self.run)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self)))
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(self)))
+        partial.rename(path)  # a reader never meets half an entry
 
     def forget(self) -> None:
         """Remove the entry."""
@@ -64,3 +66,8 @@ def noted() -> Iterator[LiveRun]:
             yield LiveRun(**json.loads(path.read_text()))
         except (ValueError, TypeError):
             path.unlink(missing_ok=True)
+
+
+def living() -> set[str]:
+    """Return the ids of the runs whose controller lives."""
+    return {run.run for run in noted() if run.alive}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from seatrial.engines.base import KINDS, CliEngine
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import host as lab_host
+from seatrial.names import RUN_LABEL
 
 Snapshot = Mapping[str, frozenset[str]]
 
@@ -50,27 +50,24 @@ def _processes(name: str) -> list[str]:
     return [f"{command} #{number}" for command, count in counted.items() for number in range(1, count + 1)]
 
 
-def leaks(before: Snapshot, engine: CliEngine, patience: float = 10.0) -> list[tuple[str, str]]:
+def leaks(
+    before: Snapshot, engine: CliEngine, run: str, *, alone: bool = True, patience: float = 10.0
+) -> list[tuple[str, str]]:
     """Return (kind, name) of what is there now and was not before.
 
     An engine tears a container down after it has answered, so what is still there gets `patience`
-    seconds to go.
+    seconds to go. Where the engine is not this run's alone (`alone` is False, or it is no lab), only
+    what carries the run's label counts: the rest may be somebody else's.
     """
     deadline = time.monotonic() + patience
+    alone = alone and isinstance(engine.host, NamespaceHost)
     while True:
-        now = take(engine)
+        now = take(engine) if alone else _labelled(engine, run)
         left = [(kind, name) for kind in sorted(now) for name in sorted(now[kind] - before.get(kind, frozenset()))]
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.3)
 
 
-def alive(pid: int) -> bool:
-    """Tell whether a process exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _labelled(engine: CliEngine, run: str) -> Snapshot:
+    return {kind: frozenset(engine.find(kind, f"{RUN_LABEL}={run}")) for kind in KINDS}

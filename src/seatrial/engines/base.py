@@ -8,14 +8,16 @@ call differently stands in the driver's `Dialect`; no test asks which engine it 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from seatrial import exec as command
 from seatrial.errors import SeatrialError
-from seatrial.exec import ANY, Conversation, Expect, Journal, Result, Stdin
+from seatrial.exec import ANY, Conversation, Expect, ExpectationError, Journal, Result, Stdin
 from seatrial.hosts import LOCAL, Host
 from seatrial.targets import Target
 
@@ -34,6 +36,18 @@ class Dialect:
     says: Mapping[str, str] = field(default_factory=dict)
     codes: Mapping[str, int] = field(default_factory=dict)
     traits: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load_dialect(name: str) -> Dialect:
+    """Read an engine's dialect from `dialects/<name>.toml`; a name that stands twice is a `ValueError`."""
+    text = resources.files("seatrial.engines").joinpath(f"dialects/{name}.toml").read_text("utf-8")
+    parts: dict[str, dict[str, Any]] = {"says": {}, "codes": {}, "traits": {}}
+    for area, chapters in tomllib.loads(text).items():
+        for kind, entries in chapters.items():
+            if twice := parts[kind].keys() & entries.keys():
+                raise ValueError(f"{name}.toml, {area}.{kind}: {', '.join(sorted(twice))} stand twice")
+            parts[kind] |= entries
+    return Dialect(**parts)
 
 
 @dataclass(frozen=True)
@@ -103,6 +117,12 @@ class CliEngine:
     name: ClassVar[str] = ""
     binary: ClassVar[str] = ""
     dialect: ClassVar[Dialect] = Dialect()
+    # where the engine looks for the CA of a registry (HOST:PORT/ca.crt below), and for drop-ins that
+    # allow plain HTTP; empty where loopback needs none
+    certificates: ClassVar[str] = ""
+    registries: ClassVar[str] = ""
+    # seconds that `trouble` waits for an answer
+    patience: ClassVar[float] = 15.0
 
     def __init__(
         self, target: Target, host: Host = LOCAL, *, socket: Path | None = None,
@@ -138,6 +158,14 @@ class CliEngine:
             journal=journal,
         )  # fmt: skip
 
+    def version(self) -> Version:
+        """Return the versions of engine, API and client."""
+        raise NotImplementedError
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the engine says about itself, in the harness's words (see `requires`)."""
+        raise NotImplementedError
+
     def inspect(self, name: str, kind: str = "container") -> dict[str, Any]:
         """Return the engine's description of one object."""
         loaded: list[dict[str, Any]] = json.loads(self.cli(kind, "inspect", name).stdout)
@@ -165,9 +193,10 @@ class CliEngine:
 
     def trouble(self) -> str:
         """Return why the engine does not answer, or an empty string when it does."""
-        result = self.cli("version", expect=ANY, timeout=15)
-        if result.timed_out:
-            return "does not answer within 15 s"
+        try:
+            result = self.cli("version", expect=ANY, timeout=self.patience)
+        except ExpectationError:
+            return f"does not answer within {self.patience:.0f} s"
         last = result.stderr.strip().splitlines()[-1:] or [f"exit code {result.code}"]
         return "" if result.ok else last[0]
 

@@ -5,22 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from seatrial.engines.base import CliEngine, Dialect, Version
+from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
 from seatrial.exec import ANY
 
-_SAYS = {
-    "no_such_container": r"No such container",
-    "no_such_image": r"No such image|Unable to find image",
-    "no_such_object": r"[Nn]o such (object|container|image)",
-    "no_such_network": r"network .* not found|No such network",
-    "no_such_volume": r"[Nn]o such volume",
-    "name_taken": r"is already in use by container",
-    "not_running": r"is not running",
-    "paused": r"is paused",
-    "bad_reference": r"invalid reference format|invalid argument",
-    "unknown_flag": r"unknown flag|unknown shorthand flag",
-    "container_running": r"cannot remove a? ?(running )?container|container is running",
-}
+def components(server: dict[str, Any]) -> dict[str, str]:
+    """Return the parts that a server's answer to `version` names, with their versions."""
+    return {part["Name"]: part.get("Version", "") for part in server.get("Components") or []}
 
 
 class DockerEngine(CliEngine):
@@ -28,22 +18,31 @@ class DockerEngine(CliEngine):
 
     name: ClassVar[str] = "docker"
     binary: ClassVar[str] = "docker"
-    dialect: ClassVar[Dialect] = Dialect(
-        says=_SAYS,
-        # the CLI's own code for a failed request, and the one of `run` and `create`
-        codes={"error": 1, "unknown_object": 1, "usage": 125},
-    )
+    certificates: ClassVar[str] = "/etc/docker/certs.d"
+    dialect: ClassVar[Dialect] = load_dialect("docker")
+
+    def _version(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads(self.cli("version", "--format", "{{json .}}").stdout)
+        return loaded
 
     def version(self) -> Version:
         """Return the versions of engine, API and client."""
-        data = json.loads(self.cli("version", "--format", "{{json .}}").stdout)
+        data = self._version()
         server = data.get("Server") or {}
         return Version(
             engine=server.get("Version", "").split("+")[0],
             api=server.get("ApiVersion", ""),
             client=data.get("Client", {}).get("Version", "").split("+")[0],
             min_api=server.get("MinAPIVersion", ""),
+            runtime=components(server).get("runc", "").split("+")[0],
         )
+
+    def _identity(self) -> dict[str, str]:
+        """Return who answers behind the socket: Podman serves the same API and names its parts."""
+        parts = components(self._version().get("Server") or {})
+        names = {"Podman Engine": "podman", "Engine": "docker"}
+        known = [name for part, name in names.items() if part in parts]
+        return {"identity": known[0]} if known else {}
 
     def info(self) -> dict[str, Any]:
         """Return `docker info` as the CLI prints it."""
@@ -56,6 +55,7 @@ class DockerEngine(CliEngine):
         security = [option.split(",")[0].removeprefix("name=") for option in info.get("SecurityOptions") or []]
         buildx = self.cli("buildx", "version", expect=ANY)
         return {
+            **self._identity(),
             "os": info.get("OSType", ""),
             "architecture": info.get("Architecture", ""),
             "storage": info.get("Driver", ""),

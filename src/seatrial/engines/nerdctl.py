@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from seatrial.engines.base import CliEngine, Dialect, Version
-from seatrial.engines.docker import DockerEngine
+from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
 
 
 class NerdctlEngine(CliEngine):
@@ -18,14 +17,8 @@ class NerdctlEngine(CliEngine):
 
     name: ClassVar[str] = "nerdctl"
     binary: ClassVar[str] = "nerdctl"
-    dialect: ClassVar[Dialect] = Dialect(
-        says={
-            **DockerEngine.dialect.says,
-            "no_such_container": r"[Nn]o such container",
-            "name_taken": r"already used|already in use",
-        },
-        codes={"error": 1, "unknown_object": 1, "usage": 1},
-    )
+    certificates: ClassVar[str] = "/etc/docker/certs.d"
+    dialect: ClassVar[Dialect] = load_dialect("nerdctl")
 
     def version(self) -> Version:
         """Return the versions of engine and client; containerd has no Docker API."""

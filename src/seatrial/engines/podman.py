@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any, ClassVar
 
-from seatrial.engines.base import CliEngine, Dialect, Version
-
-_SAYS = {
-    "no_such_container": r"no (such )?container|no container with",
-    "no_such_image": r"image not known|no such image|unable to find|short-name|pinging container registry"
-    r"|initializing source",
-    "no_such_object": r"no such object|no such container|image not known",
-    "no_such_network": r"network not found|unable to find network",
-    "no_such_volume": r"no such volume",
-    "name_taken": r"name .* is (already )?in use|already in use",
-    "not_running": r"not running|container state improper|can only",
-    "paused": r"paused|container state improper|can only",
-    "bad_reference": r"invalid reference format|repository name must be lowercase|must be lower",
-    "unknown_flag": r"unknown flag|unknown shorthand flag",
-    "container_running": r"cannot remove container .* as it is (running|paused)|container state improper",
-}
+from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
+# the runtimes that Podman knows by name, and where it looks for them (containers.conf(5))
+_RUNTIMES = ("crun", "crun-vm", "crun-wasm", "kata", "krun", "runc", "runsc", "youki")
+_RUNTIME_DIRECTORIES = ("/usr/bin", "/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/sbin", "/bin")
+# Go's names of machines, where every other engine uses the kernel's
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686"}
 
 
 class PodmanEngine(CliEngine):
@@ -28,10 +19,9 @@ class PodmanEngine(CliEngine):
 
     name: ClassVar[str] = "podman"
     binary: ClassVar[str] = "podman"
-    dialect: ClassVar[Dialect] = Dialect(
-        says=_SAYS,
-        codes={"error": 125, "unknown_object": 1, "usage": 125},
-    )
+    certificates: ClassVar[str] = "/etc/containers/certs.d"
+    registries: ClassVar[str] = "/etc/containers/registries.conf.d"
+    dialect: ClassVar[Dialect] = load_dialect("podman")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,11 +30,7 @@ class PodmanEngine(CliEngine):
 
     def force(self, kind: str) -> list[str]:
         """Return the options that make removal unconditional; without --time it waits ten seconds."""
-        extra = ["--time", "0"] if kind in ("container", "network", "volume") else []
-        options = super().force(kind)
-        if kind == "network":
-            options = ["--force"]
-        return [*options, *(extra if kind == "container" else [])]
+        return {"container": ["--force", "--volumes", "--time", "0"]}.get(kind, ["--force"])
 
     def version(self) -> Version:
         """Return the versions of engine, API and client."""
@@ -54,6 +40,20 @@ class PodmanEngine(CliEngine):
         return Version(
             engine=server.get("Version", ""), api=server.get("APIVersion", ""), client=client.get("Version", "")
         )
+
+    def _runtimes(self, default: str) -> list[str]:
+        """Return the runtimes that Podman finds: its default, and those of its list that are installed."""
+        found = {
+            name for name in _RUNTIMES for directory in _RUNTIME_DIRECTORIES
+            if os.access(self.host.path(f"{directory}/{name}"), os.X_OK)
+        }  # fmt: skip
+        return sorted(found | ({default} if default else set()))
+
+    def _swap(self, version: str, controllers: list[str]) -> bool:
+        if "memory" not in controllers:
+            return False
+        # Podman does not say; the kernel may account memory without swap
+        return version == "v2" or self.host.path("/sys/fs/cgroup/memory/memory.memsw.usage_in_bytes").exists()
 
     def info(self) -> dict[str, Any]:
         """Return `podman info` as the CLI prints it."""
@@ -70,16 +70,17 @@ class PodmanEngine(CliEngine):
             "apparmor": security.get("apparmorEnabled"),
             "selinux": security.get("selinuxEnabled"),
         }
-        controllers = host.get("cgroupControllers") or []
-        mounted = set(controllers)
+        mounted = host.get("cgroupControllers") or []
+        runtime = (host.get("ociRuntime") or {}).get("name", "")
+        remote = bool(host.get("serviceIsRemote"))
         return {
             "os": host.get("os", ""),
-            "architecture": host.get("arch", ""),
+            "architecture": _MACHINES.get(host.get("arch", ""), host.get("arch", "")),
             "storage": store.get("graphDriverName", ""),
             "cgroup_driver": host.get("cgroupManager", ""),
             "cgroup": host.get("cgroupVersion", ""),
-            "runtime": (host.get("ociRuntime") or {}).get("name", ""),
-            "runtimes": ["crun", "runc", "runsc"],
+            "runtime": runtime,
+            "runtimes": [runtime] if remote else self._runtimes(runtime),
             "security": [name for name, on in named.items() if on],
             "rootless": bool(security.get("rootless")),
             "userns_remap": False,
@@ -97,7 +98,7 @@ class PodmanEngine(CliEngine):
             "buildkit": False,
             "limits": {
                 "memory": "memory" in mounted,
-                "swap": "memory" in mounted,
+                "swap": self._swap(host.get("cgroupVersion", ""), mounted),
                 "kernel_memory": False,
                 "cpu_shares": "cpu" in mounted,
                 "cpu_quota": "cpu" in mounted,

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import SeatrialError
-from seatrial.exec import base_environment
+from seatrial.exec import background
 from seatrial.hosts import NamespaceHost
-from seatrial.lab.host import JOIN_CGROUP
+from seatrial.lab.host import own_environment
 
 DOCKER_SOCKET = "/run/docker.sock"
 PODMAN_SOCKET = "/run/podman/podman.sock"
@@ -58,10 +57,9 @@ class Daemon:
     def start(self, timeout: float = 60.0) -> None:
         """Start and wait until the API answers; raises `SeatrialError` E205 with the log's last words."""
         with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                self.host.enter(["sh", "-c", JOIN_CGROUP, "sh", *self.argv]),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                env={**base_environment(), **self.host.environment, **self.extra_environment},
+            process = background(
+                self.host.enter(self.argv), stdout=log, stderr=log,
+                env={**own_environment(self.host.name), **self.host.environment, **self.extra_environment},
             )  # fmt: skip
         self.pid = process.pid
         deadline = time.monotonic() + timeout

@@ -14,15 +14,17 @@ from importlib import resources
 from pathlib import Path
 
 from seatrial.errors import SeatrialError
-from seatrial.exec import base_environment
+from seatrial.exec import RUN_VARIABLE, background, base_environment
 from seatrial.hosts import NamespaceHost
-from seatrial.paths import data_dir, share_dir
+from seatrial.paths import data_dir, remove_tree, scope, share_dir
+from seatrial.runs import process_start
 
 LAB_VARIABLE = "SEATRIAL_LAB"
 _CGROUP = Path("/sys/fs/cgroup")
+_NAME = r"[a-z0-9][a-z0-9-]{0,40}"
 
-# Writes the shell itself into the lab's cgroups before it becomes the daemon, so that everything
-# the daemon starts is found there.
+# Writes the shell itself into the lab's cgroups before it becomes the command, so that everything the
+# command starts is found there, and a runtime that places containers beside itself sees the place.
 JOIN_CGROUP = (
     'if [ -f /sys/fs/cgroup/cgroup.controllers ]; then mkdir -p /sys/fs/cgroup/daemon; '
     "echo $$ >/sys/fs/cgroup/daemon/cgroup.procs; "
@@ -41,12 +43,43 @@ class LabHost:
     @property
     def host(self) -> NamespaceHost:
         """The way in."""
-        return NamespaceHost(self.name, self.pid, environment(self.name))
+        return way_in(self.name, self.pid)
+
+
+def way_in(name: str, pid: int) -> NamespaceHost:
+    """Return the host that a keeper process holds open."""
+    return NamespaceHost(name, pid, environment(name), ("sh", "-c", JOIN_CGROUP, "sh"))
+
+
+def key(name: str) -> str:
+    """Return the lab's name on this machine: in cgroups, in storage, in its processes' environment.
+
+    Labs of other data or state directories have the same names but other keys.
+    """
+    own = scope()
+    return f"{name}.{own}" if own else name
+
+
+def named(key_: str) -> str:
+    """Return the name of the lab with a key, empty when the key is one of other directories."""
+    name, _, own = key_.partition(".")
+    return name if own == scope() and re.fullmatch(_NAME, name) else ""
 
 
 def environment(name: str) -> Mapping[str, str]:
     """Return what every process of a lab carries in its environment."""
-    return {LAB_VARIABLE: name, "HOME": "/root"}
+    return {LAB_VARIABLE: key(name), "HOME": "/root"}
+
+
+def own_environment(name: str) -> dict[str, str]:
+    """Return the environment of what belongs to a lab itself and not to the run that starts it."""
+    return {word: value for word, value in {**base_environment(), **environment(name)}.items()
+            if word != RUN_VARIABLE}  # fmt: skip
+
+
+def storage(name: str) -> Path:
+    """Return the directory of a lab's storage."""
+    return data_dir() / "labs" / key(name)
 
 
 def start(name: str, root: Path) -> LabHost:
@@ -54,73 +87,81 @@ def start(name: str, root: Path) -> LabHost:
 
     Raises `SeatrialError` E204 with the failing step when this machine does not allow it.
     """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", name):
+    if not re.fullmatch(_NAME, name):
         raise ValueError(f"not a lab name: {name!r}")
-    work = data_dir() / "labs" / name
-    remove_storage(name)
+    stop(name, 0)  # what a killed start left
+    work = storage(name)
     work.mkdir(parents=True)
     share = share_dir()
     share.mkdir(parents=True, exist_ok=True)
     script = resources.files("seatrial.lab").joinpath("host.sh")
-    with resources.as_file(script) as path, (work / "host.log").open("wb") as log:
-        keeper = subprocess.Popen(
-            ["unshare", "--mount", "--net", "--uts", "--ipc", "--propagation", "private",
-             "sh", str(path), str(root), str(work), name, str(share)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-            env={**base_environment(), **environment(name)}, start_new_session=True,
-        )  # fmt: skip
-        assert keeper.stdout is not None  # noqa: S101 - for the type checker
-        ready = keeper.stdout.readline()
-        keeper.stdout.close()
-    if ready.strip() != b"ready":
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(keeper.pid, signal.SIGKILL)
-        keeper.wait()
-        cause = (work / "host.log").read_text("utf-8", "replace").strip().splitlines()[-1:]
-        stop(name, keeper.pid)
-        raise SeatrialError(
-            "E204",
-            f"cannot make the lab host {name}",
-            cause[0] if cause else "no message",
-            "labs need root with mount and network namespaces; `seatrial doctor` shows what is allowed here",
-        )
-    return LabHost(name, keeper.pid, work)
+    pid = 0
+    try:
+        with resources.as_file(script) as path, (work / "host.log").open("wb") as log:
+            keeper = background(
+                ["unshare", "--mount", "--net", "--uts", "--ipc", "--propagation", "private",
+                 "sh", str(path), str(root), str(work), name, key(name), str(share)],
+                stdout=subprocess.PIPE, stderr=log, env=own_environment(name),
+            )  # fmt: skip
+            pid = keeper.pid
+            assert keeper.stdout is not None  # noqa: S101 - for the type checker
+            ready = keeper.stdout.readline()
+            keeper.stdout.close()
+        if ready.strip() != b"ready":
+            raise _refused(name, work / "host.log")
+    except BaseException:
+        stop(name, pid)
+        raise
+    return LabHost(name, pid, work)
+
+
+def _refused(name: str, log: Path) -> SeatrialError:
+    cause = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
+    return SeatrialError(
+        "E204",
+        f"cannot make the lab host {name}",
+        cause[0] if cause else "no message",
+        "labs need root with mount and network namespaces; `seatrial doctor` shows what is allowed here",
+    )
 
 
 def stop(name: str, pid: int) -> None:
-    """End every process of a lab; its mounts and network go with the last one, then its storage."""
+    """End every process of a lab; its mounts and network go with the last one, then its storage.
+
+    Raises `SeatrialError` E209 when a process cannot be ended: what it has mounted is then left alone.
+    """
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        left = set(processes(name)) | ({pid} if _is_keeper(pid, name) else set())
-        if not left:
-            break
+    while left := set(processes(name)) | ({pid} if lab_of(pid) == key(name) else set()):
+        if time.monotonic() > deadline:
+            raise SeatrialError(
+                "E209", f"cannot end the lab {name}", f"these processes do not die: {sorted(left)}",
+                "wait until the kernel lets go of them, then run `seatrial clean`",
+            )  # fmt: skip
         for process in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         _reap(pid)
         time.sleep(0.02)
+    _reap(pid)
     remove_cgroups(name)
-    remove_storage(name)
+    remove_tree(storage(name))
 
 
-def _is_keeper(pid: int, name: str) -> bool:
-    return name in _lab_of(pid)
-
-
-def _lab_of(pid: int) -> str:
+def lab_of(pid: int) -> str:
+    """Return the key of the lab that a living process belongs to by its environment, or nothing."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except (OSError, IndexError):
+    except OSError:
         return ""
-    wanted = f"{LAB_VARIABLE}=".encode()
-    found = next((item[len(wanted) :].decode() for item in variables if item.startswith(wanted)), "")
-    return "" if state == "Z" else found
+    mark = f"{LAB_VARIABLE}=".encode()
+    found = next((item.removeprefix(mark) for item in variables if item.startswith(mark)), b"")
+    return found.decode("utf-8", "replace") if found and process_start(pid) else ""
 
 
 def _reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+    if pid > 0:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
 
 
 def processes(name: str) -> Iterator[int]:
@@ -129,19 +170,22 @@ def processes(name: str) -> Iterator[int]:
     for group in cgroups(name):
         with contextlib.suppress(OSError):
             seen.update(int(pid) for pid in (group / "cgroup.procs").read_text().split())
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and _lab_of(int(entry.name)) == name:
-            seen.add(int(entry.name))
+    wanted = key(name)
+    seen.update(pid for pid in all_processes() if lab_of(pid) == wanted)
     seen.discard(os.getpid())
-    for pid in seen:
-        with contextlib.suppress(OSError, IndexError):
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                yield pid
+    yield from (pid for pid in seen if process_start(pid))
+
+
+def all_processes() -> Iterator[int]:
+    """List the process ids of this machine."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            yield int(entry)
 
 
 def cgroups(name: str) -> list[Path]:
     """Return the cgroup directories of a lab, deepest first."""
-    tops = [_CGROUP / "seatrial" / name, *_CGROUP.glob(f"*/seatrial/{name}")]
+    tops = [parent / key(name) for parent in _parents()]
     found = [Path(parent) for top in tops if top.is_dir() for parent, _, _ in os.walk(top)]
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
@@ -154,13 +198,18 @@ def remove_cgroups(name: str) -> None:
             with contextlib.suppress(OSError):
                 group.rmdir()
         time.sleep(0.02)
-    for parent in [_CGROUP / "seatrial", *_CGROUP.glob("*/seatrial")]:
+    for parent in _parents():
         with contextlib.suppress(OSError):
             parent.rmdir()
 
 
-def remove_storage(name: str) -> None:
-    """Delete the lab's storage without crossing into another file system."""
-    work = data_dir() / "labs" / name
-    if work.exists():
-        subprocess.run(["rm", "-rf", "--one-file-system", str(work)], check=True)
+def _parents() -> list[Path]:
+    return [_CGROUP / "seatrial", *_CGROUP.glob("*/seatrial")]
+
+
+def remains() -> set[str]:
+    """Return the names of labs of which anything is there: storage, cgroups or processes."""
+    keys = {path.name for path in (data_dir() / "labs").glob("*")}
+    keys |= {path.name for parent in _parents() for path in parent.glob("*") if path.is_dir()}
+    keys |= {lab_of(pid) for pid in all_processes() if pid != os.getpid()}
+    return {name for name in map(named, keys) if name}

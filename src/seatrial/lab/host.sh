@@ -1,10 +1,11 @@
 #!/bin/sh
 # Turns the namespaces it was started in into a lab host, then stands still as their keeper.
-#   host.sh ROOT WORK NAME SHARE
+#   host.sh ROOT WORK NAME KEY SHARE
 # ROOT is shared read-only below an overlay; WORK holds the storage of engines; SHARE is visible under
-# the same path inside. Enters by pivot_root: under chroot, exec'd processes land in this machine's root.
+# the same path inside; KEY is the lab's name in the cgroups.
+# Enters by pivot_root: under chroot, exec'd processes land in this machine's root.
 set -eu
-root=$1 work=$2 name=$3 share=$4
+root=$1 work=$2 name=$3 key=$4 share=$5
 
 stage=$work/stage
 mkdir -p "$stage" "$share"
@@ -21,7 +22,7 @@ mount -t tmpfs -o mode=755 tmpfs "$new/run"
 mount -t tmpfs -o mode=1777 tmpfs "$new/tmp"
 [ ! -d /sys/kernel/security/lsm ] || mount --rbind /sys/kernel/security "$new/sys/kernel/security"
 
-group=seatrial/$name
+group=seatrial/$key
 if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
     mkdir -p "/sys/fs/cgroup/$group"
     for level in /sys/fs/cgroup /sys/fs/cgroup/seatrial "/sys/fs/cgroup/$group"; do

@@ -7,12 +7,16 @@ the truth: a killed run leaves them behind, and `seatrial clean` takes down what
 from __future__ import annotations
 
 import json
+import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seatrial import runs
 from seatrial.errors import SeatrialError
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import daemon as daemons
@@ -23,6 +27,10 @@ from seatrial.paths import locked, state_dir
 from seatrial.targets import Target, parse
 
 USER = "user"
+
+# What Debian has packages of in every suite.
+ENGINES = ("docker", "podman")
+RUNTIMES = ("runc", "crun", "runsc")
 
 
 @dataclass
@@ -40,15 +48,26 @@ class Lab:
     @property
     def host(self) -> NamespaceHost:
         """The way into the lab's host."""
-        return NamespaceHost(self.name, self.pid, hosts.environment(self.name))
+        return hosts.way_in(self.name, self.pid)
 
     @property
     def alive(self) -> bool:
         """Whether the lab's keeper still stands (and is no other process with its number)."""
-        try:
-            return f"{hosts.LAB_VARIABLE}={self.name}".encode() in Path(f"/proc/{self.pid}/environ").read_bytes()
-        except OSError:
-            return False
+        return self.pid > 0 and hosts.lab_of(self.pid) == hosts.key(self.name)
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the keeper started, 0 when it does not stand."""
+        started = runs.process_start(self.pid) if self.alive else ""
+        if not started:
+            return 0.0
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(started) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def users(self) -> list[str]:
+        """The living runs that hold a lease."""
+        living = runs.living()
+        return [lease for lease in self.leases if lease in living]
 
     @property
     def log(self) -> Path:
@@ -63,41 +82,76 @@ def _directory() -> Path:
 def standing() -> Iterator[Lab]:
     """List the labs of this machine, broken ones included."""
     for path in sorted(_directory().glob("*.json")):
-        yield Lab(**json.loads(path.read_text()))
+        if (lab := find(path.stem)) is not None:
+            yield lab
 
 
 def acquire(target: Target, lease: str, progress: rootfs.Progress = lambda _: None) -> Lab:
-    """Return the shared lab of a target, making it when it does not stand, and note the lease."""
-    if target.kernel:
-        raise SeatrialError(
-            "E206", f"the lab {target} needs another kernel", "labs on user-mode Linux are not made yet",
-            f"use {target.engine}@{target.suite}",
-        )  # fmt: skip
+    """Return the shared lab of a target, making it when it does not stand, and note the lease.
+
+    A lab whose engine died is made anew, unless another living run works in it (`SeatrialError` E208).
+    """
+    root = _root_for(target, progress)
     name = target.lab_name
-    rootfs.possible(raise_error=True)
-    root = rootfs.ensure(target.suite, progress)
-    with locked(_directory() / f".{name}.lock"):
-        lab = _load(name)
+    with held(name, lambda: progress(f"waiting: another process is working on {target}")):
+        lab = find(name)
         if lab is not None and not _usable(lab):
+            others = [run for run in lab.users if run != lease]
+            if others:
+                raise SeatrialError(
+                    "E208", f"the lab {target} is broken and still in use",
+                    f"its engine does not answer, and the run {', '.join(others)} works in it",
+                    "wait for that run to end, or end it: the lab is then made anew",
+                )  # fmt: skip
             _remove(lab)
             lab = None
         if lab is None:
             progress(f"starting {target}")
-            lab = _make(name, target, root)
+            lab = _make(name, target, root, lease)
         if lease not in lab.leases:
             lab.leases.append(lease)
         _save(lab)
     return lab
 
 
+def _root_for(target: Target, progress: rootfs.Progress) -> Path:
+    """Return the root file system for a target; raises `SeatrialError` where there is no such lab."""
+    if target.kernel:
+        raise SeatrialError(
+            "E206", f"the lab {target} needs another kernel", "labs on user-mode Linux are not made yet",
+            f"use {target.engine}@{target.suite}",
+        )  # fmt: skip
+    if target.engine not in (*ENGINES, *RUNTIMES):
+        raise SeatrialError(
+            "E201", f"there is no lab of {target.engine}", f"Debian has no package of {target.engine}",
+            f"labs are made of: {', '.join((*ENGINES, *RUNTIMES))}",
+        )  # fmt: skip
+    rootfs.possible(raise_error=True)
+    root = rootfs.ensure(target.suite, progress)
+    for program in (target.runtime, target.engine if target.is_runtime else ""):
+        if program and not any((root / place / program).exists() for place in ("usr/bin", "usr/sbin")):
+            raise SeatrialError(
+                "E201", f"there is no lab {target}", f"Debian {target.suite} has no runtime {program}",
+                f"runtimes of labs: {', '.join(RUNTIMES)}",
+            )  # fmt: skip
+    return root
+
+
+@contextmanager
+def held(name: str, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Keep other processes from changing a lab for the length of a block."""
+    with locked(_directory() / f".{name}.lock", waiting):
+        yield
+
+
 def release(name: str, lease: str) -> None:
-    """Give a lease back; the lab is taken down with the last one."""
-    with locked(_directory() / f".{name}.lock"):
-        lab = _load(name)
+    """Give a lease back; the lab is taken down with the last one that anybody alive holds."""
+    with held(name):
+        lab = find(name)
         if lab is None:
             return
         lab.leases = [other for other in lab.leases if other != lease]
-        if lab.leases:
+        if USER in lab.leases or lab.users:
             _save(lab)
         else:
             _remove(lab)
@@ -105,8 +159,8 @@ def release(name: str, lease: str) -> None:
 
 def take_down(name: str) -> bool:
     """Take a lab down whoever holds it; False when there is none of that name."""
-    with locked(_directory() / f".{name}.lock"):
-        lab = _load(name)
+    with held(name):
+        lab = find(name)
         if lab is not None:
             _remove(lab)
     return lab is not None
@@ -138,14 +192,14 @@ def private(
     """Make an engine for one test alone, from the same root file system as its target.
 
     The engine of this machine gets this machine's root below an overlay, so that its own binaries
-    are what is tested; its storage and network are new either way.
+    are what is tested; its storage and network are new either way. DOCKER_GRAPHDRIVER (storage
+    driver) and DOCKER_EXECDRIVER (runtime) count where neither argument nor target says.
     """
     root = rootfs.ensure(target.suite) if target.suite else Path("/")
     name = f"{target.engine}-{target.suite or 'own'}-{secrets.token_hex(3)}"
-    made = hosts.start(name, root)
-    lab = Lab(name, str(target), made.pid, str(made.work), [lease])
-    _save(lab)
-    runtime = runtime or target.runtime
+    lab = _stand(Lab(name, str(target), 0, str(hosts.storage(name)), [lease]), root)
+    runtime = runtime or target.runtime or os.environ.get("DOCKER_EXECDRIVER", "")
+    storage = storage or os.environ.get("DOCKER_GRAPHDRIVER", "")
     if target.engine == "docker":
         daemon = daemons.docker(
             lab.host, lab.log, options=options, config=config, runtime=runtime, storage=storage, env=env
@@ -163,10 +217,20 @@ def private(
     return engine
 
 
-def _make(name: str, target: Target, root: Path) -> Lab:
-    made = hosts.start(name, root)
-    lab = Lab(name, str(target), made.pid, str(made.work))
+def _stand(lab: Lab, root: Path) -> Lab:
+    """Start a lab's host; the lab is noted before, so that a kill at any moment leaves a trace."""
     _save(lab)
+    try:
+        lab.pid = hosts.start(lab.name, root).pid
+    except BaseException:
+        _forget(lab)
+        raise
+    _save(lab)
+    return lab
+
+
+def _make(name: str, target: Target, root: Path, lease: str) -> Lab:
+    lab = _stand(Lab(name, str(target), 0, str(hosts.storage(name)), [lease]), root)
     try:
         if not target.is_runtime:
             describe = daemons.docker if target.engine == "docker" else daemons.podman
@@ -185,10 +249,15 @@ def _usable(lab: Lab) -> bool:
 
 def _remove(lab: Lab) -> None:
     hosts.stop(lab.name, lab.pid)
+    _forget(lab)
+
+
+def _forget(lab: Lab) -> None:
     (_directory() / f"{lab.name}.json").unlink(missing_ok=True)
 
 
-def _load(name: str) -> Lab | None:
+def find(name: str) -> Lab | None:
+    """Return the lab of a name, None when there is none."""
     try:
         return Lab(**json.loads((_directory() / f"{name}.json").read_text()))
     except FileNotFoundError:

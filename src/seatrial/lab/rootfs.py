@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from seatrial import exec as command
 from seatrial.errors import SeatrialError
-from seatrial.paths import cache_dir, locked
+from seatrial.paths import cache_dir, locked, remove_tree
 
 SUITES = ("bookworm", "trixie", "sid")
 
@@ -25,6 +24,12 @@ _SYSTEM = (
 _TOOLBOX = ("fio", "iperf3", "stress-ng", "sysbench", "iputils-ping")
 # Debian split the client and the builder off after bookworm.
 _SPLIT_CLIENT = ("docker-cli", "docker-buildx")
+
+# mmdebstrap mounts into what it makes and starts many processes: in namespaces of their own, all of it
+# goes when it ends or when the harness is killed.
+_CONTAINED = (
+    "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+)  # fmt: skip
 
 Progress = Callable[[str], None]
 
@@ -51,7 +56,8 @@ def ensure(suite: str, progress: Progress = lambda _: None) -> Path:
     if root.is_dir():
         return root
     possible(raise_error=True)
-    with locked(root.parent / f".{suite}.lock"):
+    waiting = f"waiting: another process is making the root file system of {suite}"
+    with locked(root.parent / f".{suite}.lock", lambda: progress(waiting)):
         if not root.is_dir():
             _install_mmdebstrap(progress)
             progress(f"making the root file system of {suite} (about a minute, once)")
@@ -89,34 +95,33 @@ def _install_mmdebstrap(progress: Progress) -> None:
 
 def _build(suite: str, root: Path) -> None:
     partial = root.with_name(f".{root.name}.partial")
-    _remove(partial)
-    base = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages(suite))}"]
+    remove_tree(partial)
     mirror = os.environ.get("SEATRIAL_MIRROR", "http://deb.debian.org/debian")
-    for extra in ([], ["--aptopt=Acquire::Check-Valid-Until \"false\""]):
-        result = command.run(
-            [*base, *extra, suite, str(partial), mirror], timeout=1200, expect=command.ANY
-        )
-        if result.ok:
-            break
-        _remove(partial)
-        if "is expired" not in result.output:
-            break
-    if not result.ok:
+    base = [*_CONTAINED, "mmdebstrap", "--variant=minbase", f"--include={','.join(packages(suite))}"]
+    cause = ""
+    try:
+        for extra in ([], ['--aptopt=Acquire::Check-Valid-Until "false"']):
+            result = command.run([*base, *extra, suite, str(partial), mirror], timeout=1200, expect=command.ANY)
+            cause = "" if result.ok else _last(result.output)
+            if result.ok or "is expired" not in result.output:
+                break
+            remove_tree(partial)
+    except command.ExpectationError:
+        cause = "mmdebstrap did not end within 20 minutes"
+    except BaseException:
+        remove_tree(partial)
+        raise
+    if cause:
+        remove_tree(partial)
         raise SeatrialError(
             "E203",
             f"cannot make the root file system of {suite}",
-            _last(result.output),
+            cause,
             f"is {mirror} reachable? SEATRIAL_MIRROR names another mirror",
         )
     # Podman complains about this network definition, whose plugins Debian packages separately.
     (partial / "etc/cni/net.d/87-podman-bridge.conflist").unlink(missing_ok=True)
     partial.rename(root)
-
-
-def _remove(directory: Path) -> None:
-    """Delete a tree without ever crossing into another file system."""
-    if directory.exists():
-        subprocess.run(["rm", "-rf", "--one-file-system", str(directory)], check=True)
 
 
 def _last(output: str) -> str:

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,18 +34,27 @@ _IMAGE_COMMANDS = {"build", "commit", "import", "load", "tag", "pull", "image"}
 _ID = re.compile(r"(?:sha256:)?\b[0-9a-f]{64}\b")
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Whose objects a bench makes: the run, the test's short id, its journal, and the image it uses."""
+
+    run: str
+    key: str
+    image: str = BUSYBOX
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    journal: Journal = field(default_factory=Journal)
+
+
 class Bench:
     """An engine for one test."""
 
-    def __init__(
-        self, engine: CliEngine, run: str, key: str, facts: Mapping[str, Any], journal: Journal | None = None
-    ) -> None:
+    def __init__(self, engine: CliEngine, owner: Owner) -> None:
         self.raw = engine
-        self.run_id = run
-        self.key = key
-        self.facts = facts
-        self.journal = journal or Journal()
-        self.image = BUSYBOX
+        self.run_id = owner.run
+        self.key = owner.key
+        self.facts = owner.facts
+        self.journal = owner.journal
+        self.image = owner.image
         self.toolbox = TOOLBOX
         self._counter = itertools.count(1)
         self._made: dict[str, set[str]] = {kind: set() for kind in ("container", "network", "volume", "image")}

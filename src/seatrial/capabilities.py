@@ -1,0 +1,104 @@
+"""What a target is and can do, probed once and shared by everyone who asks.
+
+`probe` asks the engine and the machine and judges every requirement; its `TargetInfo` goes into the
+header of the results stream, to all workers, and into `seatrial doctor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seatrial import requires
+from seatrial.engines.base import CliEngine
+from seatrial.errors import SeatrialError
+from seatrial.hosts import NamespaceHost
+from seatrial.lab import rootfs
+from seatrial.results import TargetInfo
+
+
+def probe(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
+    """Return identity, facts and judged requirements of an engine that answers.
+
+    Raises `SeatrialError` E107 when the engine behind the target is another one than the target
+    names: a published job for one engine once tested another for years.
+    """
+    version = engine.version()
+    if not version.engine:
+        raise SeatrialError(
+            "E107", f"{engine.target} does not say which version it is",
+            "its answer to `version` has no server part", "is the engine running?",
+        )  # fmt: skip
+    facts = {**engine.facts(), **_reach(engine)}
+    identity = str(facts.get("identity", engine.name))
+    if identity != engine.name:
+        raise SeatrialError(
+            "E107", f"{engine.target} is not {engine.name}", f"the engine says that it is {identity}",
+            f"use --engine {identity}+unix://... for this address",
+        )  # fmt: skip
+    host = {**machine, **_host_of(engine, machine)}
+    return TargetInfo(
+        name=str(engine.target),
+        engine=engine.name,
+        version=version.engine,
+        api=version.api,
+        runtime=str(facts["runtime"]),
+        storage=str(facts["storage"]),
+        cgroup=str(facts["cgroup"]),
+        facts=facts,
+        requirements=requires.judge_all({"host": host, "engine": facts}),
+    )
+
+
+def _reach(engine: CliEngine) -> dict[str, Any]:
+    """Return facts about how the engine is reached and what may be started beside it."""
+    try:
+        api_socket = engine.socket.exists()
+    except SeatrialError:
+        api_socket = False
+    local = not engine.env.get("DOCKER_HOST", "").startswith("tcp://")
+    return {
+        "local": local,
+        "api_socket": api_socket,
+        "lab": isinstance(engine.host, NamespaceHost),
+        "private_engine": _why_not_private(engine, local),
+        "private": _why_not_daemon(engine) or _why_not_private(engine, local),
+        "registry": _why_not_registry(local),
+    }
+
+
+def _why_not_daemon(engine: CliEngine) -> str:
+    return "" if engine.name == "docker" else f"{engine.name} has no daemon with options"
+
+
+def _why_not_private(engine: CliEngine, local: bool) -> str:
+    if not local:
+        return "the engine is on another machine"
+    if engine.target.suite:
+        return ""
+    if not rootfs.possible():
+        return "a private engine needs root"
+    daemon = {"docker": "dockerd", "podman": "podman"}.get(engine.name, "")
+    if not daemon:
+        return f"the harness cannot start {engine.name} itself"
+    import shutil
+
+    return "" if shutil.which(daemon) else f"there is no {daemon} command on this machine"
+
+
+def _why_not_registry(local: bool) -> str:
+    if not local:
+        return "the engine is on another machine and cannot reach loopback here"
+    return "" if rootfs.possible() else "the loopback registry comes from a lab, and labs need root"
+
+
+def _host_of(engine: CliEngine, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what differs between this machine and the host that the engine sees."""
+    if not isinstance(engine.host, NamespaceHost):
+        return {}
+    # a lab hides the empty unified hierarchy of a hybrid layout
+    group = dict(machine["cgroup"])
+    if group["version"] == "hybrid":
+        group["version"] = "v1"
+    return {"cgroup": group, "systemd": False, "lab_root": str(Path(engine.host.root))}

@@ -1,0 +1,281 @@
+"""The session as a whole: targets prepared before the first test, reports written after the last.
+
+Only the process that the user started has a controller. It makes what is shared (labs, images, the
+results stream), hands a `Plan` to the workers, and puts everything back at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seatrial import capabilities, results, runs, snapshot
+from seatrial import known as known_lists
+from seatrial.claims import Claim
+from seatrial.engines import registry as engines
+from seatrial.engines.base import KINDS, CliEngine
+from seatrial.errors import Exit, SeatrialError
+from seatrial.known import Known
+from seatrial.lab import images, labs
+from seatrial.names import BUSYBOX, RUN_LABEL, new_run_id
+from seatrial.paths import share_dir, state_dir
+from seatrial.probes import machine
+from seatrial.results import Finding, Footer, Header, Stream, TargetInfo, TestResult
+from seatrial.targets import Target, parse
+from seatrial.verdict import Verdict
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Plan:
+    """What a worker needs to know of the session; plain JSON when it travels."""
+
+    run: str
+    directory: str
+    image: str
+    targets: list[TargetInfo] = field(default_factory=list)
+    labs: dict[str, str] = field(default_factory=dict)  # target -> name of its lab
+
+    def dump(self) -> str:
+        """Return the plan as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def load(cls, text: str) -> Plan:
+        """Build a plan from its JSON."""
+        value = json.loads(text)
+        return cls(**{**value, "targets": [results.target_from(item) for item in value["targets"]]})
+
+    def engine(self, target: str) -> CliEngine:
+        """Return the driver of one of the session's targets."""
+        parsed = parse(target, tuple(engines.drivers()))
+        if target not in self.labs:
+            return engines.on_this_machine(parsed)
+        lab = labs.find(self.labs[target])
+        if lab is None:
+            raise SeatrialError(
+                "E501", f"the lab of {target} is gone", "somebody took it down while the session ran",
+                "run the suite again",
+            )  # fmt: skip
+        return engines.in_lab(parsed, lab)
+
+    @property
+    def obituary(self) -> Path:
+        """The file in which a worker leaves word of a dead engine."""
+        return state_dir() / "runs" / f"{self.run}.dead"
+
+
+class Controller:
+    """Prepares targets, records verdicts, and closes the run."""
+
+    def __init__(self, targets: Sequence[str], base: Path, image: str, command: list[str], workers: int) -> None:
+        self.base = base
+        self.command = command
+        self.workers = workers
+        self.plan = Plan(new_run_id(), "", image or BUSYBOX)
+        self.plan.directory = str(base / self.plan.run)
+        self._wanted = [parse(target, tuple(engines.drivers())) for target in targets]
+        self._engines: dict[str, CliEngine] = {}
+        self._before: dict[str, snapshot.Snapshot] = {}
+        self._stream: Stream | None = None
+        self._live: runs.LiveRun | None = None
+        self._began = time.monotonic()
+        self.selected = 0
+        self.counts: Counter[Verdict] = Counter()
+        self.ran: set[str] = set()
+        self.cause = ""
+        self.broken: SeatrialError | None = None
+
+    @property
+    def directory(self) -> Path:
+        """The run's directory."""
+        return Path(self.plan.directory)
+
+    def prepare(self, progress: Progress) -> None:
+        """Bring every target up, probe it, and open the results stream."""
+        self._live = runs.begin(self.plan.run, self.directory, [str(target) for target in self._wanted])
+        try:
+            facts = machine.facts()
+            for target in self._wanted:
+                engine = self._reach(target, progress)
+                self._provide(engine)
+                self.plan.targets.append(capabilities.probe(engine, facts))
+                self._engines[str(target)] = engine
+                self._before[str(target)] = snapshot.take(engine)
+            self._stream = Stream(self.directory / "results.jsonl")
+            self._stream.write(
+                Header(
+                    run=self.plan.run, started=_now(), command=self.command, harness=_version(), host=facts,
+                    targets=self.plan.targets, workers=self.workers,
+                )  # fmt: skip
+            )
+        except BaseException:
+            self._give_back()
+            raise
+
+    def _reach(self, target: Target, progress: Progress) -> CliEngine:
+        if not target.is_lab:
+            return engines.on_this_machine(target)
+        lab = labs.acquire(target, self.plan.run, progress)
+        self.plan.labs[str(target)] = lab.name
+        return engines.in_lab(target, lab)
+
+    def _provide(self, engine: CliEngine) -> None:
+        if self.plan.image == BUSYBOX:
+            images.provide(engine)
+        elif not engine.cli("image", "inspect", self.plan.image, expect=None).ok:
+            pulled = engine.cli("pull", self.plan.image, expect=None, timeout=600)
+            if not pulled.ok:
+                raise SeatrialError(
+                    "E108", f"{engine.target} cannot pull the image {self.plan.image}",
+                    pulled.stderr.strip().splitlines()[-1:][0] if pulled.stderr.strip() else "",
+                    "without --image the harness makes its own, offline",
+                )  # fmt: skip
+
+    def write_claims(self, claims: Mapping[str, Claim]) -> None:
+        """Write the claims tables beside the results, so that a report needs no checkout."""
+        rows = [
+            {"id": claim.id, "area": claim.area, "level": claim.level.value, "claim": claim.sentence,
+             "source": claim.source, "untested": claim.untested}
+            for claim in claims.values()
+        ]  # fmt: skip
+        with contextlib.suppress(OSError):  # the stream is on the same disk and will tell
+            (self.directory / "claims.json").write_text(json.dumps({"claims": rows}, indent=1) + "\n")
+
+    def record(self, result: TestResult) -> None:
+        """Write one verdict into the stream."""
+        self.counts[result.verdict] += 1
+        if result.verdict.ran:
+            self.ran |= {result.test, result.test.partition("[")[0]}
+        self._write(result)
+
+    def note(self, finding: Finding) -> None:
+        """Write a finding into the stream."""
+        self._write(finding)
+
+    def _write(self, record: TestResult | Finding | Footer) -> None:
+        if self._stream is None or self.broken is not None:
+            return
+        try:
+            self._stream.write(record)
+        except SeatrialError as error:
+            self.broken = error
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def finish(self, status: int, required: Sequence[str] = ()) -> int:
+        """Close the run: leftovers, gate, footer, cleaning. Returns the exit code."""
+        if self._stream is None:
+            self._give_back()
+            return status
+        death = self._death()
+        interrupted = status == Exit.INTERRUPTED or bool(death)
+        if death:
+            self.cause = death
+            self.note(Finding("engine", death.split()[0], death))
+            status = Exit.FAILED
+        if not interrupted:
+            status = self._leftovers() or status
+        if status in (Exit.OK, Exit.NOTHING) and not self.counts:
+            status, self.cause = Exit.NOTHING, self.cause or "no test ran"
+        missing = [test for test in required if test not in self.ran]
+        for test in missing:
+            self.note(Finding("required", "", f"the required test {test} did not run", test))
+        if missing and status == Exit.OK:
+            status, self.cause = Exit.GATE, f"{len(missing)} required tests did not run"
+        if status == Exit.INTERRUPTED:
+            self.cause = self.cause or "interrupted"
+        footer = Footer(
+            finished=_now(), duration=time.monotonic() - self._began, exit=int(status),
+            counts={verdict.value: self.counts[verdict] for verdict in Verdict if self.counts[verdict]},
+            selected=max(self.selected, sum(self.counts.values())), cause=self.cause,
+        )  # fmt: skip
+        self._write(footer)
+        with contextlib.suppress(SeatrialError):
+            self._stream.close()
+        self._give_back()
+        if self.broken is not None:
+            raise self.broken
+        return int(status)
+
+    def _death(self) -> str:
+        """Return in a sentence which engine died, empty when all live."""
+        with contextlib.suppress(OSError):
+            return self.plan.obituary.read_text().splitlines()[0]
+        return ""
+
+    def _leftovers(self) -> int:
+        """Look for what the run left behind; returns FAILED when there is something."""
+        status = 0
+        for name, engine in self._engines.items():
+            others = self._other_runs(name)
+            for kind, what in snapshot.leaks(self._before[name], engine, self.plan.run, alone=not others):
+                self.note(Finding("leftover", name, f"{kind} {what} was not there before the run"))
+                status = int(Exit.FAILED)
+        return status
+
+    def _other_runs(self, target: str) -> list[str]:
+        name = self.plan.labs.get(target)
+        lab = labs.find(name) if name else None
+        return [lease for lease in lab.leases if lease not in (self.plan.run, labs.USER)] if lab else []
+
+    def _give_back(self) -> None:
+        for engine in self._engines.values():
+            with contextlib.suppress(SeatrialError, AssertionError):
+                sweep(engine, self.plan.run)
+        for name in self.plan.labs.values():
+            labs.release(name, self.plan.run)
+        for lab in list(labs.standing()):
+            if self.plan.run in lab.leases:  # a private engine whose worker was killed
+                labs.take_down(lab.name)
+        shutil.rmtree(share_dir() / self.plan.run, ignore_errors=True)
+        self.plan.obituary.unlink(missing_ok=True)
+        if self._live:
+            self._live.forget()
+
+
+def sweep(engine: CliEngine, run: str) -> list[str]:
+    """Remove every object that carries a run's label; return what was removed, as `kind name`."""
+    removed = []
+    for kind in KINDS:
+        names = engine.find(kind, f"{RUN_LABEL}={run}")
+        engine.remove(kind, names)
+        removed += [f"{kind} {name}" for name in names]
+    return removed
+
+
+def load_known(directory: Path, targets: Sequence[TargetInfo]) -> dict[str, dict[str, Known]]:
+    """Return the expected failures of each target from a directory of known lists."""
+    paths = sorted(directory.glob("*.toml"))
+    return {target.name: known_lists.load(paths, target) for target in targets}
+
+
+def read_required(path: Path | None) -> list[str]:
+    """Read a list of required tests, one id a line; raises `SeatrialError` E304."""
+    if path is None:
+        return []
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SeatrialError(
+            "E304", f"cannot read the list of required tests {path}", str(error), "one pytest id a line, # comments"
+        ) from error
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _version() -> str:
+    from seatrial import __version__
+
+    return __version__

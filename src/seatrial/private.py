@@ -1,0 +1,78 @@
+"""Engines of a single test: made when asked for, taken down with the test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from seatrial.bench import Bench, Owner
+from seatrial.engines import registry as engines
+from seatrial.hosts import NamespaceHost
+from seatrial.lab import images, labs
+from seatrial.targets import parse
+
+
+class PrivateBench(Bench):
+    """A bench whose engine belongs to the test: its daemon may be stopped, killed and started."""
+
+    def __init__(self, made: labs.PrivateEngine, owner: Owner) -> None:
+        super().__init__(engines.in_lab(labs.target_of(made.lab), made.lab), owner)
+        self.daemon = made.daemon
+        self.host: NamespaceHost = made.lab.host
+        self._made_lab = made
+
+    @property
+    def log(self) -> str:
+        """What the daemon has logged so far."""
+        return self.daemon.log.read_text("utf-8", "replace")
+
+    def provide_image(self) -> None:
+        """Bring in the test image, where the engine was made without it."""
+        images.provide(self.raw)
+
+    def close(self) -> list[str]:
+        """Take the engine down with everything in it."""
+        self._stack.close()
+        self._made_lab.close()
+        return []
+
+
+class PrivateFactory:
+    """Makes engines for one test, from the same binaries as its target."""
+
+    def __init__(self, target: str, owner: Owner) -> None:
+        self._target = parse(target, tuple(engines.drivers()))
+        self._owner = owner
+        self._stack = ExitStack()
+
+    def __enter__(self) -> PrivateFactory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def __call__(
+        self,
+        *options: str,
+        config: Mapping[str, Any] | None = None,
+        storage: str = "",
+        runtime: str = "",
+        env: Mapping[str, str] | None = None,
+        start: bool = True,
+    ) -> PrivateBench:
+        """Make an engine: daemon options, daemon.json, storage driver, default runtime, environment.
+
+        Raises `SeatrialError` E205 with the daemon's own words when it refuses its options. With
+        `start=False` the host stands and the daemon does not run: `daemon.start()` starts it, and
+        `provide_image()` brings the test image in.
+        """
+        made = labs.private(
+            self._target, self._owner.run, options=options, config=config, storage=storage, runtime=runtime,
+            env=env, start=start,
+        )  # fmt: skip
+        bench = PrivateBench(made, self._owner)
+        self._stack.callback(bench.close)
+        if start:
+            bench.provide_image()
+        return bench
