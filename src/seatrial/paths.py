@@ -75,11 +75,11 @@ def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator
         yield
 
 
-def mounts_below(directory: Path) -> list[Path]:
-    """Return the mount points at and below a directory, deepest and latest first."""
+def mounts_below(directory: Path, pid: int | None = None) -> list[Path]:
+    """Return the mount points at and below a directory, latest first, as a process sees them."""
     below = f"{directory.resolve()}/"
     found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in Path(f"/proc/{pid or 'self'}/mountinfo").read_text().splitlines():
         point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split()[4])
         if f"{point}/".startswith(below):
             found.append(Path(point))

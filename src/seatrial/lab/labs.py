@@ -103,7 +103,7 @@ def acquire(target: Target, lease: str, progress: rootfs.Progress = lambda _: No
                     f"its engine does not answer, and the run {', '.join(others)} works in it",
                     "wait for that run to end, or end it: the lab is then made anew",
                 )  # fmt: skip
-            _remove(lab)
+            remove(lab)
             lab = None
         if lab is None:
             progress(f"starting {target}")
@@ -154,7 +154,7 @@ def release(name: str, lease: str) -> None:
         if USER in lab.leases or lab.users:
             _save(lab)
         else:
-            _remove(lab)
+            remove(lab)
 
 
 def take_down(name: str) -> bool:
@@ -162,7 +162,7 @@ def take_down(name: str) -> bool:
     with held(name):
         lab = find(name)
         if lab is not None:
-            _remove(lab)
+            remove(lab)
     return lab is not None
 
 
@@ -238,7 +238,7 @@ def _make(name: str, target: Target, root: Path, lease: str) -> Lab:
             daemon.start()
             lab.socket, lab.daemon_pid = daemon.socket, daemon.pid
     except BaseException:
-        _remove(lab)
+        remove(lab)
         raise
     return lab
 
@@ -247,7 +247,8 @@ def _usable(lab: Lab) -> bool:
     return lab.alive and (not lab.socket or daemons.answers(lab.host.path(lab.socket), 5.0))
 
 
-def _remove(lab: Lab) -> None:
+def remove(lab: Lab) -> None:
+    """Take a lab down; the caller holds it (see `held`) or has just made it."""
     hosts.stop(lab.name, lab.pid)
     _forget(lab)
 

@@ -101,7 +101,8 @@ def _build(suite: str, root: Path) -> None:
     cause = ""
     try:
         for extra in ([], ['--aptopt=Acquire::Check-Valid-Until "false"']):
-            result = command.run([*base, *extra, suite, str(partial), mirror], timeout=1200, expect=command.ANY)
+            argv = [*base, *extra, suite, str(partial), mirror]
+            result = command.run(argv, timeout=1200, expect=command.ANY)
             cause = "" if result.ok else _last(result.output)
             if result.ok or "is expired" not in result.output:
                 break
