@@ -84,7 +84,7 @@ _add("freezer", Kind.MACHINE, "processes can be frozen",
 _add("blkio", Kind.MACHINE, "a block I/O controller",
      lambda facts: _controller(facts, "io" if facts["host"]["cgroup"]["version"] == "v2" else "blkio"))
 _add("blkio_weight", Kind.MACHINE, "a block I/O scheduler with weights",
-     lambda facts: _unless(facts["host"].get("blkio_weight"), "this kernel has no blkio.weight (no BFQ scheduler)"))
+     lambda facts: _unless(facts["host"]["blkio_weight"], "this kernel has no blkio.weight (no BFQ scheduler)"))
 _add("memory_reservation", Kind.TARGET, "soft memory limits", lambda facts: REQUIREMENTS["memory"].check(facts))
 _add("swappiness", Kind.MACHINE, "memory.swappiness, which only cgroup v1 has",
      lambda facts: _unless(facts["host"]["cgroup"]["version"] in ("v1", "hybrid"),
@@ -125,7 +125,7 @@ _add("module", Kind.MACHINE, "loadable kernel modules",
 _add("kernel", Kind.MACHINE, "Linux 3.10 or later",
      lambda facts: _unless(_release(facts) >= (3, 10), f"the kernel is {facts['host']['kernel']}"))
 _add("multi_host", Kind.MACHINE, "a second host",
-     lambda facts: _unless(facts["host"].get("peers"), "no second host is configured (SEATRIAL_PEERS)"))
+     lambda facts: _unless(facts["host"]["peers"], "no second host answers (SEATRIAL_PEERS names them)"))
 _add("amd64", Kind.MACHINE, "an x86_64 machine",
      lambda facts: _unless(facts["host"]["arch"] == "x86_64", f"the machine is {facts['host']['arch']}"))
 _add("root", Kind.MACHINE, "root", lambda facts: _unless(facts["host"]["root"], "the harness does not run as root"))
@@ -148,7 +148,7 @@ _add("local_engine", Kind.TARGET, "an engine on the machine of the harness",
 _add("rootful", Kind.TARGET, "an engine that runs as root",
      lambda facts: _unless(not facts["engine"]["rootless"], "the engine is rootless"))
 _add("exec_support", Kind.TARGET, "exec into running containers",
-     lambda facts: _unless(facts["engine"].get("exec", True), "the engine's runtime has no exec"))
+     lambda facts: _unless(facts["engine"]["exec"], "the engine's runtime has no exec"))
 _add("native_runtime", Kind.TARGET, "runc or crun as the default runtime",
      lambda facts: _unless(facts["engine"]["runtime"] in ("runc", "crun", "oci"),
                            f"the default runtime is {facts['engine']['runtime']}"))
@@ -172,7 +172,7 @@ _add("private_engine", Kind.TARGET, "an engine of the test's own, with or withou
      lambda facts: facts["engine"]["private_engine"])
 _add("registry", Kind.MACHINE, "a registry on loopback", lambda facts: facts["engine"]["registry"])
 _add("notary", Kind.MACHINE, "a notary server",
-     lambda facts: _unless(facts["host"].get("notary"), "no notary server is available (SEATRIAL_NOTARY)"))
+     lambda facts: _unless(facts["host"]["notary"], "no notary server answers (SEATRIAL_NOTARY names one)"))
 _add("plugin", Kind.TARGET, "Docker's plugin protocol",
      lambda facts: _unless(facts["engine"]["daemon"], "the engine does not speak Docker's plugin protocol"))
 _add("swarm", Kind.TARGET, "swarm mode",

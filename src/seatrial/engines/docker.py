@@ -8,9 +8,15 @@ from typing import Any, ClassVar
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
 from seatrial.exec import ANY
 
+
 def components(server: dict[str, Any]) -> dict[str, str]:
     """Return the parts that a server's answer to `version` names, with their versions."""
     return {part["Name"]: part.get("Version", "") for part in server.get("Components") or []}
+
+
+def security_options(info: dict[str, Any]) -> list[str]:
+    """Return the names of the security options in an answer to `info`."""
+    return [option.split(",")[0].removeprefix("name=") for option in info.get("SecurityOptions") or []]
 
 
 class DockerEngine(CliEngine):
@@ -52,7 +58,7 @@ class DockerEngine(CliEngine):
     def facts(self) -> dict[str, Any]:
         """Return what the engine says about itself, in the harness's words (see `requires`)."""
         info = self.info()
-        security = [option.split(",")[0].removeprefix("name=") for option in info.get("SecurityOptions") or []]
+        security = security_options(info)
         buildx = self.cli("buildx", "version", expect=ANY)
         return {
             **self._identity(),
@@ -74,6 +80,7 @@ class DockerEngine(CliEngine):
             "warnings": info.get("Warnings") or [],
             "links": True,
             "healthcheck": True,
+            "exec": True,
             "daemon": True,
             "legacy_builder": True,
             "buildkit": buildx.ok,

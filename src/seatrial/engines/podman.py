@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
+from seatrial.hosts import LOCAL, Host
+from seatrial.targets import Target
+
 # the runtimes that Podman knows by name, and where it looks for them (containers.conf(5))
 _RUNTIMES = ("crun", "crun-vm", "crun-wasm", "kata", "krun", "runc", "runsc", "youki")
 _RUNTIME_DIRECTORIES = ("/usr/bin", "/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/sbin", "/bin")
@@ -23,10 +28,13 @@ class PodmanEngine(CliEngine):
     registries: ClassVar[str] = "/etc/containers/registries.conf.d"
     dialect: ClassVar[Dialect] = load_dialect("podman")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, target: Target, host: Host = LOCAL, *, socket: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         # told once in `doctor`, not in the standard error of every command
-        self.env.setdefault("PODMAN_IGNORE_CGROUPSV1_WARNING", "1")
+        quiet = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
+        super().__init__(target, host, socket=socket, env={**quiet, **(env or {})})
 
     def force(self, kind: str) -> list[str]:
         """Return the options that make removal unconditional; without --time it waits ten seconds."""
@@ -38,7 +46,9 @@ class PodmanEngine(CliEngine):
         client = data.get("Client", {})
         server = data.get("Server") or client
         return Version(
-            engine=server.get("Version", ""), api=server.get("APIVersion", ""), client=client.get("Version", "")
+            engine=server.get("Version", ""),
+            api=server.get("APIVersion", ""),
+            client=client.get("Version", ""),
         )
 
     def _runtimes(self, default: str) -> list[str]:
@@ -93,6 +103,7 @@ class PodmanEngine(CliEngine):
             "links": False,
             # podman's periodic health checks are systemd timers
             "healthcheck": "systemd",
+            "exec": True,
             "daemon": False,
             "legacy_builder": False,
             "buildkit": False,

@@ -44,7 +44,7 @@ class Response:
     headers: Mapping[str, str]
     body: bytes
 
-    def json(self) -> Any:
+    def json(self) -> Any:  # noqa: ANN401 - whatever the registry says
         """Return the body as JSON."""
         return json.loads(self.body)
 
@@ -69,7 +69,7 @@ class Registry:
         """Start a registry on a free port of the host's loopback and wait until it answers.
 
         `work` is a directory of the host that does not exist yet; `auth` is (user, password).
-        Raises `SeatrialError` E208 with the registry's last words when it does not start.
+        Raises `SeatrialError` E210 with the registry's last words when it does not start.
         """
         seen = host.path(work)
         seen.mkdir(parents=True)
@@ -169,8 +169,9 @@ class Registry:
             time.sleep(0.02)
         last = log.read_text("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
         raise SeatrialError(
-            "E208", f"the registry did not start on {self.host.name}", last[0], "is docker-registry installed there?"
-        )
+            "E210", f"the registry did not start on {self.host.name}", last[0],
+            "is docker-registry installed there?",
+        )  # fmt: skip
 
 
 def _program(host: Host) -> list[str]:

@@ -28,11 +28,14 @@ def facts(network_url: str = "") -> dict[str, Any]:
         "capabilities": {name: bool(effective >> bit & 1) for name, bit in _CAPABILITIES.items()},
         "all_capabilities": effective == int(_status("CapBnd"), 16) and _holds_all(effective),
         "cgroup": cgroup(),
+        "blkio_weight": blkio_weight(),
         "lsm": lsms(),
         "seccomp": Path("/proc/sys/kernel/seccomp/actions_avail").exists(),
         "userns": _number("/proc/sys/user/max_user_namespaces") > 0,
         "ipv6": Path("/proc/net/if_inet6").exists(),
         "network": network(network_url or os.environ.get("SEATRIAL_NETWORK_URL") or NETWORK_URL),
+        "peers": peers(os.environ.get("SEATRIAL_PEERS", "")),
+        "notary": answering(os.environ.get("SEATRIAL_NOTARY", "")),
         "swap": len(Path("/proc/swaps").read_text().splitlines()) > 1,
         "filesystems": [line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()],
         "systemd": Path("/run/systemd/system").is_dir(),
@@ -85,6 +88,17 @@ def cgroup(root: Path = Path("/sys/fs/cgroup")) -> dict[str, Any]:
     return {"version": "hybrid" if (root / "unified").exists() else "v1", "controllers": names}
 
 
+def blkio_weight(root: Path = Path("/sys/fs/cgroup")) -> bool:
+    """Return whether a cgroup can be given a weight for block I/O, which the top one never has."""
+    hierarchy = root if (root / "cgroup.controllers").exists() else root / "blkio"
+    prefix = "io" if hierarchy == root else "blkio"
+    return any(
+        path.exists()
+        for directory in (hierarchy, *hierarchy.glob("*/"))
+        for path in (directory / f"{prefix}.weight", directory / f"{prefix}.bfq.weight")
+    )
+
+
 def lsms(securityfs: Path = Path("/sys/kernel/security")) -> list[str]:
     """Return the active Linux security modules that confine containers and are really on."""
     active = []
@@ -108,6 +122,17 @@ def network(url: str, timeout: float = 3.0) -> str:
     except OSError as error:
         return f"{parts.hostname}:{port}: {error.strerror or error}"
     return ""
+
+
+def peers(words: str) -> list[str]:
+    """Return which of the hosts (`HOST` or `HOST:PORT`, by default ssh's, separated by commas) answer."""
+    named = [word.strip() for word in words.split(",") if word.strip()]
+    return [name for name in named if not network(f"ssh://{name}" if ":" in name else f"ssh://{name}:22")]
+
+
+def answering(url: str) -> str:
+    """Return the URL if a TCP connection to it opens, else an empty string."""
+    return url if url and not network(url) else ""
 
 
 def _modules_loadable() -> bool:
