@@ -252,6 +252,19 @@ def sweep(engine: CliEngine, run: str) -> list[str]:
     return removed
 
 
+def point_at(directory: Path) -> None:
+    """Let `latest` beside a run's directory point at it."""
+    link = directory.parent / f".latest-{directory.name}"
+    try:
+        link.symlink_to(directory.name)
+        link.replace(directory.parent / "latest")
+    except OSError as error:
+        raise SeatrialError(
+            "E402", f"cannot point {directory.parent / 'latest'} at this run", error.strerror or str(error),
+            "remove what is in its place",
+        ) from error  # fmt: skip
+
+
 def load_known(directory: Path, targets: Sequence[TargetInfo]) -> dict[str, dict[str, Known]]:
     """Return the expected failures of each target from a directory of known lists."""
     paths = sorted(directory.glob("*.toml"))

@@ -64,6 +64,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--claims-out", metavar="FILE", help="write which test names which claim, as JSON, after collection")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register markers and find out what this process is: controller, worker, or neither."""
     for marker in MARKERS:
@@ -71,6 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
     session = Session(config)
     config.stash[SESSION] = session
     config.pluginmanager.register(session, "seatrial-session")
+    if not session.worker and not config.option.collectonly and session.active:
+        from seatrial import console
+
+        console.install(config, config.getoption("console"))
     if config.getoption("deadline"):
         config.option.session_timeout = _usable(lambda: seconds(config.getoption("deadline")))
 
@@ -201,22 +206,25 @@ class Session:
         """Close the run and set the exit code."""
         if self.controller is None:
             return
-        try:
-            from seatrial import report
-        except ImportError:
-            session.exitstatus = self.controller.finish(int(exitstatus), self.required)
-            return
+        from seatrial import report, results
+        from seatrial.controller import point_at
+        from seatrial.report import text
 
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        errors = []
+        words: list[str] = []
         try:
             session.exitstatus = self.controller.finish(int(exitstatus), self.required)
             report.write(self.controller.directory)
+            point_at(self.controller.directory)
+            words.append(text.closing(results.read(self.controller.directory / "results.jsonl")))
         except SeatrialError as error:
-            errors.append(str(error))
+            words.append(str(error))
+            session.exitstatus = int(Exit.INTERNAL)
+        except Exception as error:  # a bug in a report must not hide what the tests said
+            words.append(f"E403: the reports could not be written\n  cause: {error!r}")
             session.exitstatus = int(Exit.INTERNAL)
         if reporter is not None:
-            reporter.seatrial_closing = report.closing(self.controller.directory) if not errors else "\n".join(errors)
+            reporter.seatrial_closing = "\n".join(words)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say the verdict and where the reports are."""
