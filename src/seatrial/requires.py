@@ -38,8 +38,10 @@ class Requirement:
         """Apply the check to facts; a fact that was not probed means that it does not hold."""
         try:
             reason = self.check(facts)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             reason = f"not probed: {error}"
+        if not isinstance(reason, str):
+            reason = f"not probed: {reason!r} is no reason"
         return Outcome(not reason, reason)
 
 
@@ -84,7 +86,7 @@ _add("freezer", Kind.MACHINE, "processes can be frozen",
 _add("blkio", Kind.MACHINE, "a block I/O controller",
      lambda facts: _controller(facts, "io" if facts["host"]["cgroup"]["version"] == "v2" else "blkio"))
 _add("blkio_weight", Kind.MACHINE, "a block I/O scheduler with weights",
-     lambda facts: _unless(facts["host"]["blkio_weight"], "this kernel has no blkio.weight (no BFQ scheduler)"))
+     lambda facts: _unless(facts["host"]["blkio_weight"], "this kernel has no blkio.weight or io.weight"))
 _add("memory_reservation", Kind.TARGET, "soft memory limits", lambda facts: REQUIREMENTS["memory"].check(facts))
 _add("swappiness", Kind.MACHINE, "memory.swappiness, which only cgroup v1 has",
      lambda facts: _unless(facts["host"]["cgroup"]["version"] in ("v1", "hybrid"),
@@ -174,7 +176,7 @@ _add("registry", Kind.MACHINE, "a registry on loopback", lambda facts: facts["en
 _add("notary", Kind.MACHINE, "a notary server",
      lambda facts: _unless(facts["host"]["notary"], "no notary server answers (SEATRIAL_NOTARY names one)"))
 _add("plugin", Kind.TARGET, "Docker's plugin protocol",
-     lambda facts: _unless(facts["engine"]["daemon"], "the engine does not speak Docker's plugin protocol"))
+     lambda facts: _unless(facts["engine"]["plugin_protocol"], "the engine does not speak Docker's plugin protocol"))
 _add("swarm", Kind.TARGET, "swarm mode",
      lambda facts: _unless(facts["engine"]["swarm_capable"], "the engine has no swarm mode"))
 _add("swarm_inactive", Kind.TARGET, "an engine outside of a swarm",

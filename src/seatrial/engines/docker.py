@@ -81,6 +81,7 @@ class DockerEngine(CliEngine):
             "links": True,
             "healthcheck": True,
             "exec": True,
+            "plugin_protocol": True,
             "daemon": True,
             "legacy_builder": True,
             "buildkit": buildx.ok,

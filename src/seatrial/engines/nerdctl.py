@@ -76,6 +76,7 @@ class NerdctlEngine(CliEngine):
             # new versions have health checks, by systemd timers
             "healthcheck": "systemd" if "--health-cmd" in self.cli("run", "--help").stdout else False,
             "exec": True,
+            "plugin_protocol": False,
             "daemon": True,
             "legacy_builder": False,
             "buildkit": bool(client.get("buildctl")),

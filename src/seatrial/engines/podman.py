@@ -104,6 +104,7 @@ class PodmanEngine(CliEngine):
             # podman's periodic health checks are systemd timers
             "healthcheck": "systemd",
             "exec": True,
+            "plugin_protocol": False,
             "daemon": False,
             "legacy_builder": False,
             "buildkit": False,

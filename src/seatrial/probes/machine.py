@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from seatrial.probes import kconfig
+
 _CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12, "CAP_SYS_RESOURCE": 24, "CAP_SYS_PTRACE": 19}
+_TOOLS = ("docker", "podman", "dockerd", "runc", "crun", "runsc")
 NETWORK_URL = "https://registry-1.docker.io"
 
 
@@ -40,8 +43,8 @@ def facts(network_url: str = "") -> dict[str, Any]:
         "filesystems": [line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()],
         "systemd": Path("/run/systemd/system").is_dir(),
         "modules": _modules_loadable(),
-        "netem": _kernel_option("NET_SCH_NETEM"),
-        "tools": {tool: shutil.which(tool) or "" for tool in ("docker", "podman", "dockerd", "runc", "crun", "runsc")},
+        "netem": kconfig.read().state("NET_SCH_NETEM") != "missing",
+        "tools": {tool: shutil.which(tool) or "" for tool in _TOOLS},
     }
 
 
@@ -89,14 +92,14 @@ def cgroup(root: Path = Path("/sys/fs/cgroup")) -> dict[str, Any]:
 
 
 def blkio_weight(root: Path = Path("/sys/fs/cgroup")) -> bool:
-    """Return whether a cgroup can be given a weight for block I/O, which the top one never has."""
-    hierarchy = root if (root / "cgroup.controllers").exists() else root / "blkio"
-    prefix = "io" if hierarchy == root else "blkio"
-    return any(
-        path.exists()
-        for directory in (hierarchy, *hierarchy.glob("*/"))
-        for path in (directory / f"{prefix}.weight", directory / f"{prefix}.bfq.weight")
-    )
+    """Return whether a cgroup has the weight for block I/O that engines set.
+
+    That is `blkio.weight` or, on cgroup v2, `io.weight`, which the top cgroup never has. BFQ's own file
+    on cgroup v1, `blkio.bfq.weight`, does not count: all engines look past it and discard the weight.
+    """
+    if (root / "cgroup.controllers").exists():
+        return any(next(root.glob(name), None) for name in ("*/io.weight", "*/io.bfq.weight"))
+    return any(next(root.glob(name), None) for name in ("blkio/blkio.weight", "blkio/*/blkio.weight"))
 
 
 def lsms(securityfs: Path = Path("/sys/kernel/security")) -> list[str]:
@@ -137,16 +140,3 @@ def answering(url: str) -> str:
 
 def _modules_loadable() -> bool:
     return Path(f"/lib/modules/{platform.release()}/modules.dep").exists()
-
-
-def _kernel_option(name: str) -> bool:
-    """Return whether a kernel option is on (built in or module), False where that cannot be told."""
-    import gzip
-
-    for path in (Path("/proc/config.gz"), Path(f"/boot/config-{platform.release()}")):
-        try:
-            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        except OSError:
-            continue
-        return any(f"CONFIG_{name}={value}".encode() in data for value in "ym")
-    return False

@@ -1,0 +1,85 @@
+"""Facts about the machine, measured on made-up trees and sockets."""
+
+import socket
+
+import pytest
+
+from seatrial import requires
+from seatrial.probes import machine
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def deaf():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{closed.getsockname()[1]}"
+
+
+def tree(root, *files):
+    for name in files:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    return root
+
+
+def test_peers_are_those_that_answer(listener, deaf):
+    assert machine.peers(f"{listener}, {deaf}") == [listener]
+    assert machine.peers("") == []
+
+
+def test_a_notary_that_does_not_answer_is_none(listener, deaf):
+    assert machine.answering(f"https://{listener}") == f"https://{listener}"
+    assert machine.answering(f"https://{deaf}") == ""
+    assert machine.answering("") == ""
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (("blkio/tasks", "blkio/group/blkio.weight"), True),
+        (("blkio/blkio.weight",), True),
+        (("blkio/group/blkio.bfq.weight",), False),
+        (("blkio/group/blkio.throttle.read_bps_device",), False),
+        (("cgroup.controllers", "group/io.weight"), True),
+        (("cgroup.controllers", "group/io.bfq.weight"), True),
+        (("cgroup.controllers", "group/io.max"), False),
+        ((), False),
+    ],
+)
+def test_blkio_weight(tmp_path, files, expected):
+    assert machine.blkio_weight(tree(tmp_path, *files)) is expected
+
+
+@pytest.mark.parametrize(
+    ("files", "version"),
+    [
+        (("cgroup.controllers",), "v2"),
+        (("memory/tasks",), "v1"),
+        (("memory/tasks", "unified/cgroup.procs"), "hybrid"),
+        ((), "none"),
+    ],
+)
+def test_cgroup_version(tmp_path, files, version):
+    assert machine.cgroup(tree(tmp_path, *files))["version"] == version
+
+
+def test_every_host_fact_that_requirements_read_is_measured():
+    read = set()
+
+    class Facts(dict):
+        def __missing__(self, key):
+            read.add(key)
+            raise KeyError(key)
+
+    host = Facts()
+    for requirement in requires.REQUIREMENTS.values():
+        requirement.judge({"host": host, "engine": {"healthcheck": "systemd", "security": []}})
+    assert read
+    assert read <= set(machine.facts())

@@ -1,0 +1,194 @@
+"""Every requirement holds on facts that speak for it, and on no others."""
+
+import copy
+
+import pytest
+
+from seatrial import requires
+from seatrial.requires import REQUIREMENTS, Kind
+
+V1 = {"version": "v1", "controllers": ["blkio", "cpu", "freezer", "memory"]}
+HYBRID = {"version": "hybrid", "controllers": V1["controllers"]}
+V2 = {"version": "v2", "controllers": ["cpu", "io", "memory", "pids"]}
+BARE_V1 = {"version": "v1", "controllers": ["cpu"]}
+BARE_V2 = {"version": "v2", "controllers": ["cpu"]}
+NONE = {"version": "none", "controllers": []}
+
+
+def host(**facts):
+    return {"host": facts, "engine": {}}
+
+
+def engine(**facts):
+    return {"host": {}, "engine": facts}
+
+
+def limit(name):
+    return [engine(limits={name: True})], [engine(limits={name: False})]
+
+
+def both(on_host, on_engine):
+    return {"host": on_host, "engine": on_engine}
+
+
+# requirement -> (facts with which it holds, facts with which it does not)
+TABLE = {
+    "amd64": ([host(arch="x86_64")], [host(arch="aarch64")]),
+    "apparmor": ([host(lsm=["apparmor", "yama"])], [host(lsm=["selinux"]), host(lsm=[])]),
+    "blkio": (
+        [host(cgroup=V1), host(cgroup=V2)],
+        [host(cgroup=BARE_V1), host(cgroup=BARE_V2), host(cgroup=NONE)],
+    ),
+    "blkio_weight": ([host(blkio_weight=True)], [host(blkio_weight=False)]),
+    "btrfs": ([host(filesystems=["ext4", "btrfs"])], [host(filesystems=["ext4"])]),
+    "buildkit": ([engine(buildkit=True)], [engine(buildkit=False)]),
+    "cgroup_v1": ([host(cgroup=V1), host(cgroup=HYBRID)], [host(cgroup=V2), host(cgroup=NONE)]),
+    "cgroup_v2": ([host(cgroup=V2)], [host(cgroup=V1), host(cgroup=HYBRID), host(cgroup=NONE)]),
+    "cpu_period": limit("cpu_period"),
+    "cpu_quota": limit("cpu_quota"),
+    "cpu_shares": limit("cpu_shares"),
+    "cpuset": limit("cpuset"),
+    "crun": ([engine(runtimes=["crun", "runc"])], [engine(runtimes=["runc"])]),
+    "daemon": ([engine(daemon=True)], [engine(daemon=False)]),
+    "exec_support": ([engine(exec=True)], [engine(exec=False)]),
+    "experimental": ([engine(experimental=True)], [engine(experimental=False)]),
+    "freezer": ([host(cgroup=V1), host(cgroup=V2)], [host(cgroup=BARE_V1), host(cgroup=NONE)]),
+    "healthcheck": (
+        [engine(healthcheck=True), both({"systemd": True}, {"healthcheck": "systemd"})],
+        [
+            both({"systemd": True}, {"healthcheck": False}),
+            both({"systemd": False}, {"healthcheck": "systemd"}),
+        ],
+    ),
+    "http_api": ([engine(api_socket=True)], [engine(api_socket=False)]),
+    "ipv6": ([host(ipv6=True)], [host(ipv6=False)]),
+    "kernel": (
+        [host(kernel="6.18.44-fc"), host(kernel="3.10.0"), host(kernel="10.0")],
+        [host(kernel="3.9.11"), host(kernel="2.6.32-754"), host(kernel="unknown")],
+    ),
+    "kernel_memory": limit("kernel_memory"),
+    "legacy_builder": ([engine(legacy_builder=True)], [engine(legacy_builder=False)]),
+    "links": ([engine(links=True)], [engine(links=False)]),
+    "linux": ([engine(os="linux")], [engine(os="windows"), engine(os="")]),
+    "local_engine": ([engine(local=True)], [engine(local=False)]),
+    "memory": limit("memory"),
+    "memory_reservation": limit("memory"),
+    "module": ([host(modules=True)], [host(modules=False)]),
+    "multi_host": ([host(peers=["other:22"])], [host(peers=[])]),
+    "native_runtime": (
+        [engine(runtime="runc"), engine(runtime="crun")],
+        [engine(runtime="runsc"), engine(runtime="")],
+    ),
+    "netem": ([host(netem=True)], [host(netem=False)]),
+    "network": ([host(network="")], [host(network="registry-1.docker.io:443: no route")]),
+    "not_overlay": ([engine(storage="vfs")], [engine(storage="overlay2"), engine(storage="overlay")]),
+    "not_userns_remap": ([engine(userns_remap=False)], [engine(userns_remap=True)]),
+    "notary": ([host(notary="https://notary:4443")], [host(notary="")]),
+    "oom_control": limit("oom_control"),
+    "overlay": (
+        [engine(storage="overlay2"), engine(storage="overlay")],
+        [engine(storage="vfs"), engine(storage="")],
+    ),
+    "pids": limit("pids"),
+    "plugin": ([engine(plugin_protocol=True)], [engine(plugin_protocol=False)]),
+    "private_daemon": ([engine(private="")], [engine(private="a private engine needs root")]),
+    "private_engine": ([engine(private_engine="")], [engine(private_engine="a private engine needs root")]),
+    "privileged": ([host(all_capabilities=True)], [host(all_capabilities=False)]),
+    "registry": ([engine(registry="")], [engine(registry="labs need root")]),
+    "root": ([host(root=True)], [host(root=False)]),
+    "rootful": ([engine(rootless=False)], [engine(rootless=True)]),
+    "seccomp": (
+        [both({"seccomp": True}, {"security": ["seccomp"]})],
+        [
+            both({"seccomp": False}, {"security": ["seccomp"]}),
+            both({"seccomp": True}, {"security": ["selinux"]}),
+        ],
+    ),
+    "selinux": ([host(lsm=["selinux"])], [host(lsm=["apparmor"]), host(lsm=[])]),
+    "swap": limit("swap"),
+    "swap_device": ([host(swap=True)], [host(swap=False)]),
+    "swappiness": ([host(cgroup=V1), host(cgroup=HYBRID)], [host(cgroup=V2), host(cgroup=NONE)]),
+    "swarm": ([engine(swarm_capable=True)], [engine(swarm_capable=False)]),
+    "swarm_inactive": ([engine(swarm="inactive"), engine(swarm="unsupported")], [engine(swarm="active")]),
+    "sys_resource": (
+        [host(capabilities={"CAP_SYS_RESOURCE": True})], [host(capabilities={"CAP_SYS_RESOURCE": False})],
+    ),
+    "systemd": ([host(systemd=True)], [host(systemd=False)]),
+    "unix_cli": ([engine(local=True)], [engine(local=False)]),
+    "userns": ([host(userns=True)], [host(userns=False)]),
+    "windows": ([engine(os="windows")], [engine(os="linux"), engine(os="")]),
+}  # fmt: skip
+
+
+class Recorder(dict):
+    """Facts that note which of them were read, as paths."""
+
+    def __init__(self, facts, path=(), read=None):
+        super().__init__(facts)
+        self.path, self.read = path, read if read is not None else set()
+
+    def __getitem__(self, key):
+        value = super().__getitem__(key)
+        if isinstance(value, dict):
+            return Recorder(value, (*self.path, key), self.read)
+        self.read.add((*self.path, key))
+        return value
+
+
+def without(facts, path):
+    left = copy.deepcopy(facts)
+    inner = left
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    return left
+
+
+def rows(side):
+    return [pytest.param(name, facts, id=f"{name}-{number}") for name, row in TABLE.items()
+            for number, facts in enumerate(row[side])]  # fmt: skip
+
+
+def test_every_requirement_has_a_row():
+    assert set(TABLE) == set(REQUIREMENTS)
+
+
+@pytest.mark.parametrize(("name", "facts"), rows(0))
+def test_holds_on_facts_for_it(name, facts):
+    outcome = REQUIREMENTS[name].judge(facts)
+    assert outcome.holds, outcome.reason
+
+
+@pytest.mark.parametrize(("name", "facts"), rows(1))
+def test_does_not_hold_on_facts_against_it(name, facts):
+    outcome = REQUIREMENTS[name].judge(facts)
+    assert not outcome.holds
+    assert len(outcome.reason.split()) > 2, f"a reason is a sentence, not {outcome.reason!r}"
+
+
+@pytest.mark.parametrize(("name", "facts"), rows(0))
+def test_a_missing_fact_never_holds(name, facts):
+    recorder = Recorder(facts)
+    REQUIREMENTS[name].judge(recorder)
+    assert recorder.read, "the requirement reads no fact at all"
+    for path in recorder.read:
+        outcome = REQUIREMENTS[name].judge(without(facts, path))
+        assert not outcome.holds, f"holds without {path}"
+        assert "not probed" in outcome.reason
+
+
+def test_nothing_holds_without_facts():
+    judged = requires.judge_all({"host": {}, "engine": {}})
+    assert [name for name, outcome in judged.items() if outcome.holds] == []
+
+
+def test_an_unprobed_value_is_no_reason():
+    assert not REQUIREMENTS["private_daemon"].judge(engine(private=None)).holds
+
+
+@pytest.mark.parametrize("name", sorted(REQUIREMENTS))
+def test_has_a_kind_and_a_meaning(name):
+    requirement = REQUIREMENTS[name]
+    assert requirement.name == name
+    assert requirement.kind in Kind
+    assert requirement.meaning
