@@ -181,10 +181,22 @@ def _labs() -> Iterator[Leftover]:
                 partial(_take_down, lab.name),
                 partial(_nothing_of, lab.name),
             )
+            continue
+        for lease in sorted(set(lab.leases) - {labs.USER, *lab.users}):
+            yield Leftover(
+                f"lease of the run {lease} on the lab {lab.name}",
+                partial(labs.release, lab.name, lease),
+                partial(_holds_no_lease, lab.name, lease),
+            )
 
 
 def _nothing_of(name: str) -> bool:
     return labs.find(name) is None and name not in hosts.remains()
+
+
+def _holds_no_lease(name: str, lease: str) -> bool:
+    lab = labs.find(name)
+    return lab is None or lease not in lab.leases
 
 
 def _is_left(lab: Lab) -> bool:

@@ -1,0 +1,89 @@
+"""The `seatrial` command."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from seatrial import __version__
+from seatrial.commands import claims, clean, doctor, lab, report, say
+from seatrial.errors import Exit, SeatrialError
+
+INTERRUPTED = 128 + signal.SIGINT
+
+_EPILOG = """\
+tests:
+  pytest suites/ -n 8 --engine docker@trixie     run the suites; `pytest --help` lists the options
+
+exit codes: 0 done, 1 done but something is left or wrong, 4 the request cannot be carried out
+(error code, cause and hint are printed), 130 interrupted
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that ends with the harness's exit code and names the nearest right word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the problem in two lines and exit with Exit.USAGE."""
+        match = re.match(r"argument .*: invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if match:
+            choices = re.findall(r"[\w-]+", match[2])
+            message = f"there is no `{self.prog} {match[1]}`"
+            near = difflib.get_close_matches(match[1], choices, 1, 0.4)
+            message += f"; did you mean `{near[0]}`?" if near else f" (there are: {', '.join(choices)})"
+        self.exit(Exit.USAGE, f"{self.prog}: {message}\n{self.prog} --help tells more\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    root = Parser(
+        prog="seatrial", description="Sea trials for container engines.", epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    root.add_argument("--version", action="version", version=f"seatrial {__version__}")
+    root.set_defaults(run=lambda _: _usage(root))
+    verbs = root.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
+    for module in (doctor, lab, clean, claims, report):
+        module.add(verbs)
+    return root
+
+
+def _usage(root: argparse.ArgumentParser) -> int:
+    root.print_help()
+    return Exit.OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; errors a user can cause end in two or three lines."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    try:
+        arguments = parser().parse_args(argv)
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except SeatrialError as error:
+        say(str(error))
+        return Exit.USAGE
+    except AssertionError as error:  # a command of an engine that ended otherwise than it should
+        say(f"E109: an engine's command failed\n  cause: {str(error).strip()}")
+        return Exit.FAILED
+    except KeyboardInterrupt:
+        say("\ninterrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # the reader went away; without this, the interpreter complains while it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    return int(code)
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    """End as after an exception, so that what was begun is put back."""
+    sys.exit(128 + number)

@@ -1,0 +1,52 @@
+"""The verbs of the `seatrial` command, one module for each group.
+
+A module has `add(verbs)`, which declares its verbs to argparse and imports nothing heavy, and the
+functions that those call: `run(arguments) -> exit code`. What they need is imported in there, so that
+`seatrial --help` is fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: Run, summary: str, more: str
+) -> argparse.ArgumentParser:
+    """Declare a verb: its name, what it calls, its one sentence, and examples and exit codes."""
+    parser = verbs.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+    return parser
+
+
+def console() -> Console:
+    """Return a console on standard output: plain, and 100 columns wide, where it is no terminal."""
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    return Console(
+        file=sys.stdout, width=None if terminal or "COLUMNS" in os.environ else 100, highlight=False,
+        markup=False, color_system="auto" if terminal else None,
+    )  # fmt: skip
+
+
+def say(text: str) -> None:
+    """Tell the user what is going on, on standard error."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is where the command speaks
+
+
+def tell(text: str) -> None:
+    """Print a line of the command's answer on standard output."""
+    print(text, flush=True)  # noqa: T201 - this is where the command speaks

@@ -1,0 +1,204 @@
+"""What this machine and its targets can do, gathered for `seatrial doctor`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from seatrial import __version__, capabilities, requires, runs
+from seatrial import exec as command
+from seatrial.engines import registry as engines
+from seatrial.errors import SeatrialError
+from seatrial.hosts import LOCAL, Host
+from seatrial.lab import labs, rootfs
+from seatrial.names import new_run_id
+from seatrial.probes import kconfig, machine
+from seatrial.requires import REQUIREMENTS, Kind
+from seatrial.results import TargetInfo
+from seatrial.targets import RUNTIMES, SUITES, Target, discover, docker_address, parse, reachable
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Possible:
+    """A target that could be named: `state` is ready, possible or absent, `detail` says more."""
+
+    target: str
+    state: str
+    detail: str
+
+
+@dataclass
+class Diagnosis:
+    """What the doctor found; `asdict` of this fits schemas/doctor.json."""
+
+    harness: str
+    host: dict[str, Any]
+    kernel_too_old: str
+    kernel_config: dict[str, Any]
+    chosen: str = ""  # the target that is taken when none is named; empty when there is none
+    chosen_reason: str = ""  # why there is none, or why it was not looked at
+    targets: list[TargetInfo] = field(default_factory=list)
+    possible: list[Possible] = field(default_factory=list)
+
+    def json(self) -> dict[str, Any]:
+        """Return the diagnosis as plain JSON."""
+        return asdict(self)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a diagnosis."""
+    text = resources.files("seatrial.schemas").joinpath("doctor.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def examine(names: Sequence[str], progress: Progress) -> tuple[Diagnosis, list[SeatrialError]]:
+    """Examine the machine and the named targets; without names, the target that would be chosen.
+
+    Targets that cannot be reached are returned as errors beside the diagnosis. A lab that does not
+    stand is started for this and taken down after it.
+    """
+    targets = [parse(name, tuple(engines.drivers())) for name in names]
+    facts = machine.facts()
+    config = kconfig.read()
+    found = Diagnosis(
+        harness=__version__,
+        host=facts,
+        kernel_too_old=kconfig.too_old(facts["kernel"]),
+        kernel_config={
+            "source": config.source, "reason": config.reason,
+            "options": [asdict(option) for option in config.options()],
+        },
+    )  # fmt: skip
+    if not names:
+        found.possible = list(possible())
+        targets = _choose(found)
+    errors = []
+    for target in targets:
+        try:
+            found.targets.append(examine_target(target, facts, progress))
+        except SeatrialError as error:
+            errors.append(error)
+    return found, errors
+
+
+def _choose(found: Diagnosis) -> list[Target]:
+    try:
+        chosen = discover()
+    except SeatrialError as error:
+        found.chosen_reason = error.cause or error.message
+        return []
+    found.chosen = str(chosen)
+    if chosen.is_lab and not rootfs.location(chosen.suite).is_dir():
+        found.chosen_reason = f"not made yet (about a minute); `seatrial doctor {chosen}` makes it"
+        return []
+    return [chosen]
+
+
+def examine_target(target: Target, facts: Mapping[str, Any], progress: Progress) -> TargetInfo:
+    """Return what a target is and can do; raises `SeatrialError` when it cannot be reached."""
+    with _reached(target, progress) as (host, lab):
+        if target.is_runtime:
+            return _runtime(target, host, facts)
+        engine = engines.in_lab(target, lab) if lab else engines.on_this_machine(target)
+        try:
+            return capabilities.probe(engine, facts)
+        except command.ExpectationError as error:
+            raise SeatrialError(
+                "E106", f"{target} does not answer as it should", str(error).strip(), "see the engine's log"
+            ) from error
+
+
+@contextlib.contextmanager
+def _reached(target: Target, progress: Progress) -> Iterator[tuple[Host, labs.Lab | None]]:
+    if not target.is_lab:
+        yield LOCAL, None
+        return
+    live = runs.begin(new_run_id(), Path(), [str(target)])
+    try:
+        lab = labs.acquire(target, live.run, progress)
+        try:
+            yield lab.host, lab
+        finally:
+            labs.release(lab.name, live.run)
+    finally:
+        live.forget()
+
+
+def _runtime(target: Target, host: Host, facts: Mapping[str, Any]) -> TargetInfo:
+    """Ask an OCI runtime for its version and features, and judge what depends on the machine alone."""
+    program = target.path or target.engine
+    if host is LOCAL and not shutil.which(program):
+        raise SeatrialError(
+            "E101", f"{target}: there is no {program} command here",
+            hint="name the lab's" + (f": {target.engine}@bookworm" if target.engine in labs.RUNTIMES else ""),
+        )  # fmt: skip
+    said = command.run([program, "--version"], host=host, expect=command.ANY, timeout=20)
+    if not said.ok or not said.output.strip():
+        last = said.stderr.strip().splitlines()[-1:] or [f"exit code {said.code}"]
+        raise SeatrialError("E106", f"{target} does not answer", last[0], f"does `{program} --version` work?")
+    match = re.search(r"version:?\s+v?(\S+)", said.output) or re.search(r"\b(\d+\.\d\S*)", said.output)
+    features, reason = _features(program, host)
+    judged = requires.judge_all({"host": facts, "engine": {"registry": "a runtime pulls nothing"}})
+    return TargetInfo(
+        name=str(target), engine=target.engine, version=match[1] if match else said.text.splitlines()[0],
+        runtime=target.engine,
+        facts={"version_text": said.output.strip().splitlines(), "features": features,
+               "features_reason": reason},
+        requirements={name: outcome for name, outcome in judged.items()
+                      if REQUIREMENTS[name].kind is Kind.MACHINE and name != "registry"},
+    )  # fmt: skip
+
+
+def _features(program: str, host: Host) -> tuple[dict[str, Any], str]:
+    said = command.run([program, "features"], host=host, expect=command.ANY, timeout=20)
+    try:
+        loaded = json.loads(said.stdout) if said.ok else None
+    except ValueError:
+        loaded = None
+    if isinstance(loaded, dict):
+        return loaded, ""
+    return {}, f"{Path(program).name} has no `features` command"
+
+
+def possible() -> Iterator[Possible]:
+    """List the targets that can be named here, and why others cannot."""
+    for name in engines.drivers():
+        binary = engines.driver(name).binary
+        if not shutil.which(binary):
+            yield Possible(name, "absent", f"there is no {binary} command")
+        elif name == "docker" and (why := reachable(docker_address())):
+            yield Possible(name, "absent", why)
+        else:
+            yield Possible(name, "ready", shutil.which(binary) or "")
+    for name in RUNTIMES:
+        path = shutil.which(name)
+        yield Possible(name, "ready" if path else "absent", path or f"there is no {name} command")
+    try:
+        rootfs.possible(raise_error=True)
+        why_not = ""
+    except SeatrialError as error:
+        why_not = error.message
+    for name in (*labs.ENGINES, *labs.RUNTIMES):
+        for suite in SUITES:
+            yield _possible_lab(Target(name, suite), why_not)
+
+
+def _possible_lab(target: Target, why_not: str) -> Possible:
+    lab = labs.find(target.lab_name) if os.geteuid() == 0 else None
+    if lab is not None and lab.alive:
+        return Possible(str(target), "ready", "stands")
+    if why_not:
+        return Possible(str(target), "absent", why_not)
+    made = rootfs.location(target.suite).is_dir()
+    return Possible(str(target), "possible", "made in seconds" if made else "made in about a minute")
