@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from seatrial.engines.base import CliEngine
     from seatrial.known import Known
     from seatrial.outcome import Refusal, Trial
-    from seatrial.private import PrivateFactory
+    from seatrial.lab.registry import Registry
+    from seatrial.private import PrivateFactory, RegistryFactory
     from seatrial.results import TargetInfo
 
 SUITES = "suites"
@@ -243,6 +244,7 @@ class Session:
             self._claims = load(self.config.rootpath / SUITES)
         return self._claims
 
+    @pytest.hookimpl(tryfirst=True)  # so that the target stands first in the id, before parameters of fixtures
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test that wants a target once for each of them."""
         if "target" not in metafunc.fixturenames:
@@ -491,6 +493,21 @@ def private_engine(request: pytest.FixtureRequest, target: TargetInfo) -> Iterat
 def private_daemon(private_engine: PrivateFactory) -> PrivateFactory:
     """Call it to get a daemon of the test's own, with options; it may be stopped, killed and started."""
     return private_engine
+
+
+@pytest.fixture
+def registry_with(engine: Bench) -> Iterator[RegistryFactory]:
+    """Call it to get a registry on the engine's loopback; see `RegistryFactory.__call__` for its options."""
+    from seatrial.private import RegistryFactory
+
+    with RegistryFactory(engine) as factory:
+        yield factory
+
+
+@pytest.fixture
+def registry(registry_with: RegistryFactory) -> Registry:
+    """A plain registry on the engine's loopback, empty."""
+    return registry_with()
 
 
 @pytest.fixture

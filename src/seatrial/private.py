@@ -1,7 +1,8 @@
-"""Engines of a single test: made when asked for, taken down with the test."""
+"""Engines and registries of a single test: made when asked for, taken down with the test."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -10,6 +11,7 @@ from seatrial.bench import Bench, Owner
 from seatrial.engines import registry as engines
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import images, labs
+from seatrial.lab.registry import Registry
 from seatrial.targets import parse
 
 
@@ -76,3 +78,34 @@ class PrivateFactory:
         if start:
             bench.provide_image()
         return bench
+
+
+class RegistryFactory:
+    """Starts registries beside a test's engine, or beside a private one."""
+
+    def __init__(self, engine: Bench) -> None:
+        self._engine = engine
+        self._numbers = itertools.count(1)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> RegistryFactory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def __call__(
+        self, *, tls: bool = False, auth: tuple[str, str] | None = None, engine: Bench | None = None,
+        trusted: bool = True,
+    ) -> Registry:  # fmt: skip
+        """Start an empty registry: with TLS, with a user and a password, beside a private `engine`.
+
+        A lab's engine is made to trust it unless `trusted` is False; this machine's own engine is left
+        as it is, and Docker takes plain HTTP from loopback anyway.
+        """
+        bench = engine or self._engine
+        work = bench.workdir / f"registry{next(self._numbers)}"
+        registry = self._stack.enter_context(Registry.start(bench.raw.host, work, tls=tls, auth=auth))
+        if trusted and isinstance(bench.raw.host, NamespaceHost):
+            registry.admit(bench.raw)
+        return registry

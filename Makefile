@@ -1,0 +1,100 @@
+# Sea trials for container engines. `make help` lists the targets.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+# What is tested, and how much of it.
+ENGINE ?=
+SUITE ?=
+N ?= 8
+PYTEST_ARGS ?=
+# As in Docker's own Makefile.
+TESTFLAGS ?=
+TESTDIRS ?=
+TIMEOUT ?= 60m
+export DOCKER_GRAPHDRIVER DOCKER_EXECDRIVER
+
+LABS := docker@bookworm docker@trixie docker@sid podman@bookworm podman@trixie podman@sid
+
+engines = $(foreach target,$(ENGINE),--engine '$(target)')
+# `-check.f REGEX` is Docker's; anything else is handed to pytest
+flags = $(if $(filter -check.f,$(firstword $(TESTFLAGS))),--check.f '$(wordlist 2,99,$(TESTFLAGS))',$(TESTFLAGS))
+paths = $(if $(TESTDIRS),$(TESTDIRS:%=$(1)/%),$(1))
+suites = $(if $(SUITE),$(SUITE:%=suites/%),$(call paths,suites))
+pytest = $(PY) -m pytest --deadline $(TIMEOUT) $(PYTEST_ARGS) $(flags)
+
+.PHONY: help setup suites suites-full test lint test-unit test-contract test-self test-integration-cli \
+	test-docker-py bench mutants lab doctor claims clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z<>%-]+:.*## /{gsub("%", "<name>", $$1); printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  variables: ENGINE=\"docker podman\" SUITE=cli N=8 PYTEST_ARGS= TESTFLAGS='-check.f REGEX' TESTDIRS="
+	@echo "             TIMEOUT=60m DOCKER_GRAPHDRIVER= DOCKER_EXECDRIVER= (of private daemons) DOCKER_PY=CHECKOUT"
+
+setup: $(READY) ## the virtual environment with all dependencies
+
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON): apt-get install python3 python3-venv" >&2; exit 4; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed: name one with PYTHON=" >&2; exit 4; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "Python's venv is missing: apt-get install python3-venv" >&2; exit 4; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+suites: $(READY) ## the suites against an engine (one is brought up when none is reachable)
+	$(pytest) $(suites) -n $(N) $(engines)
+
+suites-full: $(READY) ## the suites with slow tests, by default against all six lab engines
+	$(pytest) $(suites) -n $(N) --slow $(or $(engines),$(LABS:%=--engine %))
+
+suite-%: $(READY) ## one suite: make suite-cli
+	$(pytest) suites/$* -n $(N) $(engines)
+
+test-integration-cli: $(READY) ## the CLI suite, under the name that it has in Docker's Makefile
+	$(pytest) $(call paths,suites/cli) -n $(N) $(engines)
+
+test: $(READY) lint ## the harness's own tests: lint, unit, contract, self-test
+	$(pytest) $(call paths,tests) -n auto
+
+lint: $(READY) ## ruff and mypy
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+test-unit: $(READY) ## the harness's unit tests; TESTDIRS="report lab" narrows them
+	$(pytest) $(call paths,tests/unit) -n auto
+
+test-contract: $(READY) ## drivers held against the contract with fake engines
+	$(pytest) tests/contract -n auto
+
+test-self: $(READY) ## a slice of the suites against a real lab engine
+	$(pytest) tests/selftest -n auto
+
+test-docker-py: $(READY) ## docker-py's own integration tests: DOCKER_PY=CHECKOUT ENGINE=docker@trixie
+	$(PY) -m seatrial docker-py '$(DOCKER_PY)' $(engines)
+
+bench: $(READY) ## what the harness itself costs, paired with bare commands in one run
+	$(PY) -m seatrial bench $(engines)
+
+mutants: $(READY) ## show that the suites fail on engines that break their claims
+	$(PY) -m seatrial mutants $(engines)
+
+lab: $(READY) ## bring lab engines up and leave them: make lab ENGINE="docker@trixie podman@sid"
+	$(PY) -m seatrial lab up $(or $(ENGINE),docker@bookworm)
+
+doctor: $(READY) ## what this machine and its engines can do
+	$(PY) -m seatrial doctor $(ENGINE)
+
+claims: $(READY) ## which claims are tested, and why the others are not
+	$(PY) -m seatrial claims
+
+clean: ## what killed runs left behind, and caches of tools
+	@if [ -x $(PY) ]; then $(PY) -m seatrial clean; fi
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build
+
+distclean: clean ## clean, and the virtual environment
+	rm -rf $(VENV)
