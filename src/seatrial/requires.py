@@ -187,6 +187,10 @@ _add("legacy_builder", Kind.TARGET, "Docker's builder of the time before BuildKi
      lambda facts: _unless(facts["engine"]["legacy_builder"], "the engine has another builder"))
 _add("buildkit", Kind.TARGET, "BuildKit",
      lambda facts: _unless(facts["engine"]["buildkit"], "the engine has no BuildKit builder (buildx) here"))
+_add("second_builder", Kind.TARGET, "an engine with a choice of builders",
+     lambda facts: _unless(len(facts["engine"]["builders"]) > 1,
+                           f"the engine builds by {facts['engine']['builders'][0]} only"
+                           if facts["engine"]["builders"] else "the engine has no builder here"))
 _add("healthcheck", Kind.TARGET, "periodic health checks",
      lambda facts: _unless(
          facts["engine"]["healthcheck"] is True

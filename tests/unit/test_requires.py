@@ -97,6 +97,10 @@ TABLE = {
     "registry": ([engine(registry="")], [engine(registry="labs need root")]),
     "root": ([host(root=True)], [host(root=False)]),
     "rootful": ([engine(rootless=False)], [engine(rootless=True)]),
+    "second_builder": (
+        [engine(builders=["buildkit", "legacy"])],
+        [engine(builders=["buildah"]), engine(builders=[])],
+    ),
     "seccomp": (
         [both({"seccomp": True}, {"security": ["seccomp"]})],
         [

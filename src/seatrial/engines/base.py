@@ -121,6 +121,8 @@ class CliEngine:
     # allow plain HTTP; empty where loopback needs none
     certificates: ClassVar[str] = ""
     registries: ClassVar[str] = ""
+    # the builders that the engine may have, and the environment in which `build` uses each
+    builders: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     # seconds that `trouble` waits for an answer
     patience: ClassVar[float] = 15.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
@@ -26,6 +27,9 @@ class DockerEngine(CliEngine):
     binary: ClassVar[str] = "docker"
     certificates: ClassVar[str] = "/etc/docker/certs.d"
     dialect: ClassVar[Dialect] = load_dialect("docker")
+    builders: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "legacy": {"DOCKER_BUILDKIT": "0"}, "buildkit": {"DOCKER_BUILDKIT": "1"},
+    }  # fmt: skip
 
     def _version(self) -> dict[str, Any]:
         loaded: dict[str, Any] = json.loads(self.cli("version", "--format", "{{json .}}").stdout)
@@ -55,11 +59,24 @@ class DockerEngine(CliEngine):
         loaded: dict[str, Any] = json.loads(self.cli("info", "--format", "{{json .}}").stdout)
         return loaded
 
+    def _builders(self) -> list[str]:
+        """Return the builders that `build` can use, first the one it uses when nothing is said.
+
+        The client of 20.10 speaks BuildKit itself, later ones by the plugin buildx; only BuildKit's
+        `build` has secrets.
+        """
+        found = []
+        for choice in ({}, *self.builders.values()):
+            shown = self.cli("build", "--help", env=choice, expect=ANY)
+            if shown.ok:
+                found.append("buildkit" if "--secret" in shown.stdout else "legacy")
+        return list(dict.fromkeys(found))
+
     def facts(self) -> dict[str, Any]:
         """Return what the engine says about itself, in the harness's words (see `requires`)."""
         info = self.info()
         security = security_options(info)
-        buildx = self.cli("buildx", "version", expect=ANY)
+        builders = self._builders()
         return {
             **self._identity(),
             "os": info.get("OSType", ""),
@@ -83,8 +100,9 @@ class DockerEngine(CliEngine):
             "exec": True,
             "plugin_protocol": True,
             "daemon": True,
-            "legacy_builder": True,
-            "buildkit": buildx.ok,
+            "builders": builders,
+            "legacy_builder": "legacy" in builders,
+            "buildkit": "buildkit" in builders,
             "limits": {
                 "memory": bool(info.get("MemoryLimit")),
                 "swap": bool(info.get("SwapLimit")),

@@ -78,6 +78,7 @@ class NerdctlEngine(CliEngine):
             "exec": True,
             "plugin_protocol": False,
             "daemon": True,
+            "builders": ["buildkit"] if client.get("buildctl") else [],
             "legacy_builder": False,
             "buildkit": bool(client.get("buildctl")),
             "limits": {

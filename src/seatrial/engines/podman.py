@@ -27,6 +27,7 @@ class PodmanEngine(CliEngine):
     certificates: ClassVar[str] = "/etc/containers/certs.d"
     registries: ClassVar[str] = "/etc/containers/registries.conf.d"
     dialect: ClassVar[Dialect] = load_dialect("podman")
+    builders: ClassVar[Mapping[str, Mapping[str, str]]] = {"buildah": {}}
 
     def __init__(
         self, target: Target, host: Host = LOCAL, *, socket: Path | None = None,
@@ -106,6 +107,7 @@ class PodmanEngine(CliEngine):
             "exec": True,
             "plugin_protocol": False,
             "daemon": False,
+            "builders": ["buildah"],
             "legacy_builder": False,
             "buildkit": False,
             "limits": {

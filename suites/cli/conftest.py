@@ -1,0 +1,15 @@
+import pytest
+
+from seatrial.builder import Builder
+
+
+@pytest.fixture(params=[0, pytest.param(1, marks=pytest.mark.requires("second_builder"))], ids=["default", "second"])
+def builder(engine, request):
+    """The builder that the engine uses by itself, and the other one where it has two."""
+    return Builder(engine, engine.facts["builders"][request.param])
+
+
+@pytest.fixture
+def default_builder(engine):
+    """The builder that the engine uses by itself."""
+    return Builder(engine, engine.facts["builders"][0])
