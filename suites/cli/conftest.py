@@ -1,5 +1,6 @@
 import pytest
 
+from seatrial import archive
 from seatrial.builder import Builder
 
 
@@ -13,3 +14,15 @@ def builder(engine, request):
 def default_builder(engine):
     """The builder that the engine uses by itself."""
     return Builder(engine, engine.facts["builders"][0])
+
+
+@pytest.fixture
+def small_image(engine):
+    """Call it with files and import's options to get the name of an image made of them."""
+
+    def make(files, *options, name=""):
+        name = name or engine.image_name()
+        engine.cli("import", *options, "-", name, stdin=archive.tree(files))
+        return name
+
+    return make
