@@ -85,7 +85,7 @@ class Image:
             "created": _CREATED,
             "config": dict(config or {}),
             "rootfs": {"type": "layers", "diff_ids": [digest(layer) for layer in layers]},
-            "history": [{"created": _CREATED, "created_by": f"layer {number}"} for number in range(len(layers))],
+            "history": [{"created": _CREATED, "created_by": f"layer {n}"} for n in range(len(layers))],
             **(extra or {}),
         }
         return cls(json.dumps(text).encode(), layers, names)

@@ -243,6 +243,10 @@ class Bench:
         loaded: list[dict[str, Any]] = json.loads(self.cli(kind, "inspect", name).stdout)
         return loaded[0]
 
+    def image_id(self, name: str) -> str:
+        """Return an image's id: 64 hexadecimal digits."""
+        return str(self.inspect(name, "image")["Id"]).removeprefix("sha256:")
+
     def exists(self, name: str, kind: str = "container") -> bool:
         """Tell whether the engine knows an object."""
         return self.cli(kind, "inspect", name, expect=ANY).ok
