@@ -107,6 +107,7 @@ class Controller:
             for target in self._wanted:
                 engine = self._reach(target, progress)
                 self._provide(engine)
+                self._warm_up(engine)
                 self.plan.targets.append(capabilities.probe(engine, facts))
                 self._engines[str(target)] = engine
                 self._before[str(target)] = snapshot.take(engine)
@@ -139,6 +140,16 @@ class Controller:
                     pulled.stderr.strip().splitlines()[-1:][0] if pulled.stderr.strip() else "",
                     "without --image the harness makes its own, offline",
                 )  # fmt: skip
+
+    def _warm_up(self, engine: CliEngine) -> None:
+        """Run one container: an engine that cannot is told here, and what it sets up once is no leftover."""
+        label = f"{RUN_LABEL}={self.plan.run}"
+        ran = engine.cli("run", "--rm", "--label", label, self.plan.image, "true", expect=None)
+        if not ran.ok:
+            raise SeatrialError(
+                "E110", f"{engine.target} cannot run a container", "; ".join(ran.stderr.strip().splitlines()[-2:]),
+                f"try by hand: {engine.binary} run --rm {self.plan.image} true",
+            )  # fmt: skip
 
     def write_claims(self, claims: Mapping[str, Claim]) -> None:
         """Write the claims tables beside the results, so that a report needs no checkout."""

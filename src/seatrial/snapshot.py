@@ -11,6 +11,7 @@ from seatrial.engines.base import KINDS, CliEngine
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import host as lab_host
 from seatrial.names import RUN_LABEL
+from seatrial.probes.kernel import parse_mountinfo
 
 Snapshot = Mapping[str, frozenset[str]]
 
@@ -28,13 +29,13 @@ def take(engine: CliEngine) -> Snapshot:
 
 
 def _lab(host: NamespaceHost) -> dict[str, frozenset[str]]:
-    mounts = Path(f"/proc/{host.pid}/mountinfo").read_text().splitlines()
-    namespaces = [path for where in ("run/docker/netns", "run/netns") for path in (host.root / where).glob("*")]
-    top = lab_host.cgroups(host.name)
+    mounts = parse_mountinfo(Path(f"/proc/{host.pid}/mountinfo").read_text())
+    prefix = f"/seatrial/{lab_host.key(host.name)}"
     return {
-        "mount": frozenset(line.split(" - ")[0].split()[4] for line in mounts),
-        "network namespace": frozenset(path.name for path in namespaces if path.name != "default"),
-        "cgroup": frozenset(str(path).partition(f"/seatrial/{host.name}")[2] for path in top),
+        "mount": frozenset(mount.target for mount in mounts if mount.fstype != "nsfs"),
+        # a name that nothing is mounted at is no namespace any more: Docker sweeps them once a minute
+        "network namespace": frozenset(mount.target for mount in mounts if mount.fstype == "nsfs"),
+        "cgroup": frozenset(str(path).partition(prefix)[2] for path in lab_host.cgroups(host.name)),
         "process": frozenset(_processes(host.name)),
     }
 

@@ -1,0 +1,196 @@
+"""What goes wrong while a session runs: killed processes, a dead engine, a full disk, wrong input."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+BUSY = """
+@claim("m-must")
+@pytest.mark.parametrize("number", range(8))
+def test_busy(engine, number):
+    c = engine.run()
+    engine.network()
+    engine.volume()
+    time.sleep(4)
+    assert c.exec("true").ok
+"""
+
+
+def _until(condition, timeout=40.0):
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+    return value
+
+
+def _containers(project):
+    found = project.seatrial("lab", "run", "docker@bookworm", "--", "docker", "ps", "--quiet", "--filter",
+                             "label=seatrial.run")  # fmt: skip
+    return found.stdout.split()
+
+
+def _workers(pid):
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"execnet" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def _in_lab(project, *argv):
+    return project.seatrial("lab", "run", "docker@bookworm", "--", *argv).stdout.split()
+
+
+@pytest.mark.parametrize("victim", ["controller", "worker"])
+def test_clean_takes_away_what_a_killed_run_left(project, victim):
+    project.write(BUSY)
+    assert project.seatrial("lab", "up", "docker@bookworm").returncode == 0
+    before = {kind: _in_lab(project, "docker", kind, "ls", "-q") for kind in ("container", "network", "volume")}
+    process = project.start("-n", "2", "--engine", "docker@bookworm")
+    try:
+        _until(lambda: len(_containers(project)) >= 2)
+        if victim == "controller":
+            process.kill()
+            process.wait()
+            assert _containers(project)
+        else:
+            os.kill(_until(lambda: _workers(process.pid))[0], signal.SIGKILL)
+            out, _ = process.communicate(timeout=120)
+            assert process.returncode == 1, out
+            crashed = [r for r in project.run.results if r.verdict == "ERROR"]
+            assert crashed
+            assert crashed[0].target == "docker@bookworm"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    if victim == "controller":
+        assert not project.run.complete
+    cleaned = project.seatrial("clean")
+    assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
+    after = {kind: _in_lab(project, "docker", kind, "ls", "-q") for kind in before}
+    assert after == before
+    share = Path(project.environment["SEATRIAL_DATA"]) / "share"
+    assert not list(share.iterdir())
+    assert not list((Path(project.environment["SEATRIAL_STATE"]) / "runs").iterdir())
+
+
+def test_a_dead_engine_ends_the_session_soon_with_one_cause(project):
+    project.write(BUSY)
+    process = project.start("-n", "2", "--engine", "docker@bookworm")
+    began = None
+    try:
+        lab = _until(lambda: [lab for lab in project.labs() if lab["daemon_pid"]])[0]
+        _until(lambda: (project.root / "reports").exists() and any(
+            '"result"' in path.read_text() for path in (project.root / "reports").glob("2*/results.jsonl")))
+        began = time.monotonic()
+        os.kill(lab["daemon_pid"], signal.SIGKILL)
+        out, _ = process.communicate(timeout=90)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert time.monotonic() - began < 60
+    assert process.returncode == 1, out
+    run = project.run
+    assert run.complete
+    assert run.footer.cause.startswith("docker@bookworm died")
+    assert len(run.results) < run.footer.selected
+    assert sum(result.verdict == "PASS" for result in run.results) <= 4
+    assert out.count("docker@bookworm died while the session ran") >= 1
+    assert "Traceback" not in out.partition("sea trial")[2]
+
+
+def test_interrupt_leaves_nothing_and_says_so(project):
+    project.write(BUSY)
+    process = project.start("-n", "2", "--engine", "docker@bookworm")
+    try:
+        _until(lambda: project.labs() and len(_containers(project)) >= 2)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=90)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert process.returncode == 2, out
+    assert project.run.complete
+    assert project.run.footer.cause == "interrupted"
+    assert project.labs() == []
+    cleaned = project.seatrial("clean")
+    assert cleaned.returncode == 0
+
+
+def test_a_full_disk_is_told_and_nothing_passes_for_whole(project, tmp_path):
+    project.write(BUSY.replace("time.sleep(4)", "print('x' * 20000); engine.sh('seq 4000')"))
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=True)
+    try:
+        ended = project.pytest("--engine", "docker@bookworm", "--results", str(disk))
+        assert ended.returncode == 3, ended.stdout
+        assert "E40" in ended.stdout
+        assert "No space left on device" in ended.stdout
+        for report in disk.glob("*/index.html"):
+            assert "did not end" in report.read_text() or "cut" in report.read_text()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["--engine", "dokcer"], "E102"),
+        (["--engine", "docker@potato"], "E102"),
+        (["--engine", "docker+unix:///nonexistent.sock"], "E106"),
+        (["--engine", "docker@bookworm", "--required", "nowhere.txt"], "E304"),
+        (["--engine", "docker@bookworm", "--deadline", "soon"], "E502"),
+        (["--engine", "docker@bookworm", "--check.f", "("], "E503"),
+        (["--engine", "docker@bookworm", "--results", "/proc/nowhere"], "E401"),
+    ],
+    ids=["engine", "suite", "dead-socket", "required", "deadline", "regex", "results"],
+)
+def test_wrong_input_gets_code_cause_and_hint(project, args, code):
+    project.write(BUSY)
+    ended = project.pytest(*args)
+    assert ended.returncode == 4, ended.stdout + ended.stderr
+    text = ended.stdout + ended.stderr
+    assert f"{code}: " in text
+    assert "Traceback" not in text
+    assert "INTERNALERROR" not in text
+    assert project.labs() == []
+
+
+@pytest.mark.parametrize(
+    ("known", "cause"),
+    [("engine = ", "TOML|nvalid"), ('engine = "docker"\nversion = "20.10"\n[[known]]\ntest = "x"\n', "test")],
+    ids=["syntax", "schema"],
+)
+def test_a_broken_known_list_is_told(project, known, cause):
+    project.write(BUSY)
+    project.known(known)
+    ended = project.pytest("--engine", "docker@bookworm")
+    assert ended.returncode == 4, ended.stdout + ended.stderr
+    assert "E303: the known list" in ended.stdout + ended.stderr
+    assert "INTERNALERROR" not in ended.stdout + ended.stderr
+
+
+def test_unknown_claims_and_tests_without_one_are_refused(project):
+    project.write('@claim("m-nothing")\ndef test_a(engine): pass\n\ndef test_b(engine): pass\n')
+    ended = project.pytest("--engine", "docker@bookworm")
+    assert ended.returncode == 4
+    assert "test_a[docker@bookworm] names the unknown claim m-nothing" in ended.stderr + ended.stdout
+    assert "test_b[docker@bookworm] names no claim" in ended.stderr + ended.stdout
+
+
+def test_no_permission_to_use_the_socket(project, tmp_path):
+    import socket
+
+    path = tmp_path / "d.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        project.write(BUSY)
+        ended = project.pytest("--engine", f"docker+unix://{path}")
+    assert ended.returncode == 4
+    assert "E106" in ended.stderr + ended.stdout
