@@ -194,6 +194,8 @@ def groups(results: Iterable[TestResult], verdicts: Sequence[Verdict]) -> list[G
     for result in results:
         if result.verdict in verdicts:
             sign = result.signature or wording.first_line(result.message) or wording.why(result)
+            if result.verdict is Verdict.KNOWN:
+                sign = wording.why(result)  # the listed reason, whatever was seen this time
             found.setdefault((result.verdict, sign), []).append(result)
     order = sorted(found.items(), key=lambda item: (verdicts.index(item[0][0]), -len(item[1]), item[0][1]))
     made = []
@@ -203,7 +205,7 @@ def groups(results: Iterable[TestResult], verdicts: Sequence[Verdict]) -> list[G
         made.append(Group(
             verdict=verdict,
             anchor=f"{verdict.lower()}-{number}",
-            title=wording.first_line(first.message) or wording.flat(wording.why(first)),
+            title=_title(first),
             message=message,
             left_out=left_out,
             cases=_cases(alike),
@@ -211,6 +213,12 @@ def groups(results: Iterable[TestResult], verdicts: Sequence[Verdict]) -> list[G
             claims=list(dict.fromkeys(id_ for result in alike for id_ in result.claims)),
         ))  # fmt: skip
     return made
+
+
+def _title(result: TestResult) -> str:
+    if result.verdict is Verdict.KNOWN:
+        return wording.flat(result.reason or wording.why(result))
+    return wording.first_line(result.message) or wording.flat(wording.why(result))
 
 
 def reasons(results: Iterable[TestResult]) -> list[Reason]:
@@ -268,3 +276,24 @@ def coverage(claims: Mapping[str, Claim], results: Iterable[TestResult]) -> list
             row.unnamed.append(claim)
     return [made[name] for name in sorted(made)]
 
+
+@dataclass(frozen=True)
+class Turn:
+    """One test that changed in the same way on some targets: `before` and `after` by target."""
+
+    test: str
+    steps: dict[str, tuple[Verdict | None, Verdict | None]]
+
+
+def turns(changes: Sequence[Changes]) -> dict[str, list[Turn]]:
+    """Join the changes of all targets by kind (newly failing, fixed, ...) and test; empty kinds are absent."""
+    kinds = {"Newly failing": "failing", "Fixed": "fixed", "New": "new", "Otherwise changed": "other", "Gone": "gone"}
+    found: dict[str, list[Turn]] = {}
+    for title, name in kinds.items():
+        by_test: dict[str, dict[str, tuple[Verdict | None, Verdict | None]]] = {}
+        for change_list in changes:
+            for change in getattr(change_list, name):
+                by_test.setdefault(change.test, {})[change_list.target] = (change.before, change.after)
+        if by_test:
+            found[title] = [Turn(test, steps) for test, steps in sorted(by_test.items())]
+    return found

@@ -144,10 +144,13 @@ def function(test: str) -> str:
 
 
 def rerun(test: str, targets: Iterable[str]) -> str:
-    """Return the command line that runs one test again; all parameters of a parametrised one."""
-    node = test.partition("[")[0].replace("'", "'\\''")
-    engines = "".join(f" --engine {shlex.quote(target)}" for target in targets)
-    return f"pytest '{node}'{engines}"
+    """Return the command line that runs one test again; parameters follow the target in a pytest id."""
+    names = list(targets)
+    function_, bracket, parameters = test.partition("[")
+    nodes = [f"{function_}[{name}-{parameters}" for name in names] if bracket else [test]
+    quoted = ["'" + node.replace("'", "'\\''") + "'" for node in nodes]
+    engines = [word for name in names for word in ("--engine", shlex.quote(name))]
+    return " ".join(["pytest", *quoted, *engines])
 
 
 def why(result: TestResult) -> str:
