@@ -77,10 +77,10 @@ class Project:
             self.argv(*args), cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=timeout
         )
 
-    def seatrial(self, *args: str) -> subprocess.CompletedProcess:
+    def seatrial(self, *args: str, stdin: str | None = None) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, "-m", "seatrial", *args], cwd=self.root, env=self.environment,
-            capture_output=True, text=True, timeout=120,
+            capture_output=True, text=True, timeout=120, input=stdin,
         )  # fmt: skip
 
     @property
@@ -94,6 +94,9 @@ class Project:
 
     def verdicts(self) -> dict[str, str]:
         return {result.test.partition("::")[2]: result.verdict.value for result in self.run.results}
+
+    def leases(self) -> set[str]:
+        return {lease for lab in self.labs() for lease in lab["leases"]}
 
     def labs(self) -> list[dict]:
         return [json.loads(path.read_text()) for path in Path(self.environment["SEATRIAL_STATE"], "labs").glob("*.json")]

@@ -1,8 +1,6 @@
 """Every verdict, reached on a real engine through the whole way from test to report."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -101,7 +99,7 @@ def test_each_verdict_reaches_stream_and_reports(project, workers):
     script = (directory / failed.repro).read_text()
     assert "exit 3" in script
     assert "A container runs." in script
-    assert project.labs() == []  # the labs went with their last lease
+    assert project.labs() == []  # they went with their last lease
 
 
 def test_what_stays_behind_is_a_finding(project):
@@ -155,11 +153,7 @@ def test_repro_script_repeats_what_the_test_did(project):
     project.pytest("--engine", "docker@bookworm", "-k", "wrong_exit_code")
     script = project.directory / project.run.results[0].repro
     assert project.seatrial("lab", "up", "docker@bookworm").returncode == 0
-    again = subprocess.run(
-        ["python3", "-m", "seatrial", "lab", "run", "docker@bookworm", "--", "sh"], cwd=project.root,
-        env={**project.environment, "PATH": f"{Path(subprocess.sys.executable).parent}:{project.environment['PATH']}"},
-        stdin=script.open(), capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    again = project.seatrial("lab", "run", "docker@bookworm", "--", "sh", stdin=script.read_text())
     assert "exit 3" in again.stderr  # set -x shows the command
     assert again.returncode == 3
 
