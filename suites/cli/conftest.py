@@ -1,3 +1,6 @@
+import http.server
+import threading
+
 import pytest
 
 from seatrial import archive
@@ -26,3 +29,50 @@ def small_image(engine):
         return name
 
     return make
+
+
+class Site:
+    """An HTTP server on the loopback of the engine's host: paths and their content, and what was asked for."""
+
+    def __init__(self, host, content, modified):
+        self.requested = []
+        site = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                site.requested.append(self.path)
+                body = content.get(self.path)
+                self.send_response(200 if body is not None else 500 if self.path == "/error" else 404)
+                if modified:
+                    self.send_header("Last-Modified", modified)
+                self.send_header("Content-Length", str(len(body or b"")))
+                self.end_headers()
+                self.wfile.write(body or b"")
+
+            do_HEAD = do_GET  # noqa: N815
+
+            def log_message(self, *_):
+                pass
+
+        self._server = host.call(lambda: http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self):
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
+
+@pytest.fixture
+def web(engine):
+    """Call it with {path: bytes} to serve them to the engine; closed after the test."""
+
+    def serve(content, modified=""):
+        site = Site(engine.raw.host, content, modified)
+        engine.defer(site.close)
+        return site
+
+    return serve
