@@ -152,8 +152,9 @@ class Session:
         os.environ["SEATRIAL_RUN"] = controller.plan.run
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         self.required = _usable(self._required)
+        claims = self.claims
         _usable(lambda: controller.prepare(progress))
-        controller.write_claims(_usable(lambda: self.claims))
+        controller.write_claims(claims)
         self.controller, self.plan = controller, controller.plan
 
     def _targets(self) -> list[str]:
@@ -241,7 +242,7 @@ class Session:
         if self._claims is None:
             from seatrial.claims import load
 
-            self._claims = load(self.config.rootpath / SUITES)
+            self._claims = _usable(lambda: load(self.config.rootpath / SUITES))
         return self._claims
 
     @pytest.hookimpl(tryfirst=True)  # so that the target stands first in the id, before parameters of fixtures

@@ -1,0 +1,127 @@
+"""The plugin without an engine: options, collection, selection."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from seatrial.errors import SeatrialError
+from seatrial.plugin import _split, seconds
+
+SUITE = """
+import pytest
+claim = pytest.mark.claim
+
+@claim("a-001")
+@pytest.mark.exclusive
+def test_run_alone(engine): pass
+
+@claim("a-001", "a-002")
+def test_run_echo(engine): pass
+
+@claim("a-002")
+def test_build_it(private_daemon): pass
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "suites/cli/claims").mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest]\nstrict = true\naddopts = ["--import-mode=importlib"]\n')
+    (tmp_path / "suites/cli/claims/a.tsv").write_text(
+        "id\tlevel\tclaim\tsource\tuntested\na-001\tMUST\tIt runs.\ts\t\na-002\tMUST\tIt echoes.\ts\t\n"
+    )
+    (tmp_path / "suites/cli/test_a.py").write_text(SUITE)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_plain.py").write_text("def test_plain(): pass\n")
+
+    def run(*args):
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", *args], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+
+    run.path = tmp_path
+    return run
+
+
+def _collected(ended):
+    return [line for line in ended.stdout.splitlines() if "::" in line]
+
+
+def test_collection_needs_no_engine_and_puts_the_target_into_the_id(project):
+    ended = project("suites", "--collect-only", "-q", "--engine", "docker@sid", "--engine", "podman+unix:///none")
+    assert ended.returncode == 0, ended.stdout
+    ids = _collected(ended)
+    assert len(ids) == 6
+    assert "suites/cli/test_a.py::test_run_echo[docker@sid]" in ids
+    assert "suites/cli/test_a.py::test_run_echo[podman+unix:///none]" in ids
+    assert not (project.path / "reports").exists()
+
+
+def test_long_tests_come_first_and_lonely_ones_last(project):
+    names = [id_.split("::")[1].partition("[")[0] for id_ in _collected(project("suites", "--collect-only", "-q"))]
+    assert names == ["test_build_it", "test_run_echo", "test_run_alone"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("TestRunEcho", ["test_run_echo"]),
+        ("TestRun*", ["test_run_echo", "test_run_alone"]),
+        ("Cli.TestBuild", ["test_build_it"]),
+        ("^test_build", ["test_build_it"]),
+        ("TestNothing", []),
+    ],
+)
+def test_check_f_selects_as_dockers_makefile_does(project, pattern, names):
+    ended = project("suites", "--collect-only", "-q", "--check.f", pattern)
+    assert [id_.split("::")[1].partition("[")[0] for id_ in _collected(ended)] == names
+
+
+def test_plain_tests_run_as_without_the_plugin(project):
+    ended = project("tests", "-q")
+    assert ended.returncode == 0, ended.stdout
+    assert "sea trial" not in ended.stdout
+    assert not (project.path / "reports").exists()
+
+
+def test_a_suite_without_a_target_says_what_to_name(project):
+    (project.path / "tests/test_needs.py").write_text("def test_needs(engine): pass\n")
+    ended = project("tests")
+    assert ended.returncode != 0
+    assert "--engine TARGET" in ended.stdout
+
+
+def test_claims_out(project):
+    project("suites", "--collect-only", "-q", "--claims-out", "out.json")
+    named = json.loads((project.path / "out.json").read_text())["named"]
+    assert named == {
+        "a-001": ["suites/cli/test_a.py::test_run_alone", "suites/cli/test_a.py::test_run_echo"],
+        "a-002": ["suites/cli/test_a.py::test_build_it", "suites/cli/test_a.py::test_run_echo"],
+    }
+
+
+def test_a_broken_claims_table_is_a_usage_error(project):
+    (project.path / "suites/cli/claims/a.tsv").write_text("id\tclaim\n")
+    ended = project("suites", "--collect-only")
+    assert ended.returncode == 4, ended.stdout + ended.stderr
+    assert "E302" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(("text", "value"), [("90s", 90), ("60m", 3600), ("1h30m", 5400), ("500ms", 0.5), ("1.5h", 5400)])
+def test_durations_are_gos(text, value):
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "60", "m", "1h 30m", "-5s", "1d", "5sec"])
+def test_other_durations_are_refused(text):
+    with pytest.raises(SeatrialError):
+        seconds(text)
+
+
+def test_ids_are_split_into_test_and_target():
+    assert _split("f.py::t[docker@sid]") == ("f.py::t", "docker@sid")
+    assert _split("f.py::t[docker@sid-a-b]") == ("f.py::t[a-b]", "docker@sid")
+    assert _split("f.py::t") == ("f.py::t", "")

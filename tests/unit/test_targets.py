@@ -1,0 +1,76 @@
+import pytest
+
+from seatrial import targets
+from seatrial.errors import SeatrialError
+from seatrial.targets import Target, parse
+
+GOOD = {
+    "docker": Target("docker"),
+    "podman": Target("podman"),
+    "docker+unix:///run/x.sock": Target("docker", address="unix:///run/x.sock"),
+    "docker+tcp://[::1]:2375": Target("docker", address="tcp://[::1]:2375"),
+    "docker@trixie": Target("docker", "trixie"),
+    "docker@sid+crun": Target("docker", "sid", runtime="crun"),
+    "docker@bookworm/apparmor": Target("docker", "bookworm", "apparmor"),
+    "runc": Target("runc"),
+    "runsc@bookworm": Target("runsc", "bookworm"),
+    "runtime:/usr/sbin/crun": Target("crun", path="/usr/sbin/crun"),
+}
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_a_target_is_read_and_written_back(text):
+    assert parse(text) == GOOD[text]
+    assert str(parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("dokcer", "docker"), ("docker@trixy", "docker@trixie"), ("docker+", "docker"), ("", "docker"),
+        ("docker@sid+unix:///x", "docker"), ("runc+crun", "runc"), ("runtime:crun", "runtime:/usr/sbin/crun"),
+        ("docker;rm -rf /", "docker"), ("docker@../..", "docker"), ("docker+../x", "docker+unix:///run/docker.sock"),
+        ("DOCKER", "docker"),
+    ],
+)  # fmt: skip
+def test_a_wrong_target_gets_the_nearest_right_one(text, hint):
+    with pytest.raises(SeatrialError) as caught:
+        parse(text)
+    assert caught.value.code == "E102"
+    assert f"for example {hint};" in caught.value.hint
+
+
+def test_kinds_of_targets():
+    assert parse("runc@sid").is_runtime
+    assert parse("runc@sid").is_lab
+    assert not parse("docker").is_lab
+    assert parse("docker@sid+crun").lab_name == "docker-sid-crun"
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("unix:///nonexistent/x.sock", "there is no socket"),
+        ("tcp://127.0.0.1:1", "nothing listens"),
+        ("tcp://127.0.0.1:port", "127.0.0.1:port"),
+    ],
+)
+def test_unreachable_addresses_say_why(address, words):
+    assert words in targets.reachable(address)
+
+
+def test_discovery_prefers_docker_then_podman_then_the_lab(monkeypatch):
+    present = {"docker", "podman"}
+    why = ""
+    monkeypatch.setattr(targets.shutil, "which", lambda name: name if name in present else None)
+    monkeypatch.setattr(targets, "reachable", lambda _: why)
+    assert targets.discover() == Target("docker")
+    why = "there is no socket"
+    assert targets.discover() == Target("podman")
+    present.clear()
+    monkeypatch.setattr("seatrial.lab.rootfs.possible", lambda: True)
+    assert targets.discover() == Target("docker", "bookworm")
+    monkeypatch.setattr("seatrial.lab.rootfs.possible", lambda: False)
+    with pytest.raises(SeatrialError) as caught:
+        targets.discover()
+    assert caught.value.code == "E103"
