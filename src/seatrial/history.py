@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from seatrial.errors import SeatrialError
@@ -56,7 +57,7 @@ create table if not exists results (
 
 @dataclass(frozen=True)
 class Change:
-    """A test whose verdict is not what it was; `before` is None for a test never seen, `after` for one gone."""
+    """A test whose verdict is not what it was: `before` is None for a new test, `after` for one gone."""
 
     test: str
     before: Verdict | None
@@ -109,14 +110,15 @@ class History:
             return False
         infos = {info.name: info for info in run.header.targets}
         command = json.dumps(run.header.command)
+        started = _instant(run.header.started)
         with self._open() as db, db:
             db.execute("begin immediate")
             for target in {result.target for result in run.results}:
                 version = infos[target].version if target in infos else ""
                 row = db.execute(
-                    "insert into runs (run, target, started, version, harness, command) values (?, ?, ?, ?, ?, ?) "
-                    "on conflict do nothing returning id",
-                    (run.header.run, target, _instant(run.header.started), version, run.header.harness, command),
+                    "insert into runs (run, target, started, version, harness, command) "
+                    "values (?, ?, ?, ?, ?, ?) on conflict do nothing returning id",
+                    (run.header.run, target, started, version, run.header.harness, command),
                 ).fetchone()
                 if row is not None:
                     self._results(db, row[0], (result for result in run.results if result.target == target))
@@ -144,11 +146,15 @@ class History:
                 (target, _instant(run.header.started), run.header.run),
             ).fetchone()
             if base is None:
-                return Changes(target, known_passes=[test for test, result in now.items() if result.known_passes])
+                return Changes(target, known_passes=_known_passes(now))
             last = dict(self._last(db, target, base[2]))
-            there = {test for (test,) in db.execute(
-                "select tests.test from results join tests on tests.id = results.test where run = ?", (base[0],))}
-        return _difference(target, base, now, last, there, complete=run.footer is not None and not run.footer.cause)
+            rows = db.execute(
+                "select tests.test from results join tests on tests.id = results.test where run = ?",
+                (base[0],),
+            )
+            there = {test for (test,) in rows}
+        complete = bool(now) and run.footer is not None and not run.footer.cause
+        return _difference(target, base, now, last, there, complete=complete)
 
     def _last(self, db: sqlite3.Connection, target: str, until: str) -> Iterator[tuple[str, Verdict]]:
         # with max(), SQLite takes the bare column from the row that holds the maximum
@@ -179,7 +185,7 @@ class History:
         found = []
         for test, verdicts in sorted(seen.items()):
             judged = [verdict.red for verdict in verdicts if verdict.ran or verdict.red]
-            if sum(before != after for before, after in zip(judged, judged[1:], strict=False)) > 1:
+            if sum(before != after for before, after in pairwise(judged)) > 1:
                 found.append(Flaky(test, target, verdicts))
         return found
 
@@ -213,7 +219,7 @@ class History:
             )  # fmt: skip
         return SeatrialError(
             "E403", f"cannot write the history {self.path}", str(error),
-            "free space, mend its permissions, or wait for the other writer; the reports of this run are whole",
+            "free space, mend its permissions, or wait for the other writer; this run's reports are whole",
         )  # fmt: skip
 
 
@@ -225,16 +231,18 @@ def _instant(text: str) -> str:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 
+def _known_passes(now: Mapping[str, TestResult]) -> list[str]:
+    return [test for test, result in now.items() if result.known_passes]
+
+
 def _difference(
     target: str, base: tuple[int, str, str, str, str], now: dict[str, TestResult], last: dict[str, Verdict],
     there: set[str], *, complete: bool,
 ) -> Changes:  # fmt: skip
     _, since, started, version, command = base
-    changes = Changes(target, since, started, version, json.loads(command))
+    changes = Changes(target, since, started, version, json.loads(command), known_passes=_known_passes(now))
     for test, result in now.items():
         before, after = last.get(test), result.verdict
-        if result.known_passes:
-            changes.known_passes.append(test)
         if before == after:
             continue
         change = Change(test, before, after)

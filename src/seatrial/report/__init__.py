@@ -1,7 +1,7 @@
 """Reports of a run, made from its directory alone: no engine is asked, nothing is judged again.
 
-    write    results.jsonl and claims.json in, JUnit, HTML, Markdown and matrix out; the run enters history
-    compare  two runs, or two targets of one run: what differs
+`write` makes JUnit, HTML, Markdown and the matrix from results.jsonl and claims.json and keeps the run in
+the history; `compare` tells what differs between two runs or two targets of one run.
 """
 
 from seatrial.report.compare import Comparison, Difference, compare

@@ -67,7 +67,8 @@ class Comparison:
 
     def _rows(self) -> Iterator[Difference]:
         rank = {verdict: number for number, verdict in enumerate(Verdict)}
-        return iter(sorted(self.differences, key=lambda d: (not d.worse, not d.better, rank[d.right], d.area, d.test)))
+        worst = sorted(self.differences, key=lambda row: (rank[row.right], row.area, row.test))
+        return iter(sorted(worst, key=lambda row: (not row.worse, not row.better)))
 
     def _name(self, difference: Difference) -> str:
         if len(self.pairs) < 2:
@@ -94,8 +95,9 @@ class Comparison:
         if self.differences:
             lines += ["", "| test | left | right | why |", "|---|---|---|---|"]
             lines += [
-                f"| {escape(self._name(row))} | {row.left} | {row.right} | {escape(row.right_note or row.left_note)} |"
+                f"| {escape(self._name(row))} | {row.left} | {row.right} | {escape(note)} |"
                 for row in self._rows()
+                for note in (row.right_note or row.left_note,)
             ]
         for side, tests in (("left", self.only_left), ("right", self.only_right)):
             if tests:
@@ -126,12 +128,13 @@ def compare(left: Path, right: Path, targets: tuple[str, str] | None = None) -> 
             if x.verdict is y.verdict:
                 same += 1
             else:
-                differences.append(
-                    Difference(test, y.area, x.verdict, y.verdict, a, b, _note(x), _note(y))
-                )
+                differences.append(Difference(test, y.area, x.verdict, y.verdict, a, b, _note(x), _note(y)))
     labels = [_label(run, [pair[side] for pair in pairs]) for side, run in enumerate(runs)]
-    caveats = list(dict.fromkeys(f"{run.header.run}: {broken}" for run in runs if (broken := broken_off(run))))
-    return Comparison(labels[0], labels[1], pairs, differences, only_left, only_right, same, caveats)
+    caveats = dict.fromkeys(f"{run.header.run}: {broken}" for run in runs if (broken := broken_off(run)))
+    first_label, second_label = labels
+    return Comparison(
+        first_label, second_label, pairs, differences, only_left, only_right, same, list(caveats)
+    )  # fmt: skip
 
 
 def _pairs(left: Run, right: Run, targets: tuple[str, str] | None) -> list[tuple[str, str]]:
@@ -139,7 +142,8 @@ def _pairs(left: Run, right: Run, targets: tuple[str, str] | None) -> list[tuple
     if targets is not None:
         for run, names, target in zip((left, right), have, targets, strict=True):
             if target not in names:
-                raise _nothing(f"the run {run.header.run} has no target {target}", f"it has: {', '.join(names)}")
+                missing = f"the run {run.header.run} has no target {target}"
+                raise _nothing(missing, f"it has: {', '.join(names)}")
         return [targets]
     common = [name for name in have[0] if name in have[1]]
     if common and left.header.run != right.header.run:
@@ -147,7 +151,8 @@ def _pairs(left: Run, right: Run, targets: tuple[str, str] | None) -> list[tuple
     if left.header.run == right.header.run:
         if len(have[0]) == 2:
             return [(have[0][0], have[0][1])]
-        raise _nothing("a run cannot be compared with itself", f"name two of its targets: {', '.join(have[0])}")
+        hint = f"name two of its targets: {', '.join(have[0])}"
+        raise _nothing("a run cannot be compared with itself", hint)
     if len(have[0]) == len(have[1]) == 1:
         return [(have[0][0], have[1][0])]
     raise _nothing(

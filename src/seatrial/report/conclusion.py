@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from seatrial.errors import Exit
 from seatrial.report.wording import listed, many
-from seatrial.results import Run, TestResult, merge_counts
+from seatrial.results import Run, merge_counts
 from seatrial.verdict import Verdict
 
 NOT_RUN = (Verdict.UNSUPPORTED, Verdict.SKIP, Verdict.DISABLED)

@@ -1,4 +1,4 @@
-"""Writing report files whole: beside the final name, then renamed, so that half a report never passes for one."""
+"""Writing files whole: beside the final name, then renamed, so that half a report never passes for one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seatrial.errors import SeatrialError
 
 
 def save(path: Path, text: str) -> Path:
-    """Write a text file whole or not at all; raises `SeatrialError` E402 and leaves an older file as it was."""
+    """Write a text file whole or not at all; raises `SeatrialError` E402 and keeps an older file."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         try:

@@ -33,23 +33,25 @@ def write(view: View, directory: Path) -> list[Path]:
 
 def render(view: View) -> str:
     """Return the page."""
-    loader = jinja2.PackageLoader("seatrial.report", "templates")
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.PackageLoader("seatrial.report", "templates"),
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         finalize=lambda value: wording.clean(value) if isinstance(value, str) else value,
     )  # fmt: skip
     environment.filters.update(
-        span=wording.span, moment=wording.moment, size=wording.size, counts=wording.counts, flat=wording.flat,
-        function=wording.function, href=lambda path: quote(str(path)), bar=bar, css=lambda verdict: f"v-{verdict.lower()}",
+        span=wording.span, moment=wording.moment, size=wording.size, bar=bar,
+        href=lambda path: quote(str(path)), css=lambda verdict: f"v-{verdict.lower()}",
     )  # fmt: skip
     environment.tests["web"] = lambda text: str(text).startswith(("https://", "http://"))
     page = environment.get_template("index.html.j2")
-    return page.render(
-        view=view, run=view.run, host=view.run.header.host, Verdict=Verdict, signs=wording.SIGNS, words=wording.WORDS,
-        meanings=wording.MEANINGS, order=wording.ORDER, many=wording.many, turns=turns(view.changes),
+    text: str = page.render(
+        view=view, run=view.run, host=view.run.header.host, Verdict=Verdict,
+        signs=wording.SIGNS, words=wording.WORDS, meanings=wording.MEANINGS, order=wording.ORDER,
+        many=wording.many, turns=turns(view.changes),
         broken=broken_off(view.run), where=_where(view.failures + view.warnings), version=__version__,
         open_groups=OPEN_GROUPS, open_cases=OPEN_CASES, shell=shlex.join(view.run.header.command),
     )  # fmt: skip
+    return text.lstrip()  # the macros leave blank lines before the doctype
 
 
 def bar(numbers: Mapping[Verdict, int]) -> list[tuple[Verdict, str, str]]:

@@ -31,7 +31,7 @@ def file_names(run: Run) -> dict[str, str]:
     names: dict[str, str] = {}
     for target in targets_of(run):
         stem = slug(target)
-        alike = sum(name.startswith(f"junit-{stem}.") or name.startswith(f"junit-{stem}~") for name in names.values())
+        alike = sum(slug(other) == stem for other in names)
         names[target] = f"junit-{stem}~{alike + 1}.xml" if alike else f"junit-{stem}.xml"
     return names
 
@@ -76,10 +76,10 @@ def _case(result: TestResult, claims: Mapping[str, Claim]) -> junit_xml.TestCase
     if result.known_passes:
         case.stdout = f"PASSES AGAIN: listed as a {why(result)}"
     elif result.verdict is Verdict.FAIL:
-        case.add_failure_info(message=head, output=_body(result, text, claims), failure_type=str(result.level))
+        case.add_failure_info(head, _body(result, text, claims), str(result.level))
     elif result.verdict in (Verdict.ERROR, Verdict.UNKNOWN):
         head = head if text else f"no verdict: {why(result)}"
-        case.add_error_info(message=head, output=_body(result, text, claims), error_type=str(result.verdict))
+        case.add_error_info(head, _body(result, text, claims), str(result.verdict))
     elif result.verdict is Verdict.KNOWN:
         case.add_skipped_info(message=clean(why(result)), output=text or None)
     elif result.verdict in NOT_RUN:
@@ -93,7 +93,8 @@ def _body(result: TestResult, text: str, claims: Mapping[str, Claim]) -> str:
     lines = [text or why(result), ""]
     for id_ in result.claims:
         claim = claims.get(id_)
-        lines.append(f"claim {id_} ({claim.level}): {claim.sentence} [{claim.source}]" if claim else f"claim {id_}")
+        words = f" ({claim.level}): {claim.sentence} [{claim.source}]" if claim else ""
+        lines.append(f"claim {id_}{words}")
     lines.append(f"run again: {rerun(result.test, [result.target])}")
     lines += [f"{word}: {path}" for word, path in (("commands", result.repro), ("log", result.log)) if path]
     return clean("\n".join(lines))

@@ -55,21 +55,22 @@ def _verdict(view: View) -> list[str]:
     header, footer = view.run.header, view.run.footer
     facts = [f"Run {code(header.run)}", f"started {escape(moment(header.started))}"]
     facts += [f"took {span(footer.duration)}"] if footer else ["without an end"]
-    facts += [many(header.workers, "worker"), f"Seatrial {escape(header.harness)}", code(shlex.join(header.command), 160)]
+    facts += [many(header.workers, "worker"), f"Seatrial {escape(header.harness)}"]
+    facts += [code(shlex.join(header.command), 160)]
     notes = "".join(f" {escape(note)}." for note in view.conclusion.notes)
     sign = SIGNS[view.conclusion.verdict]
-    return [
-        f"## {sign} {view.conclusion.verdict}: {escape(view.conclusion.sentence)}", "", f"{', '.join(facts)}.{notes}", "",
-    ]  # fmt: skip
+    title = f"## {sign} {view.conclusion.verdict}: {escape(view.conclusion.sentence)}"
+    return [title, "", f"{', '.join(facts)}.{notes}", ""]
 
 
 def _subjects(view: View) -> list[str]:
     rows = [
-        f"| {escape(subject.info.name)} | {escape(subject.info.version)} | {SIGNS[subject.conclusion.verdict]} "
-        f"{subject.conclusion.verdict} | {counts(subject.counts)} |"
+        f"| {escape(subject.info.name)} | {escape(subject.info.version)} "
+        f"| {SIGNS[subject.conclusion.verdict]} {subject.conclusion.verdict} | {counts(subject.counts)} |"
         for subject in view.subjects
     ]
-    return ["| target | version | verdict | counts |", "|---|---|---|---|", *_cut(rows, 7, "| and {} more | | | |"), ""]
+    head = ["| target | version | verdict | counts |", "|---|---|---|---|"]
+    return [*head, *_cut(rows, 7, "| and {} more | | | |"), ""]
 
 
 def _changes(view: View) -> list[str]:
@@ -78,15 +79,14 @@ def _changes(view: View) -> list[str]:
         return [head, "", f"Not known: {escape(view.history_problem)}", ""]
     if not any(changes.since for changes in view.changes):
         return [head, "", "No earlier complete run of these targets is on record.", ""]
+    kinds = {title: [turn.test for turn in found] for title, found in turns(view.changes).items()}
+    kinds["Known failures that pass"] = sorted({test for one in view.changes for test in one.known_passes})
+    kinds["Flaky"] = sorted({found.test for found in view.flaky})
     rows = [
-        f"- **{title}** ({len(found)}): {listed([escape(turn.test, 100) for turn in found], 3)}"
-        for title, found in turns(view.changes).items()
+        f"- **{title}** ({len(tests):,}): {listed([escape(test, 100) for test in tests])}"
+        for title, tests in kinds.items()
+        if tests
     ]
-    passes = sorted({test for changes in view.changes for test in changes.known_passes})
-    if passes:
-        rows.append(f"- **Known failures that pass** ({len(passes)}): {listed([escape(test, 100) for test in passes], 3)}")
-    if view.flaky:
-        rows.append(f"- **Flaky** ({len(view.flaky)}): {listed([escape(found.test, 100) for found in view.flaky], 3)}")
     return [head, "", *(rows or ["Nothing changed."]), ""]
 
 
@@ -100,7 +100,8 @@ def _matrix(view: View) -> list[str]:
         for target in targets:
             cell = area.cells.get(target)
             numbers = cell.counts if cell else {}
-            cells.append(" ".join(f"{SIGNS[verdict]} {numbers[verdict]}" for verdict in wording.ORDER if numbers.get(verdict)))
+            found = [verdict for verdict in wording.ORDER if numbers.get(verdict)]
+            cells.append(" ".join(f"{SIGNS[verdict]} {numbers[verdict]}" for verdict in found))
         rows.append(f"| {escape(area.name)} | {' | '.join(cells)} |")
     blank = " |" * len(targets)
     return [
@@ -113,8 +114,8 @@ def _failures(view: View, room: int) -> list[str]:
     groups = [*view.failures, *view.warnings]
     if not groups:
         return []
-    rows = _cut([_failure(group) for group in groups], max(room - 3, 2), "- and {} more groups, see index.html")
-    return ["### Failures", "", *rows, ""]
+    rows = [_failure(group) for group in groups]
+    return ["### Failures", "", *_cut(rows, max(room - 3, 2), "- and {} more groups, see index.html"), ""]
 
 
 def _failure(group: Group) -> str:
@@ -147,6 +148,6 @@ def _rest(view: View) -> list[str]:
         found = [escape(f"{finding.kind}: {finding.message}", 120) for finding in view.run.findings]
         rows.append(f"- Findings: {listed(found, 3)}")
     if view.slowest:
-        slow = [f"{escape(wording.function(result.test), 60)} {span(result.duration)}" for result in view.slowest[:3]]
-        rows.append(f"- Slowest: {listed(slow)}")
+        slow = [(wording.function(result.test), span(result.duration)) for result in view.slowest[:3]]
+        rows.append(f"- Slowest: {listed([f'{escape(name, 60)} {time}' for name, time in slow])}")
     return ["### Besides", "", *rows] if rows else []

@@ -15,7 +15,7 @@ def matrix(view: View) -> dict[str, Any]:
     """Return the matrix as plain JSON; a target that has no result for a test is absent there."""
     run = view.run
     tests = {
-        test: {"area": area.name, "verdicts": {target: result.verdict.value for target, result in found.items()}}
+        test: {"area": area.name, "verdicts": {target: one.verdict.value for target, one in found.items()}}
         for area in view.areas
         for test, found in area.tests.items()
     }

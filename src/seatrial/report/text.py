@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -74,9 +75,7 @@ def closing(run: Run) -> str:
     targets = targets_of(run)
     width = max((len(target) for target in targets), default=0)
     for target in targets:
-        numbers = {verdict: 0 for verdict in Verdict}
-        for result in run.results:
-            numbers[result.verdict] += result.target == target
+        numbers = Counter(result.verdict for result in run.results if result.target == target)
         lines.append(f"  {target:{width}}  {conclude(run, target).verdict:<8} {counts(numbers)}")
     if run.footer is not None:
         lines.append(f"  took {span(run.footer.duration)}")

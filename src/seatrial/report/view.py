@@ -229,7 +229,7 @@ def reasons(results: Iterable[TestResult]) -> list[Reason]:
             found.setdefault((result.verdict, wording.flat(wording.why(result))), []).append(result)
     order = sorted(found.items(), key=lambda item: (NOT_RUN.index(item[0][0]), -len(item[1]), item[0][1]))
     return [
-        Reason(verdict, text, _cases(alike), list(dict.fromkeys(result.target for result in alike)), len(alike))
+        Reason(verdict, text, _cases(alike), list(dict.fromkeys(one.target for one in alike)), len(alike))
         for (verdict, text), alike in order
     ]
 
@@ -286,8 +286,11 @@ class Turn:
 
 
 def turns(changes: Sequence[Changes]) -> dict[str, list[Turn]]:
-    """Join the changes of all targets by kind (newly failing, fixed, ...) and test; empty kinds are absent."""
-    kinds = {"Newly failing": "failing", "Fixed": "fixed", "New": "new", "Otherwise changed": "other", "Gone": "gone"}
+    """Join the changes of all targets by kind (newly failing, fixed, ...) and test, without empty kinds."""
+    kinds = {
+        "Newly failing": "failing", "Fixed": "fixed", "New": "new", "Otherwise changed": "other",
+        "Gone": "gone",
+    }  # fmt: skip
     found: dict[str, list[Turn]] = {}
     for title, name in kinds.items():
         by_test: dict[str, dict[str, tuple[Verdict | None, Verdict | None]]] = {}

@@ -20,7 +20,7 @@ SIGNS: Mapping[Verdict, str] = {
     Verdict.UNKNOWN: "?",
     Verdict.WARN: "▲",
     Verdict.KNOWN: "≈",
-    Verdict.UNSUPPORTED: "–",
+    Verdict.UNSUPPORTED: "◇",
     Verdict.SKIP: "○",
     Verdict.DISABLED: "⊘",
 }
@@ -53,7 +53,10 @@ ORDER = (
 )  # fmt: skip
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# Besides control characters: marks that reverse the direction of text, surrogates, and what XML forbids.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
 
 
 def clean(text: str) -> str:
@@ -97,12 +100,9 @@ def listed(items: Iterable[str], limit: int = 3) -> str:
 
 def counts(numbers: Mapping[Verdict, int]) -> str:
     """List counts in words, worst first: `2 failed, 40 passed, 3 skipped`."""
-    plurals = {Verdict.KNOWN: "known failures", Verdict.ERROR: "harness errors", Verdict.UNKNOWN: "without verdict"}
-    parts = [
-        f"{numbers[verdict]:,} {plurals.get(verdict, WORDS[verdict]) if numbers[verdict] != 1 else WORDS[verdict]}"
-        for verdict in ORDER
-        if numbers.get(verdict)
-    ]
+    plurals = {Verdict.KNOWN: "known failures", Verdict.ERROR: "harness errors"}
+    found = [verdict for verdict in ORDER if numbers.get(verdict)]
+    parts = (many(numbers[one], WORDS[one], plurals.get(one, WORDS[one])) for one in found)
     return ", ".join(parts) or "no results"
 
 

@@ -9,7 +9,7 @@ from seatrial.claims import Claim
 from seatrial.errors import SeatrialError
 from seatrial.history import Changes, Flaky, History
 from seatrial.report import html, junit, markdown
-from seatrial.report.conclusion import targets_of
+from seatrial.report.conclusion import broken_off, targets_of
 from seatrial.report.files import save
 from seatrial.report.matrix import matrix
 from seatrial.report.view import view
@@ -32,7 +32,8 @@ def write(directory: Path, history: Path | None = None) -> list[Path]:
         claims = read_claims(directory / "claims.json")
     except SeatrialError as error:
         problems.append(error)
-    changes, flaky = [], []
+    changes: list[Changes] = []
+    flaky: list[Flaky] = []
     trouble = ""
     try:
         changes, flaky = _past(run, History(history or directory.absolute().parent / "history.sqlite"))
@@ -43,14 +44,16 @@ def write(directory: Path, history: Path | None = None) -> list[Path]:
     paths = junit.write(run, directory, claims or {})
     paths += html.write(shown, directory)
     paths.append(save(directory / "report.md", markdown.render(shown)))
-    paths.append(save(directory / "matrix.json", json.dumps(matrix(shown), indent=1, ensure_ascii=False) + "\n"))
+    content = json.dumps(matrix(shown), indent=1, ensure_ascii=False)
+    paths.append(save(directory / "matrix.json", content + "\n"))
     if problems:
         raise problems[0]
     return paths
 
 
 def _past(run: Run, history: History) -> tuple[list[Changes], list[Flaky]]:
-    history.record(run)
+    if not broken_off(run):
+        history.record(run)
     versions = {info.name: info.version for info in run.header.targets}
     targets = targets_of(run)
     changes = [history.changes(run, target) for target in targets]

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the tables of the sample are easier to read on long lines
 """A run as a real one could look, made without any engine: for tests and for looking at the page.
 
     python tests/unit/report/sample.py DIRECTORY [--targets N] [--size N] [--cut] [--empty] [--green]
@@ -147,7 +148,7 @@ def sample(
     `size` pads each target to that many results with parametrised tests; `green` makes everything that
     failed pass; `overrides` maps (target, test function) to a verdict.
     """
-    chance = random.Random(seed)  # noqa: S311 - durations, not secrets
+    chance = random.Random(seed)
     directory.mkdir(parents=True, exist_ok=True)
     infos = [TARGETS[name] for name in targets]
     (directory / "claims.json").write_text(json.dumps({"claims": claims()}))

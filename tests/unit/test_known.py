@@ -1,0 +1,67 @@
+import pytest
+
+from seatrial import known
+from seatrial.errors import SeatrialError
+from seatrial.results import TargetInfo
+
+ENTRY = """
+[[known]]
+test = "suites/cli/test_run.py::test_x"
+reason = "the engine answers with another code"
+link = "https://example.org/1"
+"""
+
+
+def listed(tmp_path, text, engine="podman", version="4.3.1"):
+    path = tmp_path / "known.toml"
+    path.write_text(text)
+    return known.load([path], TargetInfo("t", engine, version))
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "covered"),
+    [
+        ("podman", "4.3.1", True),
+        ("podman", "4.3", True),
+        ("podman", "4.30.0", False),
+        ("podman", "5.4.3", False),
+        ("docker", "4.3.1", False),
+    ],
+)
+def test_a_list_covers_its_engine_and_version(tmp_path, engine, version, covered):
+    found = listed(tmp_path, f'engine = "podman"\nversion = "4.3"\n{ENTRY}', engine, version)
+    assert bool(found) is covered
+
+
+def test_an_entry_holds_for_all_parameters_unless_it_names_some(tmp_path):
+    narrow = ENTRY.replace("test_x", "test_y[a]")
+    found = listed(tmp_path, f'engine = "podman"\nversion = "4"\n{ENTRY}{narrow}')
+    path = "suites/cli/test_run.py"
+    assert known.match(found, f"{path}::test_x[any]").link == "https://example.org/1"
+    assert known.match(found, f"{path}::test_y[a]")
+    assert known.match(found, f"{path}::test_y[b]") is None
+    assert known.match(found, f"{path}::test_y") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "engine =",
+        'engine = "podman"\n',
+        f'engine = "podman"\nversion = "4"\n{ENTRY.replace("https://", "see ")}',
+        f'engine = "podman"\nversion = "4"\n{ENTRY.replace("the engine answers with another code", "no")}',
+        f'engine = "podman"\nversion = "4"\n{ENTRY}owner = "me"\n',
+        f'engine = "podman"\nversion = "4"\n{ENTRY.replace("::", "/")}',
+    ],
+)
+def test_a_broken_list_is_an_error_with_a_hint(tmp_path, text):
+    with pytest.raises(SeatrialError) as raised:
+        listed(tmp_path, text)
+    assert raised.value.code == "E303"
+    assert raised.value.hint
+
+
+def test_a_list_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(SeatrialError) as raised:
+        known.load([tmp_path / "none.toml"], TargetInfo("t", "podman", "4"))
+    assert raised.value.code == "E303"
