@@ -1,0 +1,83 @@
+"""Volumes and the engine itself: prune, and daemons that are stopped and killed."""
+
+import pytest
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+
+
+def volumes(engine):
+    return set(engine.cli("volume", "ls", "--quiet").lines)
+
+
+@claim("volume-221")
+@requires("private_engine")
+def test_prune_removes_what_no_container_uses(private_engine):
+    engine = private_engine()
+    named = engine.volume("--label", "keep=yes")
+    engine.sh("head -c 300000 /dev/zero >/x/f", "-v", f"{named}:/x")
+    free = engine.cli("volume", "create").text
+    engine.sh("head -c 300000 /dev/zero >/x/f", "-v", f"{free}:/x")
+    running, stopped = engine.run("-v", "/a"), engine.create("-v", "/a")
+    used = {c.inspect()["Mounts"][0]["Name"] for c in (running, stopped)}
+    assert volumes(engine) == {named, free, *used}
+
+    asked = engine.cli("volume", "prune", stdin="n\n", expect=None)
+    assert "continue?" in asked.output
+    assert volumes(engine) == {named, free, *used}
+
+    engine.cli("volume", "prune", "--force", "--filter", "label=no-such")
+    assert volumes(engine) == {named, free, *used}
+
+    everything = engine.trait("volume_prune_takes_named")
+    result = engine.cli("volume", "prune", "--force", *(["--filter", "label!=keep"] if everything else []))
+    assert free in result.stdout
+    assert volumes(engine) == {named, *used}
+    if not everything:
+        assert "Total reclaimed space: 3" in result.stdout
+
+    result = engine.cli("volume", "prune", "--force", *([] if everything else ["--all"]))
+    assert named in result.stdout
+    assert volumes(engine) == used
+    running.sh("echo works >/a/f; cat /a/f", stdout="works")
+
+
+@claim("volume-023", "volume-022")
+@requires("private_engine")
+def test_the_dangling_volumes_are_exactly_those_without_a_container(private_engine):
+    engine = private_engine()
+    named = engine.volume()
+    kept, gone, thorough = (engine.create("-v", "/a") for _ in range(3))
+    dangling = gone.inspect()["Mounts"][0]["Name"]
+    engine.sh("touch /a/f", "-v", "/a")
+    engine.cli("rm", gone.name)
+    engine.cli("rm", "--volumes", thorough.name)
+    assert set(engine.cli("volume", "ls", "-qf", "dangling=true").lines) == {named, dangling}
+    assert volumes(engine) == {named, dangling, kept.inspect()["Mounts"][0]["Name"]}
+
+
+@claim("volume-058")
+@requires("private_daemon")
+@pytest.mark.parametrize("ending", ["restart", "kill"])
+def test_volumes_survive_the_daemon(private_daemon, ending):
+    engine = private_daemon()
+    named = engine.volume("--label", "colour=blue", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m")
+    c = engine.run("-v", "/a", "-v", f"{named}:/t", engine.image, "sh", "-c", "echo kept >/a/f; sync; exec sleep 600")
+    c.until("written", lambda: c.sh("cat /a/f", expect=None).text == "kept")
+    volume = next(mount["Name"] for mount in c.inspect()["Mounts"] if mount["Destination"] == "/a")
+    before = volumes(engine)
+    if ending == "restart":
+        engine.daemon.restart()
+    else:
+        engine.daemon.kill()
+        engine.daemon.start()
+    assert volumes(engine) == before == {named, volume}
+    described = engine.inspect(named, "volume")
+    assert (described["Labels"]["colour"], described["Options"]["o"]) == ("blue", "size=1m")
+    engine.cli("start", c.name)
+    assert c.kernel.file("/a/f").read_text() == "kept\n"
+    assert c.kernel.mount("/t").fstype == "tmpfs"
+    engine.fails("volume", "rm", volume, says="volume_in_use")
+    engine.cli("rm", "--force", "--volumes", c.name)
+    assert volumes(engine) == {named}
+    engine.cli("volume", "rm", named)
+    assert volumes(engine) == set()
