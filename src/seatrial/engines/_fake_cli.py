@@ -30,7 +30,7 @@ KINDS = ("container", "network", "volume", "image")
 
 # options that take a value, in all commands alike
 _VALUED = {
-    "--name", "--label", "--change", "--filter", "--format", "--volume", "-v", "--time", "-f", "--pull", "--network",
+    "--name", "--label", "--change", "--filter", "--format", "--volume", "-v", "--time", "-f",
 }  # fmt: skip
 _FLAGS = {
     "--rm", "-i", "--interactive", "-d", "--detach", "--quiet", "-q", "--no-trunc", "--all", "-a", "--force",
@@ -38,7 +38,7 @@ _FLAGS = {
 }  # fmt: skip
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The command failed: message and exit code."""
 
     def __init__(self, message: str, code: int) -> None:
@@ -56,16 +56,14 @@ class Arguments:
         while rest:
             word = rest.pop(0)
             name, equals, value = word.partition("=")
-            if stop and self.words:
-                self.words.append(word)
-            elif word == "-" or not word.startswith("-"):
+            if (stop and self.words) or word == "-" or not word.startswith("-"):
                 self.words.append(word)
             elif name in _VALUED:
                 self.options.setdefault(name, []).append(value if equals else rest.pop(0))
             elif word in _FLAGS:
                 self.options.setdefault(word, []).append("")
             else:
-                raise Refused(f"unknown flag: {word}", cli.usage_code)
+                raise RefusedError(f"unknown flag: {word}", cli.usage_code)
 
     def has(self, *names: str) -> bool:
         """Tell whether one of the options was given."""
@@ -108,7 +106,7 @@ class FakeCli:
         if self.wrong == "hangs":
             time.sleep(3600)
         if self.wrong == "always-fails":
-            raise Refused("cannot connect", 1)
+            raise RefusedError("cannot connect", 1)
         if self.wrong == "silent-ok":
             return 0
         verb = argv[0] if argv else ""
@@ -122,7 +120,7 @@ class FakeCli:
         plain = {"version": self.version, "info": self.info, "import": self.load, "load": self.load}
         if verb in plain and not (verb == "import" and self.cli == "nerdctl"):
             return plain[verb](argv[1:])
-        raise Refused(f"'{verb}' is not a {self.cli} command", self.error_code)
+        raise RefusedError(f"'{verb}' is not a {self.cli} command", self.error_code)
 
     def say(self, text: str) -> None:
         """Print a line of output."""
@@ -165,7 +163,7 @@ class FakeCli:
                 "security": {"seccompEnabled": True, "rootless": False}, "serviceIsRemote": False,
             }  # fmt: skip
             return self.answer({"host": host, "store": {"graphDriverName": storage, "graphRoot": "/x"}})
-        limits = ("MemoryLimit", "SwapLimit", "CPUShares", "CpuCfsQuota", "CpuCfsPeriod", "CPUSet", "PidsLimit")
+        limits = ("MemoryLimit", "SwapLimit", "CPUShares", "CpuCfsQuota", "CpuCfsPeriod", "PidsLimit")
         return self.answer({
             "OSType": "linux", "Architecture": "x86_64", "Driver": storage, "CgroupDriver": "cgroupfs",
             "CgroupVersion": "2", "DefaultRuntime": "runc", "Runtimes": {"runc": {"path": "runc"}},
@@ -178,14 +176,12 @@ class FakeCli:
         """`import` of a root file system, or nerdctl's `load` of an image archive, from standard input."""
         arguments = Arguments(self, argv)
         data = sys.stdin.buffer.read()
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:  # an archive that is none is refused here
-            if self.cli == "nerdctl":
-                read = lambda name: json.load(archive.extractfile(name))  # type: ignore[arg-type]  # noqa: E731
-                (image,) = read("manifest.json")
-                name, config = image["RepoTags"][0], read(image["Config"])["config"]
-                data = archive.extractfile(image["Layers"][0]).read()  # type: ignore[union-attr]
-            else:
-                name, config = arguments.words[1], _configuration(arguments.options.get("--change", []))
+        if self.cli == "nerdctl":
+            name, config, data = _unpack(data)
+        else:
+            name, config = arguments.words[1], _configuration(arguments.options.get("--change", []))
+        if self.wrong != "takes-anything" and not tarfile.is_tarfile(io.BytesIO(data)):
+            raise RefusedError("archive/tar: invalid tar header", self.error_code)
         if self.wrong == "drops-changes":
             config = {}
         with self.objects() as held:
@@ -206,7 +202,7 @@ class FakeCli:
             found = self.lookup(held, "image", image, code=self.usage_code)
             name = arguments.get("--name") or f"random_{secrets.token_hex(4)}"
             if any(item["Name"].lstrip("/") == name for item in held["container"].values()):
-                raise Refused(f'the container name "{name}" is already in use by container x', self.usage_code)
+                raise RefusedError(f'the name "{name}" is already in use by container x', self.usage_code)
             id_ = secrets.token_hex(32)
             volumes = [secrets.token_hex(32) for word in arguments.options.get("-v", []) if ":" not in word]
             for volume in volumes:
@@ -220,7 +216,7 @@ class FakeCli:
         if not start:
             self.say(id_)
             return 0
-        detached = arguments.has("-d", "--detach")
+        detached = arguments.has("-d", "--detach") or self.wrong == "detaches"
         code = self.execute(id_, command, detached=detached, interactive=arguments.has("-i", "--interactive"))
         if detached:
             self.say(id_)
@@ -259,52 +255,54 @@ class FakeCli:
             if verb == "ls":
                 return self.list(held, kind, arguments)
             if verb == "inspect":
+                if self.wrong == "finds-anything":
+                    return self.answer([{"Id": "1", "Name": word} for word in arguments.words])
                 found = [self.lookup(held, kind, word) for word in arguments.words]
+                if self.wrong == "other-object" and found[0].get("Id") == arguments.words[0]:
+                    found[0]["Created"] = time.time()
                 return self.answer(found)
             if verb == "rm":
                 return self.delete(held, kind, arguments)
             if verb == "create" and kind in ("network", "volume"):
                 name = arguments.words[0]
                 id_ = secrets.token_hex(32) if kind == "network" else name
-                # podman's own description of a network has a small id
-                names = {"Name": name} if kind == "volume" else (
-                    {"name": name, "id": id_} if self.cli == "podman" else {"Name": name, "Id": id_})  # fmt: skip
-                labels = {"labels" if self.cli == "podman" and kind == "network" else "Labels": _labels(arguments)}
-                held[kind][id_] = {**names, **labels}
+                described = {"Name": name, "Id": id_, "Labels": _labels(arguments)}
+                if kind == "volume":
+                    del described["Id"]
+                elif self.cli == "podman":  # its networks alone are described in lower case
+                    described = {key.lower(): value for key, value in described.items()}
+                held[kind][id_] = described
                 self.say(id_ if self.cli != "podman" else name)
                 return 0
-        raise Refused(f"unknown command: {kind} {verb}", self.usage_code)
+        raise RefusedError(f"unknown command: {kind} {verb}", self.usage_code)
 
     def list(self, held: dict[str, dict[str, Any]], kind: str, arguments: Arguments) -> int:
         """`ls`."""
         if self.cli == "nerdctl" and kind == "network" and arguments.has("--no-trunc", "--filter"):
-            raise Refused("unknown flag: --no-trunc", self.usage_code)
+            raise RefusedError("unknown flag: --no-trunc", self.usage_code)
         wanted = "" if self.wrong == "no-filter" else arguments.get("--filter").removeprefix("label=")
         for id_, item in held[kind].items():
             key, _, value = wanted.partition("=")
             labels = _labels_of(item)
             if wanted and (key not in labels or (value and labels[key] != value)):
                 continue
-            if kind == "network" and self.cli == "podman" and not arguments.get("--format"):
+            whole = kind == "volume" or (arguments.has("--no-trunc") and self.wrong != "short-ids")
+            if kind == "network" and self.cli == "podman" and arguments.has("--quiet"):
                 self.say(item["name"])  # podman's --quiet shows names
-            elif kind == "volume" or (arguments.has("--no-trunc") and self.wrong != "short-ids"):
-                self.say(id_)
-            elif kind == "network" and self.cli == "podman" and self.wrong != "short-ids":
-                self.say(id_)
             else:
-                self.say(id_.removeprefix("sha256:")[:12])
+                self.say(id_ if whole else id_.removeprefix("sha256:")[:12])
         return 0
 
     def delete(self, held: dict[str, dict[str, Any]], kind: str, arguments: Arguments) -> int:
         """`rm`: everything that is known, then the first thing that is not."""
-        missing: list[Refused] = []
+        missing: list[RefusedError] = []
         for word in arguments.words:
             try:
                 item = self.lookup(held, kind, word)
-            except Refused as error:
-                if self.wrong == "unknown-hangs":
-                    time.sleep(3600)
+            except RefusedError as error:
                 missing.append(error)
+                if self.wrong == "stops-at-unknown":
+                    break
                 continue
             self.say(word)
             if self.wrong == "leaks":
@@ -313,7 +311,7 @@ class FakeCli:
             held[kind].pop(id_)
             if kind == "container":
                 self.end(item)
-                if arguments.has("--volumes"):
+                if arguments.has("--volumes") and self.wrong != "keeps-volumes":
                     for mount in item["Mounts"]:
                         held["volume"].pop(mount["Name"], None)
         if missing:
@@ -335,11 +333,24 @@ class FakeCli:
                 return dict(item)
         words = {
             "container": f"No such container: {word}", "image": f"No such image: {word}: image not known",
-            "network": f"network {word} not found: network not found", "volume": f"get {word}: no such volume",
+            "network": f"network {word} not found: network not found", "volume": f"no such volume: {word}",
         }[kind]  # fmt: skip
         if self.wrong == "mute":
             words = "failed"
-        raise Refused(words, code or self.error_code)
+        raise RefusedError(words, code or self.error_code)
+
+
+def _unpack(data: bytes) -> tuple[str, dict[str, Any], bytes]:
+    """Return name, configuration and layer of an archive as `docker save` writes it."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        (image,) = json.loads(_member(archive, "manifest.json"))
+        config = json.loads(_member(archive, image["Config"]))["config"]
+        return image["RepoTags"][0], config, _member(archive, image["Layers"][0])
+
+
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    stream = archive.extractfile(name)
+    return stream.read() if stream else b""
 
 
 def _labels(arguments: Arguments) -> dict[str, str]:
@@ -348,8 +359,8 @@ def _labels(arguments: Arguments) -> dict[str, str]:
 
 
 def _labels_of(item: dict[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = item.get("Labels") or item.get("labels") or item.get("Config", {}).get("Labels") or {}
-    return found
+    own: dict[str, str] = item.get("Labels") or item.get("labels") or {}
+    return own or item.get("Config", {}).get("Labels") or {}
 
 
 def _configuration(changes: list[str]) -> dict[str, Any]:
@@ -371,7 +382,7 @@ def main() -> int:
     fake = FakeCli(Path(sys.argv[1]))
     try:
         return fake.main(sys.argv[2:])
-    except Refused as error:
+    except RefusedError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command line prints
         return error.code
 

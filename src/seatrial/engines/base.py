@@ -199,6 +199,8 @@ class CliEngine:
             result = self.cli("version", expect=ANY, timeout=self.patience)
         except ExpectationError:
             return f"does not answer within {self.patience:.0f} s"
+        except SeatrialError as error:
+            return f"{error.message}: {error.cause}"
         last = result.stderr.strip().splitlines()[-1:] or [f"exit code {result.code}"]
         return "" if result.ok else last[0]
 

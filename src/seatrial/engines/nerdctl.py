@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
 from seatrial.engines.docker import components, security_options
+from seatrial.errors import SeatrialError
 
 
 class NerdctlEngine(CliEngine):
@@ -109,8 +110,11 @@ class NerdctlEngine(CliEngine):
     def import_image(self, archive: Path, name: str, changes: Sequence[str] = ()) -> None:
         """Make an image from a tar archive of a root file system.
 
-        Only new versions can import, so the image is put together here and loaded.
+        Only new versions can import, so the image is put together here and loaded. Raises
+        `SeatrialError` E310 for what is no archive.
         """
+        if not tarfile.is_tarfile(archive):
+            raise SeatrialError("E310", f"{archive} is no tar archive", hint="pack a root file system")
         self.cli("load", stdin=_docker_archive(archive.read_bytes(), name, changes), timeout=300)
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
+from seatrial.exec import ANY, Expect, Journal, Result, Stdin, check
 from seatrial.hosts import LOCAL, Host
 from seatrial.targets import Target
 
 # the runtimes that Podman knows by name, and where it looks for them (containers.conf(5))
 _RUNTIMES = ("crun", "crun-vm", "crun-wasm", "kata", "krun", "runc", "runsc", "youki")
 _RUNTIME_DIRECTORIES = ("/usr/bin", "/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/sbin", "/bin")
+_VANISHED = re.compile(r'image with ID "[0-9a-f]{64}": image not known')
+_PATIENCE = 8
 # Go's names of machines, where every other engine uses the kernel's
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686"}
 
@@ -37,9 +41,28 @@ class PodmanEngine(CliEngine):
         quiet = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
         super().__init__(target, host, socket=socket, env={**quiet, **(env or {})})
 
+    def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = 60.0,
+            env: Mapping[str, str] | None = None, cwd: Path | str | None = None,
+            journal: Journal | None = None, stdout: str | None = None,
+            stderr: str | None = None) -> Result:  # fmt: skip
+        """Run one command of the engine's CLI to its end."""
+        # While somebody removes an image, commands that only read others fail over it: ask again.
+        for _ in range(_PATIENCE):
+            result = super().cli(*args, expect=ANY, stdin=stdin, timeout=timeout, env=env, cwd=cwd, journal=journal)
+            if result.ok or args[:1] != ("image",) or not _VANISHED.search(result.stderr):
+                break
+        return check(result, expect, stdout, stderr)
+
     def force(self, kind: str) -> list[str]:
         """Return the options that make removal unconditional; without --time it waits ten seconds."""
         return {"container": ["--force", "--volumes", "--time", "0"]}.get(kind, ["--force"])
+
+    def find(self, kind: str, label: str = "") -> list[str]:
+        """Return the full ids or names of all objects of a kind; networks are listed quietly by name."""
+        if kind != "network":
+            return super().find(kind, label)
+        chosen = ["--filter", f"label={label}"] if label else []
+        return self.cli("network", "ls", "--no-trunc", "--format", "{{.ID}}", *chosen).stdout.split()
 
     def version(self) -> Version:
         """Return the versions of engine, API and client."""
@@ -98,6 +121,7 @@ class PodmanEngine(CliEngine):
             "swarm": "unsupported",
             "swarm_capable": False,
             "experimental": False,
+            "registries": (info.get("registries") or {}).get("search") or [],
             "root_dir": store.get("graphRoot", ""),
             "plugins": {kind: names or [] for kind, names in (info.get("plugins") or {}).items() if names},
             "warnings": [],

@@ -69,7 +69,7 @@ class Registry:
         """Start a registry on a free port of the host's loopback and wait until it answers.
 
         `work` is a directory of the host that does not exist yet; `auth` is (user, password).
-        Raises `SeatrialError` E210 with the registry's last words when it does not start.
+        Raises `SeatrialError` E211 with the registry's last words when it does not start.
         """
         seen = host.path(work)
         seen.mkdir(parents=True)
@@ -169,7 +169,7 @@ class Registry:
             time.sleep(0.02)
         last = log.read_text("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
         raise SeatrialError(
-            "E210", f"the registry did not start on {self.host.name}", last[0],
+            "E211", f"the registry did not start on {self.host.name}", last[0],
             "is docker-registry installed there?",
         )  # fmt: skip
 
