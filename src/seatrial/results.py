@@ -164,7 +164,7 @@ class Stream:
         if kind == "header":
             line["schema"] = SCHEMA_VERSION
         try:
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.write(json.dumps(line) + "\n")  # in ASCII: what an engine prints may be no valid text
             self._file.flush()
         except OSError as error:
             raise _unwritable(self.path, error) from error
@@ -184,7 +184,8 @@ def read(path: Path) -> Run:
     line or a line after the footer raises `SeatrialError` E301.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        # not splitlines(): it also parts lines at characters that JSON leaves as they are, such as U+2028
+        lines = path.read_text("utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SeatrialError(
             "E301", f"cannot read the results {path}", str(error), "name a run's results.jsonl"

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,17 @@ def test_what_is_written_is_read_back(tmp_path):
     assert run.complete
     assert run.directory == tmp_path
     assert run.counts() == {Verdict.PASS: 1}
+
+
+def test_any_text_of_an_engine_survives(tmp_path):
+    odd = replace(PASS, message="one\u2028two\x85three\x0bfour\x1cfive\r\nsix \udcff \0 é")
+    assert read(write(tmp_path / "r.jsonl", HEADER, odd, FOOTER)).results == [odd]
+
+
+def test_a_stream_with_line_separators_inside_text_is_read(tmp_path):
+    path = append(write(tmp_path / "r.jsonl", HEADER), "")
+    append(path, '{"type": "finding", "kind": "k", "target": "", "message": "a\u2028b\x85c"}\n')
+    assert read(path).findings[0].message == "a\u2028b\x85c"
 
 
 def test_a_stream_is_never_overwritten(tmp_path):

@@ -22,7 +22,7 @@ _SPECIAL = re.compile(
 def escape(text: str, width: int = 200) -> str:
     """Return text on one line such that Markdown (GitLab's and GitHub's too) shows it as it is."""
     line = _SPECIAL.sub(r"\\\g<0>", flat(text, width))
-    return re.sub(r"^(\d*)([.)+=-])", r"\1\\\2", line)  # else a list, a heading or a rule
+    return re.sub(r"^(?:(\d+)(?=[.)](?:\s|$))|(?=[+=-]))", r"\1\\", line)  # else a list, a heading, a rule
 
 
 def code(text: str, width: int = 300) -> str:
