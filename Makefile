@@ -81,7 +81,7 @@ bench: $(READY) ## what the harness itself costs, paired with bare commands in o
 	$(PY) -m seatrial bench $(engines)
 
 mutants: $(READY) ## show that the suites fail on engines that break their claims
-	$(PY) -m seatrial mutants $(engines)
+	$(PY) tests/mutants/campaign.py $(foreach target,$(firstword $(ENGINE)),--engine $(target)) $(if $(N),-n $(N))
 
 lab: $(READY) ## bring lab engines up and leave them: make lab ENGINE="docker@trixie podman@sid"
 	$(PY) -m seatrial lab up $(or $(ENGINE),docker@bookworm)

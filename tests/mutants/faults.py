@@ -1,0 +1,156 @@
+"""Faults of an engine's command line, derived from what the suites really call.
+
+A fault changes one thing between the test and the engine: an option that is taken and ignored, a verb
+that does nothing and says it did, a failure that exits with 0, a stream that is lost. From the logs of
+a green run it is known which tests use which verb and option; those have to notice.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seatrial import results
+from seatrial.verdict import Verdict
+
+# management commands: the verb is two words
+_NOUNS = {"builder", "container", "image", "network", "system", "volume", "healthcheck"}
+# everything after the first word that is no option belongs to the container
+_COMMANDS = {"run", "create", "exec", "container run", "container create", "container exec"}
+# verbs that can claim to have done what they did not do
+_IDLE = {
+    "commit", "cp", "kill", "load", "network connect", "network disconnect", "network rm", "pause", "push", "rename",
+    "restart", "rm", "rmi", "start", "stop", "tag", "unpause", "update", "volume rm", "volume prune", "image prune",
+    "container prune", "network prune",
+}  # fmt: skip
+# a dropped one breaks how tests find their objects, which proves nothing
+_HANDLES = {"--name", "--label", "--tag", "-t", "--detach", "-d"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A command line taken apart: verb, options as written (with values), the rest."""
+
+    verb: str
+    options: tuple[tuple[str, str | None], ...]
+    rest: tuple[str, ...]
+
+
+@dataclass
+class Fault:
+    """One fault: `kind` is drop, idle, lie, mute or swap; `tests` are those that could notice it."""
+
+    kind: str
+    verb: str
+    option: str = ""
+    tests: list[str] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """Return a name that is fit for a pytest id."""
+        return "_".join(filter(None, (self.kind, self.verb.replace(" ", "."), self.option.lstrip("-"))))
+
+    def __str__(self) -> str:
+        words = {
+            "drop": f"`{self.verb} {self.option}` is taken and ignored",
+            "idle": f"`{self.verb}` does nothing and exits with 0",
+            "lie": f"`{self.verb}` exits with 0 when it fails",
+            "mute": f"`{self.verb}` loses its standard output",
+            "swap": f"`{self.verb}` exchanges its streams",
+        }
+        return words[self.kind]
+
+
+class Grammar:
+    """Which options of each verb take a value, as the engine's own help says."""
+
+    _LINE = re.compile(r"^\s+(?:(-\w), )?(--[\w-]+)(?: (\S+))?(?:\s{2,}|$)")
+
+    def __init__(self, helps: Mapping[str, str]) -> None:
+        self.valued: dict[str, set[str]] = {}
+        for verb, text in helps.items():
+            found = self.valued.setdefault(verb, set())
+            for line in text.splitlines():
+                if (match := self._LINE.match(line)) and match[3]:
+                    found |= {word for word in match.groups()[:2] if word}
+
+    def parse(self, args: Sequence[str]) -> Call:
+        """Take a command line apart."""
+        words = list(args)
+        verb = " ".join(words[: 2 if words and words[0] in _NOUNS else 1])
+        words = words[len(verb.split()) :]
+        valued = self.valued.get(verb, set())
+        options: list[tuple[str, str | None]] = []
+        rest: list[str] = []
+        while words:
+            word = words.pop(0)
+            if word == "--" or not word.startswith("-") or word == "-":
+                rest.append(word)
+                if word == "--" or verb in _COMMANDS:
+                    rest += words
+                    break
+            elif word in valued and words:
+                options.append((word, words.pop(0)))
+            else:
+                options.append((word, None))
+        return Call(verb, tuple(options), tuple(rest))
+
+
+def without(call: Call, option: str) -> list[str]:
+    """Return the command line without an option; the harness's own labels stay."""
+    words = call.verb.split()
+    for name, value in call.options:
+        ours = value is not None and value.startswith("seatrial.")
+        if name.partition("=")[0] != option or ours:
+            words += [name] if value is None else [name, value]
+    return words + list(call.rest)
+
+
+def calls(log: Path, binary: str) -> Iterator[tuple[list[str], int]]:
+    """Yield (arguments, exit code) of the engine's commands in a test's log."""
+    args: list[str] | None = None
+    for line in log.read_text("utf-8", "replace").splitlines():
+        if match := re.match(rf"\[[\d:.]+\] \$ {binary} (.*)$", line):
+            try:
+                args = shlex.split(match[1])
+            except ValueError:  # an argument with a line break
+                args = None
+        elif args is not None and (match := re.match(r"  exit (-?\d+) after", line)):
+            yield args, int(match[1])
+            args = None
+
+
+def derive(run: results.Run, binary: str, grammar: Grammar, most: int) -> list[Fault]:
+    """Return the faults that the tests of a run could notice, with at most `most` tests each."""
+    assert run.directory is not None
+    users: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
+    for result in run.results:
+        if result.verdict is not Verdict.PASS:
+            continue
+        seen: set[tuple[str, str, str]] = set()
+        for args, code in calls(run.directory / result.log, binary):
+            call = grammar.parse(args)
+            names = {name.partition("=")[0] for name, value in call.options if not (value or "").startswith("seatrial.")}
+            seen |= {("drop", call.verb, name) for name in names - _HANDLES}
+            if call.verb in _IDLE:
+                seen.add(("idle", call.verb, ""))
+            if code:
+                seen.add(("lie", call.verb, ""))
+            else:
+                seen |= {("mute", call.verb, ""), ("swap", call.verb, "")}
+        for key in seen:
+            users[key][result.test.partition("[")[0]] = len(seen)
+    return [
+        Fault(kind, verb, option, sorted(tests, key=lambda test: _aim(test, verb, option, tests[test]))[:most])
+        for (kind, verb, option), tests in sorted(users.items())
+    ]
+
+
+def _aim(test: str, verb: str, option: str, breadth: int) -> tuple[bool, int, str]:
+    """Order tests by how likely they look at this: its word in their name first, then the narrow ones."""
+    word = (option or verb.split()[-1]).strip("-").replace("-", "_")
+    return (len(word) < 3 or word not in test.partition("::")[2], breadth, test)
