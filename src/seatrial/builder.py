@@ -26,7 +26,7 @@ class Builder:
         self.kind = kind
         self.env = bench.raw.builders.get(kind, {})
 
-    def trait(self, name: str) -> Any:  # noqa: ANN401 - whatever the dialect says
+    def trait(self, name: str) -> Any:
         """Return what this builder does, by design, where builders differ."""
         value = self.bench.trait(name)
         return value[self.kind] if isinstance(value, Mapping) else value

@@ -7,7 +7,9 @@ from seatrial import archive
 from seatrial.builder import Builder
 
 
-@pytest.fixture(params=[0, pytest.param(1, marks=pytest.mark.requires("second_builder"))], ids=["default", "second"])
+@pytest.fixture(
+    params=[0, pytest.param(1, marks=pytest.mark.requires("second_builder"))], ids=["default", "second"]
+)
 def builder(engine, request):
     """The builder that the engine uses by itself, and the other one where it has two."""
     return Builder(engine, engine.facts["builders"][request.param])
@@ -17,6 +19,19 @@ def builder(engine, request):
 def default_builder(engine):
     """The builder that the engine uses by itself."""
     return Builder(engine, engine.facts["builders"][0])
+
+
+@pytest.fixture
+def legacy_builder(engine):
+    """Docker's builder of old, for tests that require it."""
+    return Builder(engine, "legacy")
+
+
+@pytest.fixture
+def modern_builder(engine):
+    """The builder with today's extensions of the Dockerfile: BuildKit where the engine has it."""
+    builders = engine.facts["builders"]
+    return Builder(engine, "buildkit" if "buildkit" in builders else builders[0])
 
 
 @pytest.fixture
@@ -32,7 +47,7 @@ def small_image(engine):
 
 
 class Site:
-    """An HTTP server on the loopback of the engine's host: paths and their content, and what was asked for."""
+    """An HTTP server on the loopback of the engine's host, and the paths that it was asked for."""
 
     def __init__(self, host, content, modified):
         self.requested = []

@@ -65,14 +65,14 @@ def test_exec_form_starts_the_program_itself_and_shell_form_a_shell(builder):
 
 
 @claim("build-020")
-def test_exec_form_expands_no_variables(builder):
-    image = builder.build('FROM IMAGE\nENV V=value\nCMD ["echo", "$V", "a  b", "c\\"d"]\n')
+def test_exec_form_expands_no_variables(default_builder):
+    image = default_builder.build('FROM IMAGE\nENV V=value\nCMD ["echo", "$V", "a  b", "c\\"d"]\n')
     assert image.run().text == '$V a  b c"d'
 
 
 @claim("build-023", "build-027")
-def test_only_the_last_cmd_and_the_last_entrypoint_count(builder):
-    image = builder.build(
+def test_only_the_last_cmd_and_the_last_entrypoint_count(default_builder):
+    image = default_builder.build(
         'FROM IMAGE\nCMD ["first"]\nENTRYPOINT ["false"]\nENTRYPOINT ["echo", "last"]\nCMD ["one"]\nCMD ["two"]\n'
     )
     assert image.run().text == "last two"
@@ -88,8 +88,8 @@ def test_arguments_of_run_replace_cmd_and_follow_the_entrypoint(builder):
 
 
 @claim("build-026")
-def test_shell_form_entrypoint_ignores_arguments_of_run(builder):
-    image = builder.build("FROM IMAGE\nENTRYPOINT echo only\nCMD [\"ignored\"]\n")
+def test_shell_form_entrypoint_ignores_arguments_of_run(default_builder):
+    image = default_builder.build("FROM IMAGE\nENTRYPOINT echo only\nCMD [\"ignored\"]\n")
     assert image.run("given").text == "only"
 
 
@@ -103,8 +103,8 @@ def test_entrypoint_resets_the_cmd_of_the_base_image(builder):
 
 
 @claim("build-006", "build-022")
-def test_child_image_inherits_entrypoint_and_cmd(builder):
-    base = builder.build('FROM IMAGE\nENTRYPOINT ["echo", "base"]\nCMD ["c"]\n')
-    assert builder.build(f"FROM {base}\nLABEL a=b\n").run().text == "base c"
-    assert builder.build(f'FROM {base}\nCMD ["own"]\n').run().text == "base own"
-    assert builder.build(f'FROM {base}\nENTRYPOINT []\nCMD ["echo", "free"]\n').run().text == "free"
+def test_child_image_inherits_entrypoint_and_cmd(default_builder):
+    base = default_builder.build('FROM IMAGE\nENTRYPOINT ["echo", "base"]\nCMD ["c"]\n')
+    assert default_builder.build(f"FROM {base}\nLABEL a=b\n").run().text == "base c"
+    assert default_builder.build(f'FROM {base}\nCMD ["own"]\n').run().text == "base own"
+    assert default_builder.build(f'FROM {base}\nENTRYPOINT []\nCMD ["echo", "free"]\n').run().text == "free"

@@ -31,40 +31,41 @@ def test_malformed_json_is_the_shell_form(builder):
 
 
 @claim("build-016", "build-216")
-@pytest.mark.parametrize("code", [1, 37, 255])
+@pytest.mark.parametrize("code", [1, 37])
 def test_failing_run_ends_the_build_and_tells_the_code(builder, code):
     result = builder.refuses(f"FROM IMAGE\nRUN exit {code}\nRUN touch /never-run\n",
                              says=rf"(code:?|status) {code}\b")  # fmt: skip
     assert not re.search(r"(?m)^(Step 3/3|STEP 3/3)", result.output)
-    assert result.code == builder.trait("build_run_code").get("always", code)
+    own = builder.trait("build_run_code") == "that of the command"
+    assert result.code == (code if own else builder.bench.code("error"))
 
 
 @claim("build-016", "build-216")
-def test_run_of_an_unknown_program_ends_the_build(builder):
-    builder.refuses('FROM IMAGE\nRUN ["/no/such/program"]\n', says=r"no such file or directory|not found")
+def test_run_of_an_unknown_program_ends_the_build(default_builder):
+    default_builder.refuses('FROM IMAGE\nRUN ["/no/such/program"]\n', says=r"no such file or directory|not found")
 
 
 @claim("build-016", "build-216")
 def test_run_killed_by_a_signal_ends_the_build(default_builder):
-    default_builder.refuses("FROM IMAGE\nRUN kill -9 $$\n", says="137|killed")
+    default_builder.refuses("FROM IMAGE\nRUN sh -c 'kill -9 $$'; exit $?\n", says=r"(code:?|status) 137\b")
 
 
 @claim("build-038", "build-039")
 def test_runs_happen_one_after_the_other_in_file_order(builder):
+    clock = "cut -d' ' -f1 /proc/uptime"
     image = builder.build(
-        "FROM IMAGE\nRUN date +%s%N >/t1; sleep 0.3; date +%s%N >>/t1\n"
-        "RUN date +%s%N >/t2; cat /t1 >>/t2\nRUN cat /t2 >/t3; date +%s%N >>/t3\n"
+        f"FROM IMAGE\nRUN {clock} >/t; sleep 0.3; {clock} >>/t\nRUN {clock} >>/t\nRUN {clock} >>/t\n"
     )
-    second, begun, ended, third = map(int, image.sh("cat /t3").split())
-    assert begun < ended < second < third
+    begun, ended, second, third = map(float, image.sh("cat /t").split())
+    assert begun + 0.25 < ended < second < third
 
 
 @claim("build-016", "build-018")
 def test_run_output_is_shown_and_its_standard_input_is_empty(builder):
-    image = builder.build("FROM IMAGE\nRUN echo to-out; echo to-err >&2; wc -c\n", stdin="typed\n")
+    image = builder.build("FROM IMAGE\nRUN echo to-out; echo to-err >&2; echo \"in=$(wc -c)\"\n", stdin="typed\n")
     assert "to-out" in image.output.replace("echo to-out", "")
     assert "to-err" in image.output.replace("echo to-err", "")
-    assert re.search(r"(?m)^(#\d+ [\d.]+ )?0$", image.output)
+    assert "in=0" in image.output
 
 
 @claim("build-029", "build-053")
@@ -100,14 +101,14 @@ def test_build_arg_replaces_the_default_and_stays_out_of_the_image(builder):
 
 
 @claim("build-206")
-def test_env_wins_over_arg_of_the_same_name(builder):
-    image = builder.build("FROM IMAGE\nARG V=arg\nENV V=env\nRUN echo $V >/f\n", None, "--build-arg", "V=given")
+def test_env_wins_over_arg_of_the_same_name(default_builder):
+    image = default_builder.build("FROM IMAGE\nARG V=arg\nENV V=env\nRUN echo $V >/f\n", None, "--build-arg", "V=given")
     assert image.sh("cat /f; echo $V").split() == ["env", "env"]
 
 
 @claim("build-206")
-def test_build_arg_without_value_comes_from_the_environment(builder):
-    image = builder.build("FROM IMAGE\nARG FROM_HOST=none\nRUN echo $FROM_HOST >/f\n", None,
+def test_build_arg_without_value_comes_from_the_environment(default_builder):
+    image = default_builder.build("FROM IMAGE\nARG FROM_HOST=none\nRUN echo $FROM_HOST >/f\n", None,
                           "--build-arg", "FROM_HOST", env={"FROM_HOST": "seen"})  # fmt: skip
     assert image.sh("cat /f") == "seen"
 
@@ -147,8 +148,8 @@ def test_user_applies_to_later_steps_and_to_the_container(builder):
 
 
 @claim("build-204")
-def test_user_that_does_not_exist_is_refused_by_the_next_run(builder):
-    builder.refuses("FROM IMAGE\nUSER nosuchuser\nRUN true\n", says="nosuchuser|no matching entries|unable to find user")
+def test_user_that_does_not_exist_is_refused_by_the_next_run(default_builder):
+    default_builder.refuses("FROM IMAGE\nUSER nosuchuser\nRUN true\n", says="nosuchuser|no matching entries|unable to find user")
 
 
 @claim("build-205")
@@ -171,7 +172,7 @@ def test_shell_replaces_the_shell_of_run_cmd_and_entrypoint(builder):
         'FROM IMAGE\nSHELL ["/bin/sh", "-euxc"]\nRUN echo $- >/f\nSHELL ["/bin/busybox", "echo", "not run:"]\n'
         "RUN touch /never\nCMD touch /never\n", None, *options,
     )
-    flags, *rest = image.sh("cat /f; ls /never 2>&1").splitlines()
+    flags, *rest = image.sh("cat /f; ls /never 2>&1 || true").splitlines()
     assert {"e", "u", "x"} <= set(flags)
     assert "No such file" in rest[0]
     assert image.run().text == "not run: touch /never"

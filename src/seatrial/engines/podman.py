@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
-from seatrial.exec import ANY, Expect, Journal, Result, Stdin, check
+from seatrial.exec import ANY, Expect, Journal, Result, Stdin, check, run
 from seatrial.hosts import LOCAL, Host
 from seatrial.targets import Target
 
@@ -89,6 +89,14 @@ class PodmanEngine(CliEngine):
         # Podman does not say; the kernel may account memory without swap
         return version == "v2" or self.host.path("/sys/fs/cgroup/memory/memory.memsw.usage_in_bytes").exists()
 
+    def _watches_cgroups(self, version: str) -> bool:
+        """Tell whether a path of /proc/PID/cgroup leads to a cgroup: conmon and `stats` go that way."""
+        if version == "v2":
+            return True
+        text = run(["cat", "/proc/self/cgroup"], host=self.host).stdout
+        paths = [line.split(":", 2)[2] for line in text.splitlines() if line.split(":", 2)[1] == "memory"]
+        return all(self.host.path(f"/sys/fs/cgroup/memory/{path.lstrip('/')}").is_dir() for path in paths)
+
     def info(self) -> dict[str, Any]:
         """Return `podman info` as the CLI prints it."""
         loaded: dict[str, Any] = json.loads(self.cli("info", "--format", "json").stdout)
@@ -131,6 +139,7 @@ class PodmanEngine(CliEngine):
             "exec": True,
             "plugin_protocol": False,
             "daemon": False,
+            "cgroup_watch": self._watches_cgroups(host.get("cgroupVersion", "")),
             "builders": ["buildah"],
             "legacy_builder": False,
             "buildkit": False,
