@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from seatrial import capabilities, results, runs, snapshot
 from seatrial import known as known_lists
@@ -116,7 +115,7 @@ class Controller:
                 Header(
                     run=self.plan.run, started=_now(), command=self.command, harness=_version(), host=facts,
                     targets=self.plan.targets, workers=self.workers,
-                )  # fmt: skip
+                )
             )
         except BaseException:
             self._give_back()

@@ -222,7 +222,7 @@ _BACKGROUND: list[subprocess.Popen[bytes]] = []
 def background(
     argv: Sequence[str], *, stdout: int | IO[bytes], stderr: int | IO[bytes], env: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    """Start a process of our own (a lab's keeper, a daemon) that goes on when its caller has returned; `env` is whole."""
+    """Start a process of our own (a lab's keeper, a daemon) that goes on when its caller returns; `env` is whole."""
     _BACKGROUND[:] = [process for process in _BACKGROUND if process.poll() is None]
     process = subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env, start_new_session=True,

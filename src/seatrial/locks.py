@@ -49,6 +49,8 @@ def held(target: str, scope: str = "") -> Iterator[None]:
     """Hold what a test on a target needs: `scope` is "engine" or "machine" for one that must be alone."""
     directory = state_dir() / "locks"
     machine, engine = FairLock(directory), FairLock(directory, f"engine-{slug(target)}")
-    with machine.exclusive() if scope == "machine" else machine.shared():
-        with engine.exclusive() if scope else engine.shared():
-            yield
+    with (
+        machine.exclusive() if scope == "machine" else machine.shared(),
+        engine.exclusive() if scope else engine.shared(),
+    ):
+        yield

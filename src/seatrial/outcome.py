@@ -90,7 +90,7 @@ class Trial:
 
     def sentences(self) -> str:
         """Return the claims in words."""
-        return "\n".join(f"{claim.id} ({claim.level}): {claim.sentence}\n  source: {claim.source}" for claim in self.claims)
+        return "\n".join(f"{one.id} ({one.level}): {one.sentence}\n  source: {one.source}" for one in self.claims)
 
     @property
     def verdict(self) -> Verdict:

@@ -78,7 +78,8 @@ for _name, _words in {
 
 def _controller(facts: Facts, name: str) -> str:
     group = facts["host"]["cgroup"]
-    return _unless(name in group["controllers"], f"this machine's cgroups ({group['version']}) have no {name} controller")
+    reason = f"this machine's cgroups ({group['version']}) have no {name} controller"
+    return _unless(name in group["controllers"], reason)
 
 
 _add("freezer", Kind.MACHINE, "processes can be frozen",
@@ -197,6 +198,19 @@ _add("healthcheck", Kind.TARGET, "periodic health checks",
          or (facts["engine"]["healthcheck"] == "systemd" and facts["host"]["systemd"]),
          "the engine's health checks are systemd timers and there is no systemd here"
          if facts["engine"]["healthcheck"] == "systemd" else "the engine has no health checks"))
+_add("cgroup_watch", Kind.MACHINE, "an engine that watches the cgroups of its containers",
+     lambda facts: _unless(facts["engine"]["cgroup_watch"],
+                           "the engine goes by the path in /proc, which leads nowhere in a lab on cgroup v1"))
+
+
+def _add_log_driver(name: str) -> None:
+    _add(f"log_{name.replace('-', '_')}", Kind.TARGET, f"the log driver {name}",
+         lambda facts: _unless(name in facts["engine"]["plugins"]["log"],
+                               f"the engine has no log driver {name}"))
+
+
+for _name in ("json-file", "local", "syslog", "gelf", "fluentd"):
+    _add_log_driver(_name)
 _add("experimental", Kind.TARGET, "an engine with experimental features on",
      lambda facts: _unless(facts["engine"]["experimental"], "experimental features are off"))
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from seatrial.errors import SeatrialError
-from seatrial.plugin import _split, seconds
+from seatrial.session import seconds, split
 
 SUITE = """
 import pytest
@@ -122,6 +122,6 @@ def test_other_durations_are_refused(text):
 
 
 def test_ids_are_split_into_test_and_target():
-    assert _split("f.py::t[docker@sid]") == ("f.py::t", "docker@sid")
-    assert _split("f.py::t[docker@sid-a-b]") == ("f.py::t[a-b]", "docker@sid")
-    assert _split("f.py::t") == ("f.py::t", "")
+    assert split("f.py::t[docker@sid]") == ("f.py::t", "docker@sid")
+    assert split("f.py::t[docker@sid-a-b]") == ("f.py::t[a-b]", "docker@sid")
+    assert split("f.py::t") == ("f.py::t", "")

@@ -62,7 +62,7 @@ def parse_mountinfo(text: str) -> list[Mount]:
                 target=_unescape(fields[4]), fstype=tail[0], source=_unescape(tail[1]), root=_unescape(fields[3]),
                 options=frozenset(fields[5].split(",")), super_options=frozenset(tail[2].split(",")),
                 propagation="+".join(kinds) or "private",
-            )  # fmt: skip
+            )
         )
     return mounts
 

@@ -1,0 +1,1 @@
+"""A JSON Schema for every file that the harness reads or writes."""

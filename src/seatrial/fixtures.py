@@ -1,0 +1,91 @@
+"""The fixtures: what a test can ask for. The plugin imports them, so that pytest finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seatrial.session import SESSION, TRIAL
+
+if TYPE_CHECKING:
+    from seatrial.bench import Bench, Owner
+    from seatrial.lab.registry import Registry
+    from seatrial.private import PrivateFactory, RegistryFactory
+    from seatrial.results import TargetInfo
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> TargetInfo:
+    """What is tested: identity, facts and requirements of the target of this test."""
+    session = request.config.stash[SESSION]
+    if session.plan is None:
+        raise pytest.UsageError("name what to test with --engine TARGET")
+    return session.info(request.param)
+
+
+def _owner(request: pytest.FixtureRequest) -> Owner:
+    from seatrial.bench import Owner
+    from seatrial.names import test_key
+
+    session = request.config.stash[SESSION]
+    trial = request.node.stash[TRIAL]
+    assert session.plan is not None  # noqa: S101 - for the type checker
+    key = test_key(f"{trial.test}@{trial.target}")
+    return Owner(session.plan.run, key, session.plan.image, session.info(trial.target).facts, trial.journal)
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest, target: TargetInfo) -> Iterator[Bench]:
+    """The engine under test; what is made through it is removed, and proved gone, after the test."""
+    from seatrial.bench import Bench
+
+    driver = request.config.stash[SESSION].engine(target.name)
+    assert driver is not None  # noqa: S101 - for the type checker
+    bench = Bench(driver, _owner(request))
+    yield bench
+    if left := bench.close():
+        raise AssertionError("left behind: " + "; ".join(left))
+
+
+@pytest.fixture
+def private_engine(request: pytest.FixtureRequest, target: TargetInfo) -> Iterator[PrivateFactory]:
+    """Call it to get an engine of the test's own; see `PrivateFactory.__call__` for its options."""
+    from seatrial.private import PrivateFactory
+
+    with PrivateFactory(target.name, _owner(request)) as factory:
+        yield factory
+
+
+@pytest.fixture
+def private_daemon(private_engine: PrivateFactory) -> PrivateFactory:
+    """Call it to get a daemon of the test's own, with options; it may be stopped, killed and started."""
+    return private_engine
+
+
+@pytest.fixture
+def registry_with(engine: Bench) -> Iterator[RegistryFactory]:
+    """Call it to get a registry on the engine's loopback; see `RegistryFactory.__call__` for its options."""
+    from seatrial.private import RegistryFactory
+
+    with RegistryFactory(engine) as factory:
+        yield factory
+
+
+@pytest.fixture
+def registry(registry_with: RegistryFactory) -> Registry:
+    """A plain registry on the engine's loopback, empty."""
+    return registry_with()
+
+
+@pytest.fixture
+def toolbox(engine: Bench) -> str:
+    """Name of the image with fio, iperf3, stress-ng, sysbench and ping, brought in when first needed."""
+    from seatrial.lab import images
+    from seatrial.names import TOOLBOX
+    from seatrial.paths import locked, state_dir
+
+    with locked(state_dir() / "locks" / "toolbox.lock"):
+        images.provide(engine.raw, (TOOLBOX,))
+    return TOOLBOX

@@ -1,0 +1,151 @@
+"""What the harness itself costs, measured against bare commands in the same run.
+
+Machines are noisy, so nothing is measured alone: each figure comes from two things done in turns
+(A B A B), and what counts is the difference or the ratio, with a bootstrap interval.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.bench import Bench, Owner
+from seatrial.engines.base import CliEngine
+from seatrial.exec import base_environment
+
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One result: `bare` and `ours` in their unit, what is compared, its 95% interval, and the limit."""
+
+    what: str
+    bare: str
+    ours: str
+    value: float
+    low: float
+    high: float
+    unit: str
+    limit: str
+    kept: bool
+
+
+def paired(bare: Callable[[], object], ours: Callable[[], object], pairs: int) -> tuple[list[float], list[float]]:
+    """Do two things in turns and return the seconds of each; one warm-up pair is not counted."""
+    samples: tuple[list[float], list[float]] = ([], [])
+    for number in range(pairs + 1):
+        for index, function in enumerate((bare, ours)):
+            began = time.perf_counter()
+            function()
+            if number:
+                samples[index].append(time.perf_counter() - began)
+    return samples
+
+
+def interval(samples: Sequence[float]) -> tuple[float, float]:
+    """Return the 95% bootstrap interval of the median (Efron 1979, percentile method)."""
+    source = random.Random(1)  # noqa: S311 - resampling, not a secret
+    medians = sorted(statistics.median(source.choices(samples, k=len(samples))) for _ in range(_RESAMPLES))
+    return medians[int(0.025 * _RESAMPLES)], medians[int(0.975 * _RESAMPLES)]
+
+
+def call_cost(engine: CliEngine, pairs: int = 60) -> Figure:
+    """Compare a call through a bench with a bare subprocess of the same command line."""
+    bench = Bench(engine, Owner("bench", "00000000"))
+    argv = engine.host.enter([engine.binary, "--version"])
+    environment = {**base_environment(), **engine.host.environment, **engine.env}
+    bare, ours = paired(
+        lambda: subprocess.run(argv, capture_output=True, check=True, env=environment),
+        lambda: bench.cli("--version"),
+        pairs,
+    )
+    differences = [1000 * (b - a) for a, b in zip(bare, ours, strict=True)]
+    return _difference("a CLI call", bare, ours, differences, "ms", 5.0)
+
+
+def start_cost(pairs: int = 7) -> list[Figure]:
+    """Compare the start of pytest with and without the plugin, and time its help."""
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "test_nothing.py").write_text("def test_nothing(): pass\n")
+        (Path(name) / "pyproject.toml").write_text("[tool.pytest]\n")
+
+        def pytest(*args: str) -> Callable[[], object]:
+            argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args]
+            return lambda: subprocess.run(argv, cwd=name, capture_output=True, check=True)
+
+        without, with_plugin = paired(pytest("-p", "no:seatrial"), pytest(), pairs)
+        plain_help, our_help = paired(pytest("-p", "no:seatrial", "--help"), pytest("--help"), pairs)
+    started = [1000 * (b - a) for a, b in zip(without, with_plugin, strict=True)]
+    helped = [1000 * seconds for seconds in our_help]
+    return [
+        _difference("start of the plugin", without, with_plugin, started, "ms", 1000.0),
+        _difference("pytest --help, in all", plain_help, our_help, helped, "ms", 1000.0),
+    ]
+
+
+def _difference(
+    what: str, bare: Sequence[float], ours: Sequence[float], values: Sequence[float], unit: str, limit: float
+) -> Figure:
+    low, high = interval(values)
+    value = statistics.median(values)
+    return Figure(
+        what, _ms(bare), _ms(ours), value, low, high, unit, f"at most {limit:g} {unit}", value <= limit
+    )  # fmt: skip
+
+
+def _ms(samples: Sequence[float]) -> str:
+    return f"{1000 * statistics.median(samples):.1f} ms"
+
+
+def parallel_gain(engine: CliEngine, image: str, suite: Sequence[str], rounds: int = 3, calls: int = 48) -> Figure:
+    """Compare what a suite gains from -n 0 to -n 8 with what the engine gains from one to eight bare clients.
+
+    A bare client runs one container after the other; `calls` are shared among the clients. The limit is
+    0.8 of the engine's own gain, because on few cores the engine is what is busy.
+    """
+    argv = engine.host.enter([engine.binary, "run", "--rm", image, "true"])
+    environment = {**base_environment(), **engine.host.environment, **engine.env}
+
+    def clients(count: int) -> Callable[[], object]:
+        def work() -> None:
+            with ThreadPoolExecutor(count) as pool:
+                list(pool.map(lambda _: subprocess.run(argv, capture_output=True, check=True, env=environment),
+                              range(calls)))  # fmt: skip
+
+        return work
+
+    def run(workers: int) -> Callable[[], object]:
+        command = [sys.executable, "-m", "pytest", *suite, "-q", "-n", str(workers), "--engine", str(engine.target)]
+
+        def work() -> None:
+            with tempfile.TemporaryDirectory() as results:
+                ended = subprocess.run([*command, "--results", results], capture_output=True, text=True, check=False)
+            if ended.returncode not in (0, 1):
+                raise RuntimeError(f"the suite did not run:\n{ended.stdout[-2000:]}")
+
+        return work
+
+    gains: list[tuple[float, float]] = []
+    for _ in range(rounds):
+        seconds = []
+        for work in (clients(1), clients(8), run(0), run(8)):
+            began = time.perf_counter()
+            work()
+            seconds.append(time.perf_counter() - began)
+        gains.append((seconds[0] / seconds[1], seconds[2] / seconds[3]))
+    shares = [ours / bare for bare, ours in gains]
+    value = statistics.median(shares)
+    return Figure(
+        "gain from -n 0 to -n 8", f"x{statistics.median(bare for bare, _ in gains):.2f}",
+        f"x{statistics.median(ours for _, ours in gains):.2f}", value, min(shares), max(shares),
+        "of the engine's own", "at least 0.8", value >= 0.8,
+    )  # fmt: skip

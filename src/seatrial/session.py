@@ -1,0 +1,396 @@
+"""The hooks of one pytest process, from the options to every recorded verdict.
+
+The process that the user started has a `Controller`; it prepares the targets before workers start
+and records what they report. Tests run in workers (or in the same process without xdist), which know
+the session by its `Plan`. Collection needs no engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from seatrial.errors import Exit, SeatrialError
+
+if TYPE_CHECKING:
+    from seatrial.claims import Claim
+    from seatrial.controller import Controller, Plan
+    from seatrial.engines.base import CliEngine
+    from seatrial.known import Known
+    from seatrial.outcome import Refusal, Trial
+    from seatrial.results import TargetInfo
+
+SUITES = "suites"
+
+SESSION = pytest.StashKey["Session"]()
+TRIAL = pytest.StashKey["Trial"]()
+
+
+def seconds(duration: str) -> float:
+    """Read a duration as Go writes it (90s, 60m, 1h30m, 500ms); raises `SeatrialError` E502."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", duration)
+    if not parts or "".join(number + unit for number, unit in parts) != duration:
+        raise SeatrialError("E502", f"not a duration: {duration!r}", hint="for example 90s, 60m or 1h30m")
+    return sum(float(number) * units[unit] for number, unit in parts)
+
+
+def usable(function: Callable[[], Any]) -> Any:
+    """Call a function and let pytest show our errors as a usage error, without a traceback."""
+    try:
+        return function()
+    except SeatrialError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+class Session:
+    """The hooks of one pytest process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.worker = str(getattr(config, "workerinput", {}).get("workerid", ""))
+        self.controller: Controller | None = None
+        self.plan: Plan | None = None
+        self._engines: dict[str, CliEngine] = {}
+        self._known: dict[str, dict[str, Known]] = {}
+        self._claims: dict[str, Claim] | None = None
+        if self.worker and (text := config.workerinput.get("seatrial")):  # type: ignore[attr-defined]
+            from seatrial.controller import Plan
+
+            self.plan = Plan.load(text)
+
+    @property
+    def active(self) -> bool:
+        """Whether this session tests engines: --engine is given, or the suites are among the arguments."""
+        if self.config.getoption("engine"):
+            return True
+        suites = self.config.rootpath / SUITES
+        if not suites.is_dir():
+            return False
+        paths = [(self.config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in self.config.args]
+        return any(path == suites or suites in path.parents or path in suites.parents for path in paths)
+
+    # -- the controller's part -----------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Prepare the targets before any worker starts."""
+        if self.worker or self.config.option.collectonly or not self.active:
+            return
+        from seatrial.controller import Controller
+
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+
+        def progress(words: str) -> None:
+            if reporter is not None:
+                reporter.write_line(words)
+
+        controller = usable(
+            lambda: Controller(
+                self._targets(), self.config.rootpath / self.config.getoption("results"),
+                self.config.getoption("image"), ["pytest", *map(str, self.config.invocation_params.args)],
+                self._workers(),
+            )
+        )  # fmt: skip
+        os.environ["SEATRIAL_RUN"] = controller.plan.run
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self.required = usable(self._required)
+        claims = self.claims
+        usable(lambda: controller.prepare(progress))
+        controller.write_claims(claims)
+        self.controller, self.plan = controller, controller.plan
+
+    def _targets(self) -> list[str]:
+        from seatrial.targets import discover
+
+        chosen = self.config.getoption("engine") or [str(discover())]
+        return list(dict.fromkeys(chosen))
+
+    def _workers(self) -> int:
+        count = self.config.getoption("numprocesses", None)
+        return count if isinstance(count, int) else 0
+
+    def _required(self) -> list[str]:
+        from seatrial.controller import read_required
+
+        path = self.config.getoption("required")
+        return read_required(Path(path) if path else None)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Hand the plan to an xdist worker."""
+        if self.plan is not None:
+            node.workerinput["seatrial"] = self.plan.dump()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Learn how many tests the workers selected."""
+        if self.controller is not None:
+            self.controller.selected = len(ids)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Record a verdict when its test is over."""
+        if self.controller is None:
+            return
+        from seatrial.results import TestResult
+        from seatrial.verdict import Verdict
+
+        if (value := getattr(report, "seatrial", None)) is not None:
+            self.controller.record(TestResult(**{**value, "verdict": Verdict(value["verdict"])}))
+        elif report.when not in ("setup", "call", "teardown"):  # xdist's word for a crashed worker
+            test, target = split(report.nodeid)
+            words = str(report.longrepr)
+            self.controller.record(
+                TestResult(test, target, Verdict.ERROR, "", 0.0, message=words, signature="worker crashed")
+            )
+        if self.controller.broken is not None:
+            raise pytest.exit.Exception(str(self.controller.broken), int(Exit.INTERNAL))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Close the run and set the exit code."""
+        if self.controller is None:
+            return
+        from seatrial import report, results
+        from seatrial.controller import point_at
+        from seatrial.report import text
+
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        words: list[str] = []
+        try:
+            session.exitstatus = self.controller.finish(int(exitstatus), self.required)
+            report.write(self.controller.directory)
+            point_at(self.controller.directory)
+            words.append(text.closing(results.read(self.controller.directory / "results.jsonl")))
+        except SeatrialError as error:
+            words.append(str(error))
+            session.exitstatus = int(Exit.INTERNAL)
+        except Exception as error:  # a bug in a report must not hide what the tests said
+            words.append(f"E403: the reports could not be written\n  cause: {error!r}")
+            session.exitstatus = int(Exit.INTERNAL)
+        if reporter is not None:
+            reporter.seatrial_closing = "\n".join(words)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say the verdict and where the reports are."""
+        if closing := getattr(terminalreporter, "seatrial_closing", ""):
+            terminalreporter.section("sea trial")
+            terminalreporter.write_line(closing)
+
+    # -- collection ----------------------------------------------------------------------------
+
+    @property
+    def claims(self) -> dict[str, Claim]:
+        """The claims tables of the suites."""
+        if self._claims is None:
+            from seatrial.claims import load
+
+            self._claims = usable(lambda: load(self.config.rootpath / SUITES))
+        return self._claims
+
+    @pytest.hookimpl(tryfirst=True)  # so that the target stands first in the id, before parameters of fixtures
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each test that wants a target once for each of them."""
+        if "target" not in metafunc.fixturenames:
+            return
+        names = [target.name for target in self.plan.targets] if self.plan else self.config.getoption("engine")
+        metafunc.parametrize("target", names or ["engine"], indirect=True, scope="session", ids=str)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Select, sort, and refuse tests that name no claim or an unknown one."""
+        if pattern := config.getoption("check_f"):
+            self._select(pattern, items)
+        suites = config.rootpath / SUITES
+        named: dict[str, list[str]] = {}
+        problems = []
+        for item in items:
+            ids = _claim_ids(item)
+            for id_ in ids:
+                named.setdefault(id_, []).append(split(item.nodeid)[0])
+            if suites in item.path.parents:
+                unknown = [id_ for id_ in ids if id_ not in self.claims]
+                problems += [f"{item.nodeid} names the unknown claim {id_}" for id_ in unknown]
+                problems += [] if ids else [f"{item.nodeid} names no claim"]
+        if problems:
+            raise pytest.UsageError("\n".join(sorted(set(problems))))
+        if path := config.getoption("claims_out"):
+            unique = {id_: sorted(set(tests)) for id_, tests in sorted(named.items())}
+            Path(path).write_text(json.dumps({"named": unique}, indent=1) + "\n")
+        items.sort(key=_rank)
+        if self.controller is not None:
+            self.controller.selected = len(items)
+
+    def _select(self, pattern: str, items: list[pytest.Item]) -> None:
+        from seatrial.names import gocheck
+
+        try:
+            wanted = re.compile(pattern)
+        except re.error as error:
+            raise pytest.UsageError(f"E503: not a regular expression: {pattern!r}\n  cause: {error}") from None
+        kept: list[pytest.Item] = []
+        for item in items:
+            name = item.name.partition("[")[0]
+            forms = (f"{gocheck(item.path.parent.name)}.{gocheck(name)}", name)
+            (kept if any(wanted.search(form) for form in forms) else []).append(item)
+        self.config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+    # -- one test ------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Open the trial of a test and hold the locks that its markers ask for."""
+        if self.plan is None or (trial := self._trial(item)) is None:
+            return (yield)
+        from seatrial.locks import held
+
+        item.stash[TRIAL] = trial
+        marker = item.get_closest_marker("exclusive")
+        scope = (marker.args[0] if marker.args else marker.kwargs.get("scope", "engine")) if marker else ""
+        with held(trial.target, scope):
+            return (yield)
+
+    def _trial(self, item: pytest.Item) -> Trial | None:
+        target = getattr(item, "callspec", None) and item.callspec.params.get("target")  # type: ignore[attr-defined]
+        if not target:
+            return None
+        from seatrial import known
+        from seatrial.outcome import Trial
+
+        test = split(item.nodeid)[0]
+        path, line, _ = item.location
+        claims = [self.claims[id_] for id_ in _claim_ids(item) if id_ in self.claims]
+        return Trial(
+            test, target, claims[0].area if claims else item.path.parent.name, path, (line or 0) + 1, claims,
+            known.match(self.known(target), test), self._refusal(item, self.info(target)),
+        )  # fmt: skip
+
+    def _refusal(self, item: pytest.Item, info: TargetInfo) -> Refusal | None:
+        from seatrial.outcome import Refusal
+        from seatrial.requires import REQUIREMENTS
+        from seatrial.verdict import Verdict
+
+        names = [name for marker in item.iter_markers("requires") for name in marker.args]
+        disabled = [name for name in names if name in self.config.getoption("without")]
+        if disabled:
+            return Refusal(Verdict.DISABLED, f"disabled by --without {disabled[0]}", disabled[0])
+        for name in names:
+            if name not in REQUIREMENTS:
+                raise pytest.UsageError(f"{item.nodeid} needs the unknown requirement {name!r}")
+            outcome = info.requirements[name]
+            if not outcome.holds:
+                requirement = REQUIREMENTS[name]
+                return Refusal(requirement.kind.value, f"needs {requirement.meaning}: {outcome.reason}", name)
+        if item.get_closest_marker("slow") and not self.config.getoption("slow"):
+            return Refusal(Verdict.DISABLED, "slow: runs with --slow (make suites-full)")
+        if item.get_closest_marker("destructive") and not info.facts.get("lab"):
+            return Refusal(Verdict.DISABLED, "touches what it did not make: only on an engine of the harness's own")
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip what is refused."""
+        trial = item.stash.get(TRIAL, None)
+        if trial is not None and trial.refusal is not None:
+            pytest.skip(trial.refusal.reason)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: Any
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Let the trial see each phase; the last one carries the result to the controller."""
+        report = yield
+        trial = item.stash.get(TRIAL, None)
+        if trial is not None and self.plan is not None:
+            trial.observe(call, report)
+            if report.when == "teardown":
+                self._conclude(item, trial, report)
+        return report
+
+    def _conclude(self, item: pytest.Item, trial: Trial, report: Any) -> None:
+        """Write the log of a finished test and attach its result to the report that goes to the controller."""
+        from dataclasses import asdict
+
+        assert self.plan is not None  # noqa: S101 - for the type checker
+        if trial.verdict.red and self._dead(trial.target):
+            item.session.shouldstop = f"{trial.target} died"
+        try:
+            log, repro = trial.keep(Path(self.plan.directory), lab=trial.target in self.plan.labs)
+        except OSError:  # the stream is on the same disk and will tell
+            log, repro = "", ""
+        report.seatrial = {**asdict(trial.result(self.worker, log, repro)), "verdict": trial.verdict.value}
+
+    def _dead(self, target: str) -> bool:
+        """Look whether an engine died; leave word of it for the controller."""
+        assert self.plan is not None  # noqa: S101 - for the type checker
+        engine = self.engine(target, check=False)
+        trouble = engine.trouble() if engine is not None else "its lab is gone"
+        if not trouble:
+            return False
+        self.plan.obituary.parent.mkdir(parents=True, exist_ok=True)
+        self.plan.obituary.write_text(f"{target} died while the session ran: {trouble}\n")
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
+        """Count a broken SHOULD as a warning of its own."""
+        if getattr(report, "seatrial_warning", False) and report.when == "call":
+            return "warned", "W", "WARN"
+        return None
+
+    # -- what fixtures ask ---------------------------------------------------------------------
+
+    def info(self, target: str) -> TargetInfo:
+        """Return what was probed of a target."""
+        assert self.plan is not None  # noqa: S101 - for the type checker
+        return next(info for info in self.plan.targets if info.name == target)
+
+    def known(self, target: str) -> dict[str, Known]:
+        """Return the expected failures of a target."""
+        if target not in self._known:
+            from seatrial.controller import load_known
+
+            directory = self.config.rootpath / "reports" / "known"
+            self._known |= usable(lambda: load_known(directory, [self.info(target)]))
+        return self._known[target]
+
+    def engine(self, target: str, *, check: bool = True) -> CliEngine | None:
+        """Return the driver of a target; without `check` None when its lab is gone."""
+        assert self.plan is not None  # noqa: S101 - for the type checker
+        if target not in self._engines:
+            try:
+                self._engines[target] = self.plan.engine(target)
+            except SeatrialError:
+                if check:
+                    raise
+                return None
+        return self._engines[target]
+
+
+def _claim_ids(item: pytest.Item) -> list[str]:
+    return list(dict.fromkeys(id_ for marker in item.iter_markers("claim") for id_ in marker.args))
+
+
+def _rank(item: pytest.Item) -> int:
+    """Long private engines first, so that no worker ends with one; exclusive tests last, in one go."""
+    if item.get_closest_marker("exclusive"):
+        return 2
+    return 0 if {"private_daemon", "private_engine"} & set(getattr(item, "fixturenames", ())) else 1
+
+
+def split(node: str) -> tuple[str, str]:
+    """Split a pytest id into the test (with its own parameters) and the target."""
+    name, bracket, parameters = node.partition("[")
+    if not bracket:
+        return node, ""
+    target, dash, rest = parameters.removesuffix("]").partition("-")
+    return (f"{name}[{rest}]" if dash else name), target
