@@ -43,6 +43,26 @@ def places():
         shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def leased():
+    """A function that returns the driver of a shared lab engine; its lease ends with the session."""
+    from seatrial.engines import registry as engines
+    from seatrial.lab import labs
+    from seatrial.names import new_run_id
+    from seatrial.targets import parse
+
+    lease = new_run_id()
+    held = {}
+
+    def driver(text):
+        lab = held[text] = labs.acquire(parse(text), lease)
+        return engines.in_lab(parse(text), lab)
+
+    yield driver
+    for lab in held.values():
+        labs.release(lab.name, lease)
+
+
 class Project:
     """A directory with a suite of its own, and a way to run pytest in it."""
 

@@ -30,11 +30,11 @@ KINDS = ("container", "network", "volume", "image")
 
 # options that take a value, in all commands alike
 _VALUED = {
-    "--name", "--label", "--change", "--filter", "--format", "--volume", "-v", "--time", "-f",
+    "--name", "--label", "--change", "--filter", "--format", "--volume", "-v", "--time", "--stop-timeout", "-f",
 }  # fmt: skip
 _FLAGS = {
     "--rm", "-i", "--interactive", "-d", "--detach", "--quiet", "-q", "--no-trunc", "--all", "-a", "--force",
-    "--volumes", "--help",
+    "--volumes", "--help", "--ignore",
 }  # fmt: skip
 
 
@@ -126,7 +126,7 @@ class FakeCli:
         """Print a line of output."""
         print(text, flush=True)  # noqa: T201 - a command line prints
 
-    def answer(self, value: Any) -> int:  # noqa: ANN401 - any JSON
+    def answer(self, value: Any) -> int:
         """Print JSON."""
         self.say("{not json" if self.wrong == "garbage" else json.dumps(value))
         return 0
@@ -162,7 +162,8 @@ class FakeCli:
                 "cgroupControllers": ["cpu", "memory", "pids"], "ociRuntime": {"name": "crun"},
                 "security": {"seccompEnabled": True, "rootless": False}, "serviceIsRemote": False,
             }  # fmt: skip
-            return self.answer({"host": host, "store": {"graphDriverName": storage, "graphRoot": "/x"}})
+            store = {"graphDriverName": storage, "graphRoot": "/x"}
+            return self.answer({"host": host, "store": store, "plugins": {"log": ["k8s-file"]}})
         limits = ("MemoryLimit", "SwapLimit", "CPUShares", "CpuCfsQuota", "CpuCfsPeriod", "PidsLimit")
         return self.answer({
             "OSType": "linux", "Architecture": "x86_64", "Driver": storage, "CgroupDriver": "cgroupfs",

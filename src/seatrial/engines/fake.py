@@ -58,6 +58,6 @@ def fake(engine: str, directory: Path, wrong: str = "") -> CliEngine:
     binary.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     binary.chmod(0o755)
     cls = driver(engine)
-    faked = type(f"Fake{cls.__name__}", (cls,), {"binary": str(binary), "patience": 1.0})
+    faked = type(f"Fake{cls.__name__}", (cls,), {"binary": str(binary), "patience": 5.0})
     made: CliEngine = faked(Target(engine), LOCAL)
     return made

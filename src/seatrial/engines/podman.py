@@ -54,8 +54,12 @@ class PodmanEngine(CliEngine):
         return check(result, expect, stdout, stderr)
 
     def force(self, kind: str) -> list[str]:
-        """Return the options that make removal unconditional; without --time it waits ten seconds."""
-        return {"container": ["--force", "--volumes", "--time", "0"]}.get(kind, ["--force"])
+        """Return the options that make removal unconditional.
+
+        Without --time it waits ten seconds; without --ignore, Podman 4.3 removes nothing when one of
+        several containers is unknown, and calls that success.
+        """
+        return {"container": ["--force", "--ignore", "--volumes", "--time", "0"]}.get(kind, ["--force"])
 
     def find(self, kind: str, label: str = "") -> list[str]:
         """Return the full ids or names of all objects of a kind; networks are listed quietly by name."""

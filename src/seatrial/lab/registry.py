@@ -44,7 +44,7 @@ class Response:
     headers: Mapping[str, str]
     body: bytes
 
-    def json(self) -> Any:  # noqa: ANN401 - whatever the registry says
+    def json(self) -> Any:
         """Return the body as JSON."""
         return json.loads(self.body)
 
