@@ -183,6 +183,10 @@ def _kernel(out: Console, found: Diagnosis) -> None:
         _title(out, f"kernel options: {config['reason']}")
         return
     _title(out, f"kernel options ({config['source']})")
+    if not found.possible:
+        missing = [option["name"] for option in config["options"] if option["state"] == "missing"]
+        _facts(out, {"missing": _words(missing), "": "`seatrial doctor` without a target lists all"})
+        return
     for group, options in groupby(config["options"], lambda option: option["group"]):
         out.print(f"  {group}")
         _options(out, list(options))

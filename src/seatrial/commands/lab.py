@@ -131,7 +131,7 @@ def run_down(arguments: argparse.Namespace) -> int:
         if left is None:
             tell(f"{lab.target or lab.name} is gone")
         else:
-            say(f"{lab.target} stays until the run {', '.join(left.users)} ends")
+            say(f"{lab.target} stays until the run {', '.join(left.users or left.leases)} ends")
             code = Exit.FAILED
     return code
 

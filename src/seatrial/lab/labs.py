@@ -145,13 +145,14 @@ def held(name: str, waiting: Callable[[], object] = lambda: None) -> Iterator[No
 
 
 def release(name: str, lease: str) -> None:
-    """Give a lease back; the lab is taken down with the last one that anybody alive holds."""
+    """Give a lease back, and those of dead runs with it; the lab is taken down with the last one."""
     with held(name):
         lab = find(name)
         if lab is None:
             return
-        lab.leases = [other for other in lab.leases if other != lease]
-        if USER in lab.leases or lab.users:
+        over = {lease, *(run.run for run in runs.noted() if not run.alive)}
+        lab.leases = [other for other in lab.leases if other not in over]
+        if lab.leases:
             _save(lab)
         else:
             remove(lab)
