@@ -60,8 +60,10 @@ def test_the_dangling_volumes_are_exactly_those_without_a_container(private_engi
 @pytest.mark.parametrize("ending", ["restart", "kill"])
 def test_volumes_survive_the_daemon(private_daemon, ending):
     engine = private_daemon()
-    named = engine.volume("--label", "colour=blue", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m")
-    c = engine.run("-v", "/a", "-v", f"{named}:/t", engine.image, "sh", "-c", "echo kept >/a/f; sync; exec sleep 600")
+    options = ["-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m"]
+    named = engine.volume("--label", "colour=blue", *options)
+    script = "echo kept >/a/f; sync; exec sleep 600"
+    c = engine.run("-v", "/a", "-v", f"{named}:/t", engine.image, "sh", "-c", script)
     c.until("written", lambda: c.sh("cat /a/f", expect=None).text == "kept")
     volume = next(mount["Name"] for mount in c.inspect()["Mounts"] if mount["Destination"] == "/a")
     before = volumes(engine)

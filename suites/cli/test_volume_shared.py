@@ -11,7 +11,8 @@ claim, requires = pytest.mark.claim, pytest.mark.requires
 
 def anonymous(container):
     """Return the names of a container's volumes by target."""
-    return {mount["Destination"]: mount["Name"] for mount in container.inspect()["Mounts"] if mount["Type"] == "volume"}
+    mounts = [mount for mount in container.inspect()["Mounts"] if mount["Type"] == "volume"]
+    return {mount["Destination"]: mount["Name"] for mount in mounts}
 
 
 def place(engine, volume):
@@ -23,7 +24,8 @@ def place(engine, volume):
 def test_volumes_from_shares_every_kind_at_the_same_target(engine):
     (engine.workdir / "d").mkdir()
     volume = engine.volume()
-    first = engine.run("-v", "/a", "-v", f"{volume}:/b", "-v", f"{engine.workdir}/d:/c", "-v", f"{engine.workdir}:/r:ro")
+    binds = ["-v", f"{engine.workdir}/d:/c", "-v", f"{engine.workdir}:/r:ro"]
+    first = engine.run("-v", "/a", "-v", f"{volume}:/b", *binds)
     second = engine.run("--volumes-from", first.name)
     for target in ("/a", "/b", "/c"):
         second.sh(f"echo second >{target}/s")
@@ -108,9 +110,15 @@ def test_volume_stays_when_all_its_containers_go(engine):
     assert (place(engine, volume) / "f").read_text() == "second\n"
     dangling = engine.cli("volume", "ls", "-qf", "dangling=true").lines
     assert volume in dangling
-    assert engine.sh("cat /x/f", "-v", f"{volume}:/x").stdout == "second\n"
+
+
+@claim("volume-016", "volume-022")
+def test_anonymous_volume_that_is_used_by_its_name_is_kept(engine):
+    volume = engine.cli("volume", "create").text
+    engine.track("volume", volume)
+    assert engine.sh("echo kept >/x/f; cat /x/f", "-v", f"{volume}:/x").stdout == "kept\n"
+    assert engine.sh("cat /x/f", "-v", f"{volume}:/x").stdout == "kept\n"
     assert engine.exists(volume, "volume")
-    engine.cli("volume", "rm", volume)
 
 
 @claim("volume-017")
@@ -177,15 +185,16 @@ def test_rm_v_of_a_container_that_failed_to_start_removes_its_volume(engine):
     assert not engine.exists(volume, "volume")
 
 
-@claim("volume-024", "volume-023")
-def test_volume_shared_by_two_is_in_use_until_both_are_gone(engine):
+@claim("volume-024", "volume-014")
+@pytest.mark.parametrize("state", ["running", "created"])
+def test_volume_shared_by_two_is_in_use_until_both_are_gone(engine, state):
     volume = engine.volume()
     first = engine.create("-v", f"{volume}:/x")
-    second = engine.create("--volumes-from", first.name)
+    second = (engine.run if state == "running" else engine.create)("--volumes-from", first.name)
     engine.cli("rm", first.name)
     result = engine.fails("volume", "rm", volume, says="volume_in_use", code=engine.code("volume_in_use"))
     assert second.id in result.stderr
-    engine.cli("rm", second.name)
+    engine.cli("rm", "--force", second.name)
     engine.cli("volume", "rm", volume)
     assert not engine.exists(volume, "volume")
 
@@ -194,5 +203,6 @@ def test_volume_shared_by_two_is_in_use_until_both_are_gone(engine):
 def test_mount_can_label_the_volume_that_it_makes(engine):
     name = engine.name("v")
     engine.track("volume", name)
-    engine.once("--mount", f"type=volume,source={name},target=/x,volume-label=colour=blue", engine.image, "true")
+    spec = f"type=volume,source={name},target=/x,volume-label=colour=blue"
+    engine.once("--mount", spec, engine.image, "true")
     assert engine.inspect(name, "volume")["Labels"]["colour"] == "blue"
