@@ -41,7 +41,9 @@ def test_the_first_run_has_nothing_before_it(past):
 
 def test_every_kind_of_change_is_told(past):
     past.record(make(1, {"same": V.PASS, "breaks": V.PASS, "mends": V.ERROR, "gone": V.PASS, "runs": V.SKIP}))
-    run = make(2, {"same": V.PASS, "breaks": V.FAIL, "mends": V.PASS, "runs": V.PASS, "new": V.PASS, "bad": V.FAIL})
+    run = make(
+        2, {"same": V.PASS, "breaks": V.FAIL, "mends": V.PASS, "runs": V.PASS, "new": V.PASS, "bad": V.FAIL}
+    )
     past.record(run)
     changes = past.changes(run, "docker")
     assert (changes.since, changes.version, changes.command) == ("run-1", "1.0", ["pytest"])
@@ -97,7 +99,7 @@ def test_writing_twice_changes_nothing(past):
     before = dump(past)
     past.record(run)
     assert dump(past) == before
-    assert len([line for line in before if "INTO \"results\"" in line]) == 2
+    assert len([line for line in before if 'INTO "results"' in line]) == 2
 
 
 def dump(past):
@@ -117,7 +119,9 @@ def test_there_and_back_is_flaky(past):
     assert wavering(past, V.PASS, V.FAIL, V.PASS) == [("a", [V.PASS, V.FAIL, V.PASS])]
 
 
-@pytest.mark.parametrize("verdicts", [[V.PASS, V.FAIL, V.FAIL], [V.PASS, V.SKIP, V.PASS], [V.WARN, V.PASS, V.WARN]])
+@pytest.mark.parametrize(
+    "verdicts", [[V.PASS, V.FAIL, V.FAIL], [V.PASS, V.SKIP, V.PASS], [V.WARN, V.PASS, V.WARN]]
+)
 def test_one_change_or_a_skip_is_not_flaky(past, verdicts):
     assert wavering(past, *verdicts) == []
 
@@ -130,7 +134,9 @@ def test_other_versions_and_old_runs_do_not_make_flaky(past):
     assert past.flaky("docker", "2.0", window=99) != []
 
 
-@pytest.mark.parametrize("content", [b"not a database at all, but long enough to look at" * 50, b"SQLite format 3\0" + b"x" * 4000])
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but long enough to look at" * 50, b"SQLite format 3\0" + b"x" * 4000]
+)
 def test_a_broken_database_is_told_and_left_alone(past, content):
     past.path.parent.mkdir()
     past.path.write_bytes(content)

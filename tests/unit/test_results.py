@@ -90,7 +90,14 @@ def test_a_broken_line_is_named(tmp_path, tail, line):
 
 @pytest.mark.parametrize(
     "change",
-    [{"verdict": "MAYBE"}, {"duration": -1}, {"test": ""}, {"surprise": 1}, {"level": "MAY"}, {"claims": "x"}],
+    [
+        {"verdict": "MAYBE"},
+        {"duration": -1},
+        {"test": ""},
+        {"surprise": 1},
+        {"level": "MAY"},
+        {"claims": "x"},
+    ],
 )
 def test_a_line_against_the_schema_is_refused(tmp_path, change):
     path = write(tmp_path / "r.jsonl", HEADER, PASS)

@@ -32,6 +32,11 @@ class Case:
         return list(dict.fromkeys(result.target for result in self.results))
 
     @property
+    def message(self) -> str:
+        """What was seen first, cut to what a page can show."""
+        return wording.clip(next((result.message for result in self.results if result.message), ""))[0]
+
+    @property
     def command(self) -> str:
         """The command line that runs it again."""
         return wording.rerun(self.test, self.targets)

@@ -16,7 +16,10 @@ def runs(sample, tmp_path):
 def test_two_runs_target_by_target(runs):
     found = compare(*runs)
     assert found.pairs == [("docker@sid", "docker@sid"), ("podman@trixie", "podman@trixie")]
-    rows = {(row.test.partition("::test_")[2], row.left_target): (row.left, row.right) for row in found.differences}
+    rows = {
+        (row.test.partition("::test_")[2], row.left_target): (row.left, row.right)
+        for row in found.differences
+    }
     assert rows == {
         ("by_name", "docker@sid"): (Verdict.FAIL, Verdict.PASS),
         ("by_alias", "docker@sid"): (Verdict.PASS, Verdict.ERROR),

@@ -13,7 +13,15 @@ NODE = "suites/cli/test_run.py::test_x[a b]"
 
 
 def make(*results, findings=(), cut=False, targets=(TARGET,), cause=""):
-    header = Header("r", "2026-01-01T00:00:00+00:00", ["pytest"], "0", {}, [TargetInfo(t, "docker", "1") for t in targets], 0)
+    header = Header(
+        "r",
+        "2026-01-01T00:00:00+00:00",
+        ["pytest"],
+        "0",
+        {},
+        [TargetInfo(t, "docker", "1") for t in targets],
+        0,
+    )
     footer = None if cut else Footer("", 1.0, 0, merge_counts(results), len(results), cause)
     return Run(header, list(results), list(findings), footer)
 
@@ -64,7 +72,9 @@ def test_dots_of_an_address_do_not_part_the_classname():
 )
 @pytest.mark.parametrize("message", ["", "expected 1\nseen 2", "\x1b[31m\x00\x1b[0m"])
 def test_every_verdict_has_its_form_even_without_a_message(verdict, kind, message):
-    assert kinds(only(verdict, message=message)) == kind
+    case = only(verdict, message=message)
+    assert kinds(case) == kind
+    assert all(part.message for part in case.result)
 
 
 def test_a_failure_tells_claim_command_and_files(sample, tmp_path):
@@ -77,7 +87,9 @@ def test_a_failure_tells_claim_command_and_files(sample, tmp_path):
     assert "claim network-007 (MUST): A published port answers on the host's address [https://" in text
     assert "pytest 'suites/network/test_ports.py::test_taken_port_is_refused' --engine podman@trixie" in text
     assert "commands: repro/" in text
-    assert failed.result[0].message == "expected: exit code 125 and a message like /port is already allocated/"
+    assert (
+        failed.result[0].message == "expected: exit code 125 and a message like /port is already allocated/"
+    )
 
 
 def test_reasons_are_in_the_message():
@@ -93,9 +105,10 @@ def test_a_warning_and_a_known_failure_that_passes_say_so_in_the_output():
 
 
 def test_control_characters_and_surrogates_do_not_break_the_file():
-    bad = "\x00\x08\x1b[1mbold\x1b[0m \ud800 \uffff ]]> <&\" é 漢 \x85 end"
+    bad = '\x00\x08\x1b[1mbold\x1b[0m \ud800 \uffff ]]> <&" é 漢 \x85 end'
     case = only(Verdict.FAIL, test=f"suites/a.py::test[{bad}]", message=bad, reason=bad)
-    assert case.result[0].message.startswith("bold") and case.result[0].message.endswith("end")
+    assert case.result[0].message.startswith("bold")
+    assert case.result[0].message.endswith("end")
     assert "漢" in case.name
 
 
@@ -116,8 +129,12 @@ def test_what_is_not_whole_has_an_errored_case(run, says):
 
 
 def test_findings_fail_one_by_one_where_they_belong():
-    findings = [Finding("leftover", TARGET, "a", NODE), Finding("leftover", TARGET, "b", NODE),
-                Finding("dead", "", ""), Finding("leftover", "other", "c")]
+    findings = [
+        Finding("leftover", TARGET, "a", NODE),
+        Finding("leftover", TARGET, "b", NODE),
+        Finding("dead", "", ""),
+        Finding("leftover", "other", "c"),
+    ]
     failed = [case for case in cases(make(result(), findings=findings)) if kinds(case) == ["Failure"]]
     assert [case.name for case in failed] == ["leftover: test_x[a b]", "leftover: test_x[a b] (2)", "dead"]
 
@@ -140,8 +157,12 @@ def test_each_target_has_a_file_of_its_own_even_when_names_look_alike():
 
 
 def test_totals_add_up():
-    run = make(result(), result(Verdict.FAIL, test="a::b"), result(Verdict.ERROR, test="a::c"),
-               result(Verdict.SKIP, test="a::d"))
+    run = make(
+        result(),
+        result(Verdict.FAIL, test="a::b"),
+        result(Verdict.ERROR, test="a::c"),
+        result(Verdict.SKIP, test="a::d"),
+    )
     xml = junitparser.JUnitXml.fromstring(junit.render(run, TARGET, {}).encode())
     (suite,) = list(xml)
     assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (4, 1, 1, 1)

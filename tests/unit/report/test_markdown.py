@@ -37,7 +37,9 @@ def test_code_is_shown_as_it_is(text):
     assert plain(html).removeprefix("x ").strip() == flat(text).replace("|", "¦")
 
 
-@pytest.mark.parametrize("text", ["@all", "look @root", ":tada:", "see #12", "see !12", "a|b", "~~no~~", "$x$"])
+@pytest.mark.parametrize(
+    "text", ["@all", "look @root", ":tada:", "see #12", "see !12", "a|b", "~~no~~", "$x$"]
+)
 def test_nothing_is_a_mention_a_reference_or_an_emoji(text):
     sign = next(sign for sign in "@:#!|~$" if sign in text)
     assert f"\\{sign}" in escape(text)
@@ -45,7 +47,8 @@ def test_nothing_is_a_mention_a_reference_or_an_emoji(text):
 
 def test_test_names_and_targets_stay_readable():
     assert escape("suites/cli/test_run.py::test_x docker@bookworm 20:15:00") == (
-        "suites/cli/test_run.py::test_x docker@bookworm 20:15:00")
+        "suites/cli/test_run.py::test_x docker@bookworm 20:15:00"
+    )
 
 
 def test_snapshot(run_dir):
@@ -56,8 +59,17 @@ def test_snapshot(run_dir):
 def test_sections_keep_the_order_of_the_page(run_dir):
     report.write(run_dir)
     text = (run_dir / "report.md").read_text()
-    marks = ["## ✗ FAIL", "| target |", "### Since the last run", "| area |", "### Failures", "### Not tested", "Claims:",
-             "Findings:", "Slowest:"]
+    marks = [
+        "## ✗ FAIL",
+        "| target |",
+        "### Since the last run",
+        "| area |",
+        "### Failures",
+        "### Not tested",
+        "Claims:",
+        "Findings:",
+        "Slowest:",
+    ]
     places = [text.index(mark) for mark in marks]
     assert places == sorted(places)
 
@@ -69,7 +81,8 @@ def test_a_huge_run_fits_into_sixty_lines(sample, tmp_path):
     stream = Stream(directory / "results.jsonl")
     stream.write(run.header)
     results = [
-        TestResult(f"suites/a{n % 40}/t.py::test_{n}\u2028\n", target, list(Verdict)[n % 9], f"area {n % 40}", 1.0,
+        TestResult(f"suites/a{n % 40}/t.py::test_{n}\u2028\n", target,
+                   list(Verdict)[n % 9], f"area {n % 40}", 1.0,
                    message=f"line {n}\n\x0b\x85more", reason=f"because of\n{n}")
         for target in sample.TARGETS for n in range(300)
     ]  # fmt: skip

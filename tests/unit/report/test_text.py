@@ -6,7 +6,9 @@ from seatrial.verdict import Verdict
 
 
 def line(verdict, test="suites/cli/test_run.py::test_exit_code", **fields):
-    return text.line(TestResult(test, "docker", verdict, "cli", 0.4391, file="suites/cli/test_run.py", line=35, **fields))
+    return text.line(
+        TestResult(test, "docker", verdict, "cli", 0.4391, file="suites/cli/test_run.py", line=35, **fields)
+    )
 
 
 @pytest.mark.parametrize(
@@ -21,7 +23,11 @@ def line(verdict, test="suites/cli/test_run.py::test_exit_code", **fields):
         (Verdict.UNSUPPORTED, {"requirement": "swap"}, "SKIP: test_run.py:35: Cli.TestExitCode (needs swap)"),
         (Verdict.DISABLED, {}, "SKIP: test_run.py:35: Cli.TestExitCode (no reason given)"),
         (Verdict.KNOWN, {"reason": "old"}, "FAIL EXPECTED: test_run.py:35: Cli.TestExitCode (old) 0.439s"),
-        (Verdict.PASS, {"known_passes": True, "reason": "old"}, "PASS: test_run.py:35: Cli.TestExitCode 0.439s"),
+        (
+            Verdict.PASS,
+            {"known_passes": True, "reason": "old"},
+            "PASS: test_run.py:35: Cli.TestExitCode 0.439s",
+        ),
     ],
 )
 def test_lines_of_go_check(verdict, fields, expected):
@@ -38,11 +44,18 @@ def test_classes_and_parameters_keep_their_names():
     [
         ({Verdict.PASS: 887, Verdict.SKIP: 10}, 0, "OK: 887 passed, 10 skipped"),
         ({Verdict.PASS: 3}, 0, "OK: 3 passed"),
-        ({Verdict.PASS: 1, Verdict.SKIP: 1, Verdict.UNSUPPORTED: 2, Verdict.DISABLED: 4}, 0, "OK: 1 passed, 7 skipped"),
+        (
+            {Verdict.PASS: 1, Verdict.SKIP: 1, Verdict.UNSUPPORTED: 2, Verdict.DISABLED: 4},
+            0,
+            "OK: 1 passed, 7 skipped",
+        ),
         ({Verdict.PASS: 1, Verdict.WARN: 1, Verdict.KNOWN: 2}, 0, "OK: 2 passed, 2 expected failures"),
         ({Verdict.PASS: 8, Verdict.SKIP: 1, Verdict.FAIL: 2}, 0, "OOPS: 8 passed, 1 skipped, 2 FAILED"),
-        (dict.fromkeys(Verdict, 1), 1,
-         "OOPS: 2 passed, 3 skipped, 1 expected failures, 1 FAILED, 1 PANICKED, 2 MISSED"),
+        (
+            dict.fromkeys(Verdict, 1),
+            1,
+            "OOPS: 2 passed, 3 skipped, 1 expected failures, 1 FAILED, 1 PANICKED, 2 MISSED",
+        ),
         ({Verdict.PASS: 1}, 2, "OOPS: 1 passed, 2 MISSED"),
         ({}, 0, "OOPS: 0 passed"),
         ({Verdict.SKIP: 5}, 0, "OOPS: 0 passed, 5 skipped"),

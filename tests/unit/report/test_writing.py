@@ -51,11 +51,13 @@ def page(request, sample, tmp_path):
 
 
 def test_the_page_obeys_a_policy_without_scripts_styles_and_other_servers(page):
-    name, directory, parsed = page
+    _name, directory, parsed = page
     assert not parsed.tags.keys() & {"script", "style", "img", "iframe", "object", "form", "base"}
     names = {attribute for _, attribute, _ in parsed.attributes}
     assert not {one for one in names if one == "style" or one.startswith("on")}
-    assert [value for tag, attribute, value in parsed.attributes if tag == "link" and attribute == "href"] == ["report.css"]
+    assert [
+        value for tag, attribute, value in parsed.attributes if tag == "link" and attribute == "href"
+    ] == ["report.css"]
     style = (directory / "report.css").read_text()
     assert "url(" not in style
     assert "@import" not in style
@@ -81,13 +83,31 @@ def test_the_page_is_well_formed_and_has_landmarks(page):
 
 def test_chapters_stand_in_their_order(page):
     _, _, parsed = page
-    chapters = ["verdict", "targets", "changes", "matrix", "failures", "not-tested", "claims", "known", "findings", "slowest"]
+    chapters = [
+        "verdict",
+        "targets",
+        "changes",
+        "matrix",
+        "failures",
+        "not-tested",
+        "claims",
+        "known",
+        "findings",
+        "slowest",
+    ]
     assert [one for one in parsed.ids if one in chapters] == chapters
 
 
 def test_the_verdict_is_honest(page):
     name, directory, parsed = page
-    word = {"six": "FAIL", "one": "PASS", "cut": "FAIL", "empty": "UNKNOWN", "green": "PASS", "thousand": "FAIL"}[name]
+    word = {
+        "six": "FAIL",
+        "one": "PASS",
+        "cut": "FAIL",
+        "empty": "UNKNOWN",
+        "green": "PASS",
+        "thousand": "FAIL",
+    }[name]
     if name == "one":
         word = "FAIL"  # its leftover
     text = " ".join(" ".join(parsed.text).split())
@@ -99,13 +119,15 @@ def test_the_verdict_is_honest(page):
 def test_text_of_engines_cannot_become_markup(sample, tmp_path):
     directory = sample.sample(tmp_path / "run", ["docker@sid"])
     path = directory / "results.jsonl"
-    path.write_text(path.read_text().replace("stopped answering", "<script>alert(1)</script>\\u0000\\u001b[31m"))
+    path.write_text(
+        path.read_text().replace("stopped answering", "<script>alert(1)</script>\\u0000\\u001b[31m")
+    )
     path.write_text(path.read_text().replace("test_by_name", "test_<b>"))
     report.write(directory)
     text = (directory / "index.html").read_text()
     assert "<script" not in text
     assert "&lt;script&gt;" in text
-    assert "<b>\"" not in text
+    assert '<b>"' not in text
     assert not set(text) & {"\0", "\x1b"}
 
 
@@ -122,8 +144,20 @@ def test_a_failure_on_several_targets_is_shown_once(sample, tmp_path):
     report.write(directory)
     text = (directory / "index.html").read_text()
     assert text.count("expected: exit code 125 and a message like") == 2  # its title and its evidence
-    command = "test_taken_port_is_refused&#39; --engine podman@bookworm --engine podman@trixie --engine podman@sid"
+    command = (
+        "test_taken_port_is_refused&#39; --engine podman@bookworm --engine podman@trixie --engine podman@sid"
+    )
     assert text.count(command) == 1
+
+
+def test_each_test_of_a_group_keeps_its_own_evidence(run_dir):
+    path = run_dir / "results.jsonl"
+    path.write_text(path.read_text().replace('"signature": "no CACHED"', '"signature": "stopped answering"')
+                    .replace('"WARN", "area": "build"', '"ERROR", "area": "build"'))  # fmt: skip
+    report.write(run_dir)
+    text = (run_dir / "index.html").read_text()
+    assert text.count("what this test saw") == 1
+    assert "seen:     none among 7 lines" in text
 
 
 def test_the_matrix_obeys_its_schema_and_agrees_with_the_results(page):
@@ -146,7 +180,8 @@ def test_the_matrix_obeys_its_schema_and_agrees_with_the_results(page):
 def test_all_files_are_returned_and_writing_again_gives_the_same(run_dir):
     paths = report.write(run_dir)
     assert sorted(path.name for path in paths) == [
-        "index.html", "junit-docker@sid.xml", "junit-podman@trixie.xml", "matrix.json", "report.css", "report.md",
+        "index.html", "junit-docker@sid.xml", "junit-podman@trixie.xml", "matrix.json",
+        "report.css", "report.md",
     ]  # fmt: skip
     before = [path.read_bytes() for path in paths]
     assert [path.read_bytes() for path in report.write(run_dir)] == before
@@ -161,7 +196,10 @@ def test_changes_since_the_last_run_are_shown(sample, tmp_path):
     report.write(second, tmp_path / "h.sqlite")
     assert "first complete run on record" in (first / "index.html").read_text()
     assert "Newly failing" in (second / "report.md").read_text()
-    assert "**Newly failing** (1): suites/network/test_dns.py::test_by_alias" in (second / "report.md").read_text()
+    assert (
+        "**Newly failing** (1): suites/network/test_dns.py::test_by_alias"
+        in (second / "report.md").read_text()
+    )
 
 
 def test_a_run_that_was_cut_off_does_not_enter_the_history(sample, tmp_path):
@@ -199,7 +237,10 @@ def test_coverage_of_claims(run_dir):
     from seatrial.report.view import coverage
     from seatrial.report.writing import read_claims
 
-    rows = {row.area: row for row in coverage(read_claims(run_dir / "claims.json"), read(run_dir / "results.jsonl").results)}
+    rows = {
+        row.area: row
+        for row in coverage(read_claims(run_dir / "claims.json"), read(run_dir / "results.jsonl").results)
+    }
     cli = rows["cli"]
     assert [claim.id for claim in cli.not_run] == ["cli-090"]
     assert [claim.id for claim in cli.excused] == ["cli-104"]
@@ -214,6 +255,28 @@ def test_unreadable_results_write_nothing(tmp_path):
         report.write(tmp_path)
     assert raised.value.code == "E301"
     assert [path.name for path in tmp_path.iterdir()] == ["results.jsonl"]
+
+
+def test_a_file_appears_whole_by_its_renaming(tmp_path, monkeypatch):
+    path = files.save(tmp_path / "index.html", "old")
+
+    def refuse(self, other):
+        assert self.read_text() == "new"
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(files.Path, "replace", refuse)
+    with pytest.raises(SeatrialError):
+        files.save(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_a_run_with_missing_results_does_not_enter_the_history(sample, tmp_path):
+    short = sample.sample(tmp_path / "a", ["docker@sid"], run="a", started="2026-01-01T00:00:00Z")
+    path = short / "results.jsonl"
+    path.write_text(path.read_text().replace('"selected": 35', '"selected": 36'))
+    report.write(short)
+    report.write(sample.sample(tmp_path / "b", ["docker@sid"]))
+    assert "first complete run on record" in (tmp_path / "b" / "index.html").read_text()
 
 
 def test_a_full_disk_keeps_the_older_file_and_leaves_nothing_half(tmp_path, monkeypatch):
@@ -235,7 +298,9 @@ def test_contrast_meets_aa_in_light_and_dark(run_dir):
     import re
 
     style = resources.files("seatrial.report").joinpath("templates/report.css").read_text()
-    light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block)) for block in style.split("@media")[:2])
+    light, dark = (
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block)) for block in style.split("@media")[:2]
+    )
     assert len(light) == len(dark) == 20
 
     def luminance(colour):
