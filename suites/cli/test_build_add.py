@@ -107,7 +107,8 @@ def test_add_unpacks_over_what_is_there(default_builder):
 def test_add_fetches_a_url_with_mode_600_and_its_time_and_leaves_it_packed(builder, web):
     site = web({"/file": b"fetched\n", "/dir/packed.tar.gz": FORMS["gzip"]}, modified="Sun, 09 Sep 2001 01:46:40 GMT")
     image = builder.build(
-        f"FROM IMAGE\nARG SITE\nADD {site.url}/file /named\nADD {site.url}/dir/packed.tar.gz /d/\nADD $SITE/file /by-arg\n",
+        f"FROM IMAGE\nARG SITE\nADD {site.url}/file /named\nADD {site.url}/dir/packed.tar.gz /d/\n"
+        "ADD $SITE/file /by-arg\n",
         None, "--build-arg", f"SITE={site.url}", *builder.trait("build_host_network"),
     )
     size = len(FORMS["gzip"])
@@ -135,4 +136,5 @@ def test_add_of_a_url_nobody_listens_on_is_refused(default_builder, web):
 
 @claim("build-031")
 def test_copy_takes_no_url(builder):
-    builder.refuses("FROM IMAGE\nCOPY http://127.0.0.1:1/f /f\n", says="COPY.*(URL|url)|source can't be a URL|not found|no such file|no items matching")
+    builder.refuses("FROM IMAGE\nCOPY http://127.0.0.1:1/f /f\n",
+                    says="source can't be a URL|not found|no such file|no items matching")  # fmt: skip

@@ -58,7 +58,7 @@ def test_context_and_dockerfile_may_be_urls(default_builder, web):
 @claim("build-225", "build-201")
 def test_context_that_is_not_served_or_does_not_exist_is_refused(default_builder, web):
     site = web({})
-    default_builder.refuses_from(f"{site.url}/missing", says=r"404|not found|status|no (containerfile|dockerfile)|invalid response")
+    default_builder.refuses_from(f"{site.url}/missing", says=r"404|not found|no (containerfile|dockerfile)")
     default_builder.refuses_from("/no/such/directory", says="no such file|not found|unable to prepare context")
 
 
@@ -91,7 +91,10 @@ def test_relative_context_and_file_are_resolved_from_the_working_directory(build
 
 
 # .dockerignore -> what of the tree below is left
-TREE = ("a.txt", "b.md", "README.md", "d/a.txt", "d/x.o", "d/deep/a.txt", "d/deep/x.o", ".git/config", "temp1/f", "keep/only")
+TREE = (
+    "a.txt", "b.md", "README.md", "d/a.txt", "d/x.o", "d/deep/a.txt", "d/deep/x.o", ".git/config", "temp1/f",
+    "keep/only",
+)  # fmt: skip
 RULES = {
     "name-anywhere": ("**/*.o\n", {"d/x.o", "d/deep/x.o"}),
     "root-only": ("*.txt\n", {"a.txt"}),
@@ -123,7 +126,8 @@ def test_dockerignore_may_exclude_itself_and_the_dockerfile(builder):
 
 @claim("build-211", "build-201")
 def test_wrong_pattern_in_dockerignore_is_refused(builder):
-    builder.refuses("FROM IMAGE\nCOPY . /c\n", {".dockerignore": "[\n", "file": "x"}, says="syntax error in pattern|illegal exclusion|pattern")
+    files = {".dockerignore": "[\n", "file": "x"}
+    builder.refuses("FROM IMAGE\nCOPY . /c\n", files, says="syntax error in pattern")
 
 
 @claim("build-212")
@@ -137,7 +141,8 @@ def test_context_that_is_itself_a_link_is_followed(builder):
 @claim("build-042")
 def test_many_files_and_a_big_file_arrive_whole(default_builder):
     files = {f"many/{number:04}": str(number) for number in range(1500)}
-    image = default_builder.build("FROM IMAGE\nCOPY many /many\nCOPY big /big\n", {**files, "big": b"\x5a" * (20 << 20)})
+    files["big"] = "Z" * (20 << 20)
+    image = default_builder.build("FROM IMAGE\nCOPY many /many\nCOPY big /big\n", files)
     assert image.sh("ls /many | wc -l; cat /many/1499; stat -c ' %s' /big; tail -c 1 /big").split() == [
         "1500", "1499", str(20 << 20), "Z",
     ]  # fmt: skip

@@ -11,11 +11,13 @@ claim, requires = pytest.mark.claim, pytest.mark.requires
 @pytest.mark.parametrize("word", ["COPY", "ADD"])
 def test_files_land_where_the_destination_says(builder, word):
     image = builder.build(
-        f'FROM IMAGE\nWORKDIR /w\n{word} a /new/file\n{word} a /dir/\n{word} a b /two/\n{word} a .\n{word} b rel/\n'
-        f'{word} ["with blank", "/x y/"]\n{word} /a /slash\n{word} ./sub/../b /dots\nENV D=/env S=a\n{word} $S ${{D}}/\n',
+        f"FROM IMAGE\nWORKDIR /w\n{word} a /new/file\n{word} a /dir/\n{word} a b /two/\n{word} a .\n{word} b rel/\n"
+        f'{word} ["with blank", "/x y/"]\n{word} /a /slash\n{word} ./sub/../b /dots\n'
+        f"ENV D=/env S=a\n{word} $S ${{D}}/\n",
         {"a": "A", "b": "B", "with blank": "C", "sub/c": "c"},
     )
-    listing = image.sh("cd /; for f in new/* dir/* two/* w/a w/rel/* 'x y'/* slash dots env/*; do echo \"$f $(cat \"$f\")\"; done")
+    places = "new/* dir/* two/* w/a w/rel/* 'x y'/* slash dots env/*"
+    listing = image.sh(f'cd /; for f in {places}; do echo "$f $(cat "$f")"; done')
     assert set(listing.splitlines()) == {
         "new/file A", "dir/a A", "two/a A", "two/b B", "w/a A", "w/rel/b B", "x y/with blank C", "slash A",
         "dots B", "env/a A",
@@ -25,7 +27,8 @@ def test_files_land_where_the_destination_says(builder, word):
 @claim("build-033", "build-042")
 def test_directory_is_copied_by_content_with_dot_files_and_empty_directories(builder):
     files = {f"tree/{path}": f"content of {path}" for path in ("a", ".hidden", "deep/er/b", "deep/.x/y")}
-    context = builder.bench.context({"Dockerfile": "FROM IMAGE\nCOPY tree /t1\nCOPY tree/ /t2/\nCOPY . /all/\n", **files})
+    dockerfile = "FROM IMAGE\nCOPY tree /t1\nCOPY tree/ /t2/\nCOPY . /all/\n"
+    context = builder.bench.context({"Dockerfile": dockerfile, **files})
     (context / "tree/empty").mkdir()
     image = builder.build_from(str(context))
     expected = {path.removeprefix("tree/"): hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
@@ -39,8 +42,9 @@ def test_directory_is_copied_by_content_with_dot_files_and_empty_directories(bui
 @claim("build-033")
 def test_wildcards_choose_files(builder):
     image = builder.build(
-        "FROM IMAGE\nCOPY a*.txt /star/\nCOPY ?.c /question/\nCOPY [xy].h /class/\nCOPY */deep.* /path/\nCOPY maybe*  a1.txt /some/\n",
-        {"a1.txt": "", "a2.txt": "", "b1.txt": "", "p.c": "", "pp.c": "", "x.h": "", "z.h": "", "d1/deep.o": "", "d2/d/deep.o": ""},
+        "FROM IMAGE\nCOPY a*.txt /star/\nCOPY ?.c /question/\nCOPY [xy].h /class/\nCOPY */deep.* /path/\n"
+        "COPY maybe* a1.txt /some/\n",
+        dict.fromkeys(("a1.txt", "a2.txt", "b1.txt", "p.c", "pp.c", "x.h", "z.h", "d1/deep.o", "d2/d/deep.o"), ""),
     )
     assert image.sh("cd /; ls -d star/* question/* class/* path/* some/*").split() == [
         "class/x.h", "path/deep.o", "question/p.c", "some/a1.txt", "star/a1.txt", "star/a2.txt",
@@ -50,7 +54,7 @@ def test_wildcards_choose_files(builder):
 REFUSED = {
     "missing": ("COPY nosuchfile /", "nosuchfile"),
     "no-match": ("COPY nosuch*.c /", r"no source files|no items matching|no (such )?file|not found"),
-    "several-into-a-file": ("COPY a b /one", r"must be a directory and end with a /|must be a directory|end with a slash"),
+    "several-into-a-file": ("COPY a b /one", "must be a directory|end with a slash"),
     "outside-by-dots": ("COPY ../outside /", r"outside"),
     "excluded": ("COPY secret /", r"secret|no items matching"),
     "missing-absolute": ("COPY /etc/hostname /", "etc/hostname"),
@@ -61,7 +65,8 @@ REFUSED = {
 @claim("build-033", "build-211", "build-212", "build-201")
 @pytest.mark.parametrize(("line", "says"), REFUSED.values(), ids=REFUSED)
 def test_copy_that_cannot_be_done_is_refused(default_builder, line, says):
-    default_builder.refuses(f"FROM IMAGE\n{line}\n", {"a": "", "b": "", "secret": "x", ".dockerignore": "secret\n"}, says=says)
+    files = {"a": "", "b": "", "secret": "x", ".dockerignore": "secret\n"}
+    default_builder.refuses(f"FROM IMAGE\n{line}\n", files, says=says)
 
 
 @claim("build-213")
@@ -81,7 +86,7 @@ def test_chown_sets_the_owner_of_everything_copied(default_builder, owner, expec
 
 @claim("build-213")
 def test_chown_to_an_unknown_user_is_refused(default_builder):
-    default_builder.refuses("FROM IMAGE\nCOPY --chown=nosuchuser a /\n", {"a": ""}, says="nosuchuser|unable to find user|no matching")
+    default_builder.refuses("FROM IMAGE\nCOPY --chown=nosuchuser a /\n", {"a": ""}, says="nosuchuser|invalid user")
 
 
 @claim("build-214", "build-033")
@@ -111,7 +116,8 @@ def test_links_in_the_context_are_copied_as_links_inside_of_directories(builder)
     bench = builder.bench
     secret = bench.workdir / "secret"
     secret.write_text("of the host")
-    context = bench.context({"Dockerfile": "FROM IMAGE\nCOPY t /t\nCOPY inner /followed\n", "t/f": "content", "g": "inner"})
+    dockerfile = "FROM IMAGE\nCOPY t /t\nCOPY inner /followed\n"
+    context = bench.context({"Dockerfile": dockerfile, "t/f": "content", "g": "inner"})
     (context / "t/relative").symlink_to("f")
     (context / "t/dangling").symlink_to("nowhere")
     (context / "t/outside").symlink_to(secret)
@@ -121,17 +127,18 @@ def test_links_in_the_context_are_copied_as_links_inside_of_directories(builder)
     assert image.sh("cd /t; for l in relative dangling outside up; do readlink $l; done").splitlines() == [
         "f", "nowhere", str(secret), "../../secret",
     ]  # fmt: skip
-    assert image.sh("cat /t/relative; cat /followed; cat /t/outside /t/up 2>/dev/null || echo absent") == "contentinnerabsent"
+    seen = image.sh("cat /t/relative /followed; cat /t/outside /t/up 2>/dev/null || echo absent")
+    assert seen == "contentinnerabsent"
 
 
 @claim("build-212")
-@pytest.mark.parametrize("target", ["absolute", "relative"])
-def test_link_out_of_the_context_gives_nothing_of_the_host(builder, target):
+@pytest.mark.parametrize("kind", ["absolute", "relative"])
+def test_link_out_of_the_context_gives_nothing_of_the_host(builder, kind):
     bench = builder.bench
     secret = bench.workdir / "secret"
     secret.write_text("of the host")
     context = bench.context({"Dockerfile": "FROM IMAGE\nCOPY link /copied\n"})
-    (context / "link").symlink_to(secret if target == "absolute" else "../secret")
+    (context / "link").symlink_to(secret if kind == "absolute" else "../secret")
     name = bench.image_name()
     result = builder.cli("--tag", name, str(context), expect=None)
     assert "of the host" not in result.output

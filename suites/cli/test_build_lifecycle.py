@@ -91,7 +91,7 @@ HOSTS = {
     "umask-077": (["sh", "-c", 'umask 077; exec "$@"', "sh"], {}),
     "umask-000": (["sh", "-c", 'umask 000; exec "$@"', "sh"], {}),
     "locale": ([], {"LANG": "tr_TR.UTF-8", "LC_ALL": "C", "TZ": "Asia/Tokyo"}),
-    "variables": ([], {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/host-only", "SHELL": "/bin/false", "ENVVAR": "leak", "TMPDIR": "/tmp"}),
+    "variables": ([], {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/leak", "SHELL": "/leak", "LEAK": "leak"}),
 }
 
 
@@ -121,7 +121,10 @@ def test_image_does_not_depend_on_the_host_s_settings(default_builder, wrapper, 
 def test_two_builds_of_the_same_context_have_the_same_content(builder):
     files = {f"t/{number}": "x" * number for number in range(5)}
     text = "FROM IMAGE\nCOPY t /t\nRUN echo made >/made; mkdir -p /a/b; ln -s /made /a/b/link; chmod 700 /a\nENV A=b\n"
-    script = "find / -xdev -path /proc -prune -o -path /sys -prune -o -path /dev -prune -o -print | sort | xargs stat -c '%n %a %u:%g %F'; find /t /made /bin -type f | sort | xargs md5sum"
+    script = (
+        "find /a /t /made /bin /etc/passwd /root /tmp | sort | xargs stat -c '%n %a %u:%g %F'; "
+        "find /t /made /bin -type f | sort | xargs md5sum"
+    )
     first, second = (builder.build(text, files) for _ in range(2))
     assert first.sh(script) == second.sh(script)
     assert first.config["Env"] == second.config["Env"]
@@ -131,8 +134,9 @@ def test_two_builds_of_the_same_context_have_the_same_content(builder):
 @claim("build-045", "build-039", "build-011")
 def test_image_built_with_its_dependencies_runs_its_tests(builder):
     image = builder.build(
-        'FROM IMAGE\nLABEL org.example.role=tests\nRUN mkdir /suite\nCOPY run tests /suite/\nWORKDIR /suite\nENTRYPOINT ["sh", "run"]\n',
-        {"run": "for t in case-*; do sh $t >/dev/null && echo ok $t || { echo not ok $t; bad=1; }; done; exit ${bad:-0}\n",
+        "FROM IMAGE\nLABEL org.example.role=tests\nRUN mkdir /suite\nCOPY run tests /suite/\nWORKDIR /suite\n"
+        'ENTRYPOINT ["sh", "run"]\n',
+        {"run": "for t in case-*; do sh $t && echo ok $t || { echo not ok $t; bad=1; }; done; exit ${bad:-0}\n",
          "tests/case-1": "test 1 = 1\n", "tests/case-2": "test $# = 0 && test -d /suite\n"},
     )  # fmt: skip
     assert image.run().text.splitlines() == ["ok case-1", "ok case-2"]
@@ -143,9 +147,9 @@ def test_image_built_with_its_dependencies_runs_its_tests(builder):
 
 @claim("build-039", "build-201")
 def test_steps_are_told_in_order_and_stop_at_the_failing_one(builder):
-    result = builder.refuses("FROM IMAGE\nRUN echo st-one\nRUN echo st-two; exit 6\nRUN echo st-three\n", says=r"(code:?|status) 6\b")
-    told = [line for line in result.output.splitlines() if re.search(r"(?i)step \d|\[\d/\d\]|\d\] RUN", line) or "st-" in line]
-    text = "\n".join(told)
-    assert text.index("st-one") < text.index("st-two")
+    text = "FROM IMAGE\nRUN echo st-one\nRUN echo st-two; exit 6\nRUN echo st-three\n"
+    result = builder.refuses(text, says=r"(code:?|status) 6\b")
+    told = re.findall(r"(?i)(?:step \d/\d ?:|\[\d/\d\]) RUN echo (st-\w+)", result.output)
+    assert list(dict.fromkeys(told)) == ["st-one", "st-two"]
     ran = re.findall(r"(?m)^(?:#\d+ [\d.]+ )?(st-\w+)$", result.output)
     assert list(dict.fromkeys(ran)) == ["st-one", "st-two"]

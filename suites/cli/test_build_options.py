@@ -5,7 +5,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
-UNIQUE = "FROM IMAGE\nRUN cat /proc/sys/kernel/random/uuid >/uuid\nCOPY file /file\nRUN cat /proc/sys/kernel/random/uuid >/after\n"
+RANDOM = "cat /proc/sys/kernel/random/uuid"
+UNIQUE = f"FROM IMAGE\nRUN {RANDOM} >/uuid\nCOPY file /file\nRUN {RANDOM} >/after\n"
+# upper case, tags that begin with a dot or are too long, forbidden characters and first characters
+BAD_NAMES = ("[A-Z][A-Za-z]{0,8}", "[a-z]{1,4}:[.-][a-z]{1,4}", "[a-z]{1,4}:[a-z]{129}", "[a-z]{1,4}[ !$%][a-z]{1,4}",
+             "-[a-z]{2}/x", "_[a-z]")  # fmt: skip
 SEEN = "cat /uuid /after"
 
 
@@ -31,7 +35,7 @@ def test_tag_moves_to_the_newer_image(builder):
 @claim("build-035", "build-201")
 @settings(max_examples=12, deadline=None, derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
-@given(name=st.from_regex(r"[A-Z][A-Za-z]{0,8}|[a-z]{1,4}:[.-][a-z]{1,4}|[a-z]{1,4}:[a-z]{129}|[a-z]{1,4}[ !$%][a-z]{1,4}|-[a-z]{2}/x|_[a-z]", fullmatch=True))  # fmt: skip
+@given(name=st.one_of(*(st.from_regex(pattern, fullmatch=True) for pattern in BAD_NAMES)))
 def test_bad_tags_are_refused_before_anything_is_built(default_builder, name):
     context = default_builder.bench.context({"Dockerfile": "FROM IMAGE\nRUN echo must-not-run; exit 7\n"})
     result = default_builder.cli(f"--tag={name}", str(context), expect=default_builder.bench.code("build_bad_tag"))
@@ -70,21 +74,20 @@ def test_iidfile_of_a_failed_build_is_not_left(builder):
 @claim("build-005", "build-224")
 def test_repeated_build_uses_the_cache_and_no_cache_does_not(builder):
     files = {"file": builder.bench.name()}  # no other run has this content in its cache
-    layers = [*builder.trait("build_layers")]
-    first = builder.build(UNIQUE, files, *layers, cached=True)
-    second = builder.build(UNIQUE, files, *layers, cached=True)
+    first = builder.build(UNIQUE, files, cached=True)
+    second = builder.build(UNIQUE, files, cached=True)
     assert second.sh(SEEN) == first.sh(SEEN)
     assert re.search(r"(?i)using cache|CACHED", second.output)
-    third = builder.build(UNIQUE, files, *layers)
+    third = builder.build(UNIQUE, files)
     assert not set(third.sh(SEEN).split()) & set(first.sh(SEEN).split())
 
 
 @claim("build-224")
 def test_cache_ends_at_the_first_step_that_differs(builder):
-    def made(content, *, line="ENV A=1", mode=0o644, options=()):
+    def made(content, *, line="ENV A=1", mode=0o644):
         context = builder.bench.context({"Dockerfile": UNIQUE.replace("COPY", f"{line}\nCOPY"), "file": content})
         (context / "file").chmod(mode)
-        return builder.build_from(str(context), *builder.trait("build_layers"), *options, cached=True).sh(SEEN).split()
+        return builder.build_from(str(context), cached=True).sh(SEEN).split()
 
     content = builder.bench.name()
     before, after = made(content)
@@ -106,7 +109,7 @@ def test_build_arg_is_part_of_the_cache_key_from_its_first_use(builder):
     text = UNIQUE.replace("COPY", "ARG V\nCOPY")
 
     def made(value):
-        return builder.build(text, files, *builder.trait("build_layers"), "--build-arg", f"V={value}", cached=True).sh(SEEN).split()
+        return builder.build(text, files, "--build-arg", f"V={value}", cached=True).sh(SEEN).split()
 
     before, after = made("1")
     assert made("1") == [before, after]
@@ -131,14 +134,15 @@ def test_network_host_is_the_engine_s_network(builder, web):
 
 @claim("build-220")
 def test_add_host_is_seen_by_build_steps_and_not_by_the_image(builder):
-    image = builder.build("FROM IMAGE\nRUN grep extra.example /etc/hosts >/f\n", None, "--add-host", "extra.example:10.9.8.7")
+    image = builder.build("FROM IMAGE\nRUN grep extra.example /etc/hosts >/f\n", None,
+                          "--add-host", "extra.example:10.9.8.7")  # fmt: skip
     assert image.sh("cat /f").split() == ["10.9.8.7", "extra.example"]
     assert "extra.example" not in image.sh("cat /etc/hosts")
 
 
 @claim("build-220", "build-201")
 def test_bad_add_host_is_refused(default_builder):
-    default_builder.refuses("FROM IMAGE\nRUN true\n", None, "--add-host", "nocolon", says="bad format|add-host|invalid host|nocolon")
+    default_builder.refuses("FROM IMAGE\nRUN true\n", None, "--add-host", "nocolon", says="bad format.*nocolon|nocolon")
 
 
 @claim("build-221")
@@ -193,4 +197,4 @@ def test_absent_base_is_pulled_and_the_result_deployed_from_a_registry(default_b
 @claim("build-013", "build-201")
 @requires("registry")
 def test_base_that_no_registry_has_is_refused(default_builder, registry):
-    default_builder.refuses(f"FROM {registry.reference('no/such')}\n", says="not found|manifest unknown|no such image|404")
+    default_builder.refuses(f"FROM {registry.reference('no/such')}\n", says="not found|manifest unknown")

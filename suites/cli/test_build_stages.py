@@ -8,7 +8,8 @@ def test_stages_pass_files_by_name_and_number_and_nothing_else(builder):
     image = builder.build(
         "FROM IMAGE AS first\nRUN echo one >/one; mkdir /d; echo two >/d/two; touch /secret\nENV E=first\n"
         "FROM IMAGE as Second\nCOPY --from=first /one /copied\nRUN echo second >>/copied\n"
-        "FROM IMAGE\nCOPY --from=0 /d /d\nCOPY --from=second /copied /copied\nCOPY --chown=5:6 --from=first /one /owned\n"
+        "FROM IMAGE\nCOPY --from=0 /d /d\nCOPY --from=second /copied /copied\n"
+        "COPY --chown=5:6 --from=first /one /owned\n"
     )
     assert image.sh("cat /copied /d/two; stat -c %u:%g /owned; ls /secret 2>/dev/null; echo \"<$E>\"").split() == [
         "one", "second", "two", "5:6", "<>",
@@ -18,7 +19,8 @@ def test_stages_pass_files_by_name_and_number_and_nothing_else(builder):
 @claim("build-014", "build-215")
 def test_stage_may_build_on_an_earlier_stage(builder):
     image = builder.build(
-        'FROM IMAGE AS base\nENV A=kept\nWORKDIR /w\nRUN echo base >f\nFROM base AS next\nRUN echo "next $A" >>f\nFROM next\nCMD ["cat", "f"]\n'
+        "FROM IMAGE AS base\nENV A=kept\nWORKDIR /w\nRUN echo base >f\n"
+        'FROM base AS next\nRUN echo "next $A" >>f\nFROM next\nCMD ["cat", "f"]\n'
     )
     assert image.run().text.splitlines() == ["base", "next kept"]
 
@@ -105,7 +107,6 @@ def test_mounts_of_run_are_there_for_one_step_and_leave_nothing(modern_builder):
         f"RUN --mount=type=cache,target=/cache,id={bench.key} ls /cache >/cached\n",
         None, "--secret", f"id=s,src={secret}",
     )
-    assert image.sh("cat /size /copy /mounted /cached; ls -A /t /cache 2>/dev/null; cat /run/secrets/s /bound 2>/dev/null; true").split()[:4] == [
-        "11", "bound", "1", "f",
-    ]  # fmt: skip
+    assert image.sh("cat /size /copy /mounted /cached").split() == ["11", "bound", "1", "f"]
+    assert image.sh("find /t /cache -type f; cat /run/secrets/s /bound 2>/dev/null || true") == ""
     assert "hidden-word" not in bench.cli("history", "--no-trunc", image.name).stdout
