@@ -51,6 +51,11 @@ TABLE = {
     "crun": ([engine(runtimes=["crun", "runc"])], [engine(runtimes=["runc"])]),
     "daemon": ([engine(daemon=True)], [engine(daemon=False)]),
     "exec_support": ([engine(exec=True)], [engine(exec=False)]),
+    "cgroup_watch": ([engine(cgroup_watch=True)], [engine(cgroup_watch=False)]),
+    **{
+        f"log_{name.replace('-', '_')}": ([engine(plugins={"log": [name]})], [engine(plugins={"log": []})])
+        for name in ("json-file", "local", "syslog", "gelf", "fluentd")
+    },
     "experimental": ([engine(experimental=True)], [engine(experimental=False)]),
     "freezer": ([host(cgroup=V1), host(cgroup=V2)], [host(cgroup=BARE_V1), host(cgroup=NONE)]),
     "healthcheck": (

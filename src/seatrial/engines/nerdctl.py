@@ -79,6 +79,7 @@ class NerdctlEngine(CliEngine):
             "exec": True,
             "plugin_protocol": False,
             "daemon": True,
+            "cgroup_watch": True,
             "builders": ["buildkit"] if client.get("buildctl") else [],
             "legacy_builder": False,
             "buildkit": bool(client.get("buildctl")),

@@ -1,0 +1,161 @@
+"""CPU limits: shares, quota, period, cpuset, as the kernel has them and as they bite."""
+
+import os
+import time
+
+import pytest
+
+from seatrial.probes.kernel import UNLIMITED
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+case = pytest.param
+CPUS = sorted(os.sched_getaffinity(0))
+BEYOND = str(os.cpu_count() or 1)  # CPUs are counted from zero
+
+
+@claim("cli-064")
+@requires("cpu_shares", "cgroup_v1")
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [case("100", 100, id="hundred"), case("2", 2, id="smallest"), case("262144", 262144, id="largest"),
+     case("0", 1024, id="zero-is-default")],
+)  # fmt: skip
+def test_cpu_shares_are_the_cgroups_shares(engine, asked, seen):
+    assert engine.run("--cpu-shares", asked).kernel.cgroup("cpu_shares") == seen
+
+
+@claim("cli-064")
+@requires("cpu_shares")
+def test_cpu_shares_are_relative_to_the_default(engine):
+    less, default, more = (
+        engine.run(*options).kernel.cgroup("cpu_shares")
+        for options in (("-c", "100"), (), ("--cpu-shares", "2048"))
+    )
+    assert less < default < more
+
+
+@claim("cli-064", "cli-115")
+@requires("cpu_shares")
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [case("1", "minimum allowed cpu-shares is 2", id="one"),
+     case("262145", "maximum allowed cpu-shares is 262144", id="above-the-largest"),
+     case("-1", r"shares.*invalid|invalid.*shares", id="negative"),
+     case("many", r"invalid argument \"many\"", id="word"),
+     case("9223372036854775808000", "invalid argument|out of range", id="beyond-64-bits")],
+)  # fmt: skip
+@requires("cgroup_v1")
+def test_cpu_shares_out_of_range_are_refused(engine, asked, says):
+    engine.fails("run", "--rm", "--cpu-shares", asked, engine.image, "true", says=says)
+
+
+@claim("cli-065", "cli-063")
+@requires("cpu_quota", "cpu_period")
+@pytest.mark.parametrize(
+    ("options", "quota", "period"),
+    [case(("--cpu-quota", "1000"), 1000, 100000, id="smallest-quota"),
+     case(("--cpu-quota", "50000", "--cpu-period", "200000"), 50000, 200000, id="both"),
+     case(("--cpu-period", "1000"), UNLIMITED, 1000, id="shortest-period"),
+     case(("--cpu-period", "1000000"), UNLIMITED, 1000000, id="longest-period"),
+     case(("--cpu-quota", "-1"), UNLIMITED, 100000, id="unlimited"),
+     case(("--cpu-quota", "0"), UNLIMITED, 100000, id="zero-is-default"),
+     case(("--cpus", "0.5"), 50000, 100000, id="half-a-cpu"),
+     case(("--cpus", "0.01"), 1000, 100000, id="hundredth-of-a-cpu"),
+     case(("--cpus", "1"), 100000, 100000, id="one-cpu")],
+)  # fmt: skip
+def test_quota_and_period_are_the_cgroups(engine, options, quota, period):
+    kernel = engine.run(*options).kernel
+    assert (kernel.cgroup("cpu_quota"), kernel.cgroup("cpu_period")) == (quota, period)
+
+
+@claim("cli-065", "cli-115")
+@requires("cpu_quota", "cpu_period")
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [case(("--cpu-period", "999"), "period can ?not be less than 1ms", id="period-too-short"),
+     case(("--cpu-period", "1000001"), "or larger than 1s", id="period-too-long"),
+     case(("--cpu-quota", "999"), "quota can ?not be less than 1ms", id="quota-too-small"),
+     case(("--cpu-quota", "half"), 'invalid argument "half"', id="quota-word"),
+     case(("--cpus", "0.001"), "quota can ?not be less than 1ms|cpu.*invalid argument|range of cpus", id="cpus-too-few"),
+     case(("--cpus", "half"), 'invalid argument "half"', id="cpus-word"),
+     case(("--cpus", "0.5", "--cpu-quota", "1000"), "cannot (both )?be set", id="two-ways-at-once")],
+)  # fmt: skip
+def test_bad_quotas_and_periods_are_refused(engine, options, says):
+    engine.fails("run", "--rm", *options, engine.image, "true", says=says)
+
+
+@claim("cli-063")
+@requires("cpu_quota")
+def test_more_cpus_than_the_machine_has(engine):
+    result = engine.sh("echo ran", "--cpus", str(len(CPUS) + 100), expect=None)
+    assert ("ran" in result.lines, result.ok) == (engine.trait("cpus_beyond_machine_run"),) * 2
+
+
+@claim("cli-065")
+@requires("cpu_quota")
+def test_quota_throttles_a_busy_process(engine):
+    burn = "while :; do :; done"
+    limited, free = engine.run("--cpus", "0.05", engine.image, "sh", "-c", burn), engine.run()
+    stat = limited.kernel.cgroup_path("cpu") / "cpu.stat"
+    limited.until("throttled", lambda: throttled(stat) > 3)
+    before, began = limited.kernel.proc.joinpath("stat").read_text().split(), time.monotonic()
+    time.sleep(1.0)
+    after, wall = limited.kernel.proc.joinpath("stat").read_text().split(), time.monotonic() - began
+    used = sum(int(after[field]) - int(before[field]) for field in (13, 14)) / os.sysconf("SC_CLK_TCK")
+    assert used < 0.2 * wall
+    assert throttled(free.kernel.cgroup_path("cpu") / "cpu.stat") == 0
+
+
+def throttled(stat) -> int:
+    return int(dict(line.split() for line in stat.read_text().splitlines())["nr_throttled"])
+
+
+@claim("cli-066")
+@requires("cpuset")
+def test_cpuset_confines_to_the_named_cpus(engine):
+    all_ = f"{CPUS[0]}-{CPUS[-1]}" if len(CPUS) > 1 else str(CPUS[0])
+    for asked in (str(CPUS[0]), str(CPUS[-1]), ",".join(map(str, CPUS))):
+        c = engine.run("--cpuset-cpus", asked)
+        seen = asked if "," not in asked else all_
+        assert c.kernel.cgroup_text("cpus") == seen
+        assert c.kernel.status["Cpus_allowed_list"] == seen
+        assert int(c.exec("nproc").text) == len(asked.split(","))
+
+
+@claim("cli-066", "cli-115")
+@requires("cpuset")
+@pytest.mark.parametrize(
+    ("option", "asked", "says"),
+    [case("--cpuset-cpus", BEYOND, "CPUs are not available", id="no-such-cpu"),
+     case("--cpuset-cpus", f"0-{int(BEYOND) + 7}", "CPUs are not available", id="range-past-the-last"),
+     case("--cpuset-cpus", "1-0", "invalid value 1-0 for cpuset cpus", id="range-backwards"),
+     case("--cpuset-cpus", "one", "invalid value one for cpuset cpus", id="cpu-word"),
+     case("--cpuset-mems", "4000", "memory nodes are not available", id="no-such-node")],
+)  # fmt: skip
+def test_bad_cpusets_are_refused(engine, option, asked, says):
+    engine.fails("run", "--rm", option, asked, engine.image, "true", says=says)
+
+
+@claim("cli-066")
+@requires("cpuset")
+def test_cpuset_mems_confines_to_the_named_node(engine):
+    c = engine.run("--cpuset-mems", "0")
+    assert c.kernel.cgroup_text("mems") == "0"
+    assert c.kernel.status["Mems_allowed_list"] == "0"
+
+
+@claim("cli-070", "cli-251")
+@requires("blkio", "cgroup_v1")
+def test_io_weight_is_set_or_said_to_be_discarded(engine):
+    c = engine.name()
+    said = engine.cli("run", "--detach", "--name", c, "--blkio-weight", "300", engine.image, "sleep", "60").stderr
+    directory = engine_cgroup(engine, c, "blkio")
+    weights = {path.name: path.read_text().split()[-1] for path in directory.glob("blkio*.weight")}
+    kept = "300" in weights.values()
+    assert kept != bool(engine.says("weight_discarded") and "Weight discarded" in said)
+
+
+def engine_cgroup(engine, name, controller):
+    from seatrial.probes.kernel import Kernel
+
+    return Kernel(engine.inspect(name)["State"]["Pid"]).cgroup_path(controller)

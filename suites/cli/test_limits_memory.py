@@ -1,0 +1,161 @@
+"""Memory, swap, process and OOM limits, as the kernel has them and as they bite."""
+
+import pytest
+
+from seatrial.probes.kernel import UNLIMITED
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+case = pytest.param
+MIB = 1 << 20
+
+
+@claim("cli-067")
+@requires("memory")
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [case("200M", 200 * MIB, id="mebibytes"), case("204800k", 200 * MIB, id="kibibytes"),
+     case("1g", 1024 * MIB, id="gibibyte"), case("209715200b", 200 * MIB, id="bytes"),
+     case("6m", 6 * MIB, id="smallest"), case("0", UNLIMITED, id="zero-is-unlimited")],
+)  # fmt: skip
+def test_memory_limit_is_the_cgroups(engine, asked, seen):
+    assert engine.run("-m", asked).kernel.cgroup("memory") == seen
+
+
+@claim("cli-067", "cli-115")
+@requires("memory")
+@pytest.mark.parametrize("asked", ["-1", "1x", "m", "1.5.5g"])
+def test_bad_memory_sizes_are_refused(engine, asked):
+    engine.fails("run", "--rm", f"--memory={asked}", engine.image, "true", says="bad_memory")
+
+
+@claim("cli-067", "cli-115")
+@requires("memory")
+def test_memory_too_small_for_any_process_is_refused(engine):
+    engine.fails("run", "--rm", "--memory", "512k", engine.image, "true", says="memory_too_small")
+
+
+@claim("cli-067")
+@requires("memory", "swap", "cgroup_watch")
+def test_process_beyond_its_memory_is_killed(engine):
+    c = engine.create("-m", "20m", "--memory-swap", "20m", engine.image, "tail", "/dev/zero")
+    engine.cli("start", "--attach", c.name, expect=137)
+    c.until("OOMKilled", lambda: c.state["OOMKilled"] is True)
+    assert (c.status, c.state["ExitCode"]) == ("exited", 137)
+    healthy = engine.create("-m", "20m", "--memory-swap", "20m", engine.image, "true")
+    engine.cli("start", "--attach", healthy.name)
+    assert healthy.state["OOMKilled"] is False
+
+
+@claim("cli-067")
+@requires("memory", "swap")
+def test_only_the_process_that_wants_too_much_is_killed(engine):
+    c = engine.run("-m", "20m", "--memory-swap", "20m", engine.image, "sh", "-c", "tail /dev/zero; echo rc=$?; sleep 3600")
+    c.until_log("rc=137")
+    assert c.status == "running"
+    assert c.kernel.cgroup("memory_usage") < 20 * MIB
+
+
+@claim("cli-068")
+@requires("memory", "swap", "cgroup_v1")
+def test_swap_defaults_to_as_much_as_memory(engine):
+    assert engine.run("-m", "200m").kernel.cgroup("memory_and_swap") == 400 * MIB
+
+
+@claim("cli-069")
+@requires("memory", "swap")
+@pytest.mark.parametrize(
+    ("options", "memory", "together"),
+    [case(("-m", "100m", "--memory-swap", "150m"), 100 * MIB, 150 * MIB, id="more"),
+     case(("-m", "100m", "--memory-swap", "100m"), 100 * MIB, 100 * MIB, id="no-swap"),
+     case(("-m", "100m", "--memory-swap", "-1"), 100 * MIB, UNLIMITED, id="unlimited-swap"),
+     case(("--memory-swap", "-1"), UNLIMITED, UNLIMITED, id="unlimited-alone")],
+)  # fmt: skip
+def test_memory_swap_limits_both_together(engine, options, memory, together):
+    kernel = engine.run(*options).kernel
+    assert (kernel.cgroup("memory"), kernel.cgroup("memory_and_swap")) == (memory, together)
+
+
+@claim("cli-069", "cli-115")
+@requires("memory", "swap")
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [case(("-m", "100m", "--memory-swap", "99m"), "memoryswap limit should be larger than memory limit", id="less"),
+     case(("--memory-swap", "100m"), "always set (a|the) memory limit", id="without-memory"),
+     case(("-m", "100m", "--memory-swap", "-2"), "bad_memory", id="minus-two"),
+     case(("-m", "100m", "--memory-swap", "x"), "bad_memory", id="word")],
+)  # fmt: skip
+def test_bad_memory_swap_is_refused(engine, options, says):
+    engine.fails("run", "--rm", *options, engine.image, "true", says=says)
+
+
+@claim("cli-069")
+@requires("memory", "swap")
+def test_memory_swap_of_zero(engine):
+    c = engine.name()
+    result = engine.cli("run", "--detach", "--name", c, "-m", "100m", "--memory-swap", "0", engine.image, "sleep", "60",
+                        expect=None)  # fmt: skip
+    assert result.ok is engine.trait("memory_swap_zero_is_unset")
+
+
+@claim("cli-252")
+@requires("memory_reservation", "cgroup_v1")
+def test_memory_reservation_is_the_soft_limit(engine):
+    assert engine.run("-m", "100m", "--memory-reservation", "50m").kernel.cgroup("memory_reservation") == 50 * MIB
+    engine.fails("run", "--rm", "-m", "50m", "--memory-reservation", "100m", engine.image, "true",
+                 says="memory limit can ?not be less than memory reservation")  # fmt: skip
+
+
+@claim("cli-253")
+@requires("swappiness")
+def test_swappiness_is_the_cgroups(engine):
+    for asked in (0, 100):
+        assert engine.run("--memory-swappiness", str(asked)).kernel.cgroup("swappiness") == asked
+
+
+@claim("cli-253", "cli-115")
+@requires("swappiness")
+@pytest.mark.parametrize("asked", [case("101", id="above"), case("-2", id="below")])
+def test_swappiness_outside_of_0_to_100_is_refused(engine, asked):
+    engine.fails("run", "--rm", f"--memory-swappiness={asked}", engine.image, "true", says="swappiness range is 0-100")
+
+
+@claim("cli-254")
+@requires("pids")
+@pytest.mark.parametrize(
+    ("asked", "seen"), [case("10", 10, id="ten"), case("-1", UNLIMITED, id="unlimited"), case("0", UNLIMITED, id="zero")]
+)
+def test_pids_limit_is_the_cgroups(engine, asked, seen):
+    assert engine.run("--pids-limit", asked).kernel.cgroup("pids") == seen
+
+
+@claim("cli-254")
+@requires("pids")
+def test_fork_beyond_the_pids_limit_fails(engine):
+    forks = "for i in 1 2 3 4 5 6 7; do sleep 3600 & done; cat /sys/fs/cgroup/pids/pids.current; (sleep 3600 & echo one more)"
+    c = engine.run("--pids-limit", "8", engine.image, "sh", "-c", f"trap 'sleep 0 || read forever' EXIT; {forks}")
+    c.until_log("can't fork")
+    assert "one more" not in c.logs().output
+
+
+@claim("cli-255")
+@requires("oom_control", "memory")
+def test_oom_killer_can_be_turned_off(engine):
+    off = engine.run("-m", "50m", "--oom-kill-disable").kernel.cgroup_text("oom_control").splitlines()
+    on = engine.run("-m", "50m").kernel.cgroup_text("oom_control").splitlines()
+    assert ("oom_kill_disable 1" in off, "oom_kill_disable 0" in on) == (True, True)
+
+
+@claim("cli-255")
+def test_oom_score_adjustment_is_the_processes(engine):
+    for asked in (500, 1000):
+        kernel = engine.run(f"--oom-score-adj={asked}").kernel
+        assert int((kernel.proc / "oom_score_adj").read_text()) == asked
+
+
+@claim("cli-255", "cli-115")
+@pytest.mark.parametrize("asked", [-1001, 1001])
+def test_oom_score_adjustment_out_of_range_is_refused(engine, asked):
+    c = engine.name()
+    engine.cli("run", "--name", c, f"--oom-score-adj={asked}", engine.image, "touch", "/ran", expect=(125, 126, 127),
+               stderr=engine.says("oom_score_out_of_range"))  # fmt: skip
+    assert not engine.exists(c) or engine.inspect(c)["State"]["Status"] == "created"

@@ -1,0 +1,161 @@
+"""Namespaces of a container: its own, the host's, another container's; and how exec joins them."""
+
+import os
+import time
+
+import pytest
+
+from seatrial.exec import run
+from seatrial.probes.kernel import Kernel
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+case = pytest.param
+KINDS = ("pid", "ipc", "uts", "net", "mnt")
+
+
+def host_namespace(engine, kind):
+    return run(["readlink", f"/proc/self/ns/{kind}"], host=engine.raw.host, journal=engine.journal).text
+
+
+@claim("cli-083")
+def test_container_has_namespaces_of_its_own(engine):
+    one, two = engine.run().kernel, engine.run().kernel
+    for kind in KINDS:
+        assert len({one.namespace(kind), two.namespace(kind), host_namespace(engine, kind)}) == 3, kind
+
+
+@claim("cli-083")
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [case("--pid", "pid", id="pid"), case("--ipc", "ipc", id="ipc"), case("--uts", "uts", id="uts"),
+     case("--network", "net", id="net"), case("--userns", "user", id="userns"), case("--cgroupns", "cgroup", id="cgroupns")],
+)  # fmt: skip
+def test_hosts_namespace_can_be_shared(engine, option, kind):
+    kernel = engine.run(option, "host").kernel
+    assert kernel.namespace(kind) == host_namespace(engine, kind)
+    for other in KINDS:
+        assert other == kind or kernel.namespace(other) != host_namespace(engine, other)
+
+
+@claim("cli-083")
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [case("--pid", "pid", id="pid"), case("--ipc", "ipc", id="ipc"), case("--network", "net", id="net")],
+)  # fmt: skip
+def test_namespace_of_another_container_can_be_shared(engine, option, kind):
+    owner = engine.run("--ipc", "shareable")
+    guest = engine.run(option, f"container:{owner.name}").kernel
+    for other in KINDS:
+        assert (guest.namespace(other) == owner.kernel.namespace(other)) is (other == kind), other
+
+
+@claim("cli-083")
+@pytest.mark.parametrize("option", ["--uts", "--cgroupns"])
+def test_sharing_that_only_some_engines_have(engine, option):
+    owner = engine.run()
+    name = engine.name()
+    result = engine.cli("run", "--detach", "--name", name, option, f"container:{owner.name}", engine.image, "sleep", "60",
+                        expect=None)  # fmt: skip
+    assert result.ok is engine.trait("shares_uts_and_cgroup")
+    assert result.ok or "invalid" in result.stderr
+
+
+@claim("cli-083")
+def test_shared_pid_namespace_shows_and_reaches_the_others_processes(engine):
+    owner = engine.run(engine.image, "sleep", "4242")
+    guest = engine.run("--pid", f"container:{owner.name}")
+    assert "sleep 4242" in guest.exec("ps", "-o", "args").stdout
+    assert "sleep 4242" not in engine.run().exec("ps", "-o", "args").stdout
+    guest.exec("kill", "-9", "1")
+    owner.until("killed by its guest", lambda: owner.status == "exited")
+
+
+@claim("cli-083")
+def test_shared_ipc_namespace_shares_memory(engine):
+    owner = engine.run("--ipc", "shareable")
+    guest = engine.run("--ipc", f"container:{owner.name}")
+    owner.sh("echo word >/dev/shm/file")
+    assert guest.read("/dev/shm/file") == "word\n"
+    assert "No such file" in engine.run().sh("cat /dev/shm/file", expect=1).stderr
+
+
+@claim("cli-083", "cli-115")
+def test_private_ipc_namespace_cannot_be_shared(engine):
+    owner = engine.run("--ipc", "private")
+    engine.fails("run", "--rm", "--ipc", f"container:{owner.name}", engine.image, "true", says="non-shareable|not shareable|ipc")
+
+
+@claim("cli-083")
+def test_shared_network_shares_loopback(engine):
+    owner = engine.run(engine.image, "sh", "-c", "while :; do echo served | nc -l -p 9000 -s 127.0.0.1; done")
+    guest = engine.run("--network", f"container:{owner.name}")
+    owner.until("listening", lambda: 9000 in owner.kernel.listeners())
+    assert guest.sh("nc 127.0.0.1 9000").text == "served"
+
+
+@claim("cli-083", "cli-115")
+@pytest.mark.parametrize("option", ["--pid", "--ipc", "--network"])
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [case("container:st-nobody", "no such container|no container with name", id="unknown-container"),
+     case("container:", "invalid|requires a value", id="no-name"), case("bogus", "bogus|invalid PID mode", id="bogus")],
+)  # fmt: skip
+def test_bad_namespace_modes_are_refused(engine, option, mode, says):
+    engine.fails("run", "--rm", option, mode, engine.image, "true", says=says)
+
+
+@claim("cli-083", "cli-115")
+def test_hostname_conflicts_with_the_hosts_uts_namespace(engine):
+    engine.fails("run", "--rm", "--uts", "host", "--hostname", "other", engine.image, "true",
+                 says="conflicting options: hostname|cannot set hostname")  # fmt: skip
+
+
+@claim("cli-083", "cli-115")
+def test_namespace_of_a_stopped_container_cannot_be_joined(engine):
+    owner = engine.create()
+    engine.fails("run", "--rm", "--pid", f"container:{owner.name}", engine.image, "true",
+                 says="non running|not running|is in state|must be started|not started|has not started")  # fmt: skip
+
+
+@claim("cli-083")
+def test_cgroup_namespace_hides_the_path(engine):
+    assert {line.split(":", 2)[2] for line in engine.run("--cgroupns", "private").read("/proc/self/cgroup").splitlines()} == {"/"}
+    c = engine.run("--cgroupns", "host")
+    assert c.id in c.read("/proc/self/cgroup")
+
+
+@claim("cli-084")
+@requires("exec_support")
+def test_exec_joins_namespaces_and_cgroups(engine):
+    c = engine.run("-m", "100m")
+    talk = engine.spawn("exec", c.name, "sleep", "777")
+    pid = c.until("exec'd", lambda: next((pid for pid in c.kernel.cgroup_processes if sleeps(pid)), 0))
+    joined = Kernel(pid)
+    for kind in (*KINDS, "cgroup", "user"):
+        assert joined.namespace(kind) == c.kernel.namespace(kind), kind
+    for controller in ("memory", "pids", "cpu"):
+        assert joined.cgroup_path(controller) == c.kernel.cgroup_path(controller), controller
+    assert (joined.proc / "root").stat().st_ino == (c.kernel.proc / "root").stat().st_ino
+    assert joined.status["NSpid"].split()[-1] != "1"
+    os.kill(pid, 9)
+    talk.wait(137)
+    assert c.status == "running"
+
+
+def sleeps(pid):
+    try:
+        return Kernel(pid).argv == ["sleep", "777"]
+    except OSError:
+        return False
+
+
+@claim("cli-084")
+@requires("exec_support")
+def test_end_of_init_ends_exec(engine):
+    c = engine.run()
+    talk = engine.spawn("exec", c.name, "sleep", "778")
+    c.until("exec'd", lambda: "sleep 778" in c.exec("ps", "-o", "args").stdout)
+    began = time.monotonic()
+    engine.cli("kill", c.name)
+    assert talk.wait().code not in (0, None)
+    assert time.monotonic() - began < 15

@@ -1,0 +1,124 @@
+"""Restart policies, and limits and policies that are changed while a container runs."""
+
+import os
+import signal
+
+import pytest
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+case = pytest.param
+MIB = 1 << 20
+
+
+@claim("cli-256", "cli-080")
+def test_on_failure_restarts_as_often_as_said(engine):
+    c = engine.run("--restart", "on-failure:2", engine.image, "sh", "-c", "echo try; exit 7")
+    c.until("three tries", lambda: c.logs().stdout.count("try") == 3 and c.status == "exited")
+    assert (c.state["ExitCode"], c.inspect()["RestartCount"]) == (7, 2)
+
+
+@claim("cli-256")
+def test_on_failure_leaves_success_alone(engine):
+    c = engine.run("--restart", "on-failure", engine.image, "sh", "-c", "echo try")
+    c.until("exited", lambda: c.status == "exited")
+    assert (c.logs().lines, c.inspect()["RestartCount"]) == (["try"], 0)
+
+
+@claim("cli-256")
+@pytest.mark.parametrize("policy", ["always", "unless-stopped"])
+def test_always_restarts_after_death_but_not_after_stop(engine, policy):
+    c = engine.run("--restart", policy)
+    first = c.pid
+    os.kill(first, signal.SIGKILL)
+    c.until("restarted", lambda: c.status == "running" and c.pid not in (0, first))
+    assert c.inspect()["RestartCount"] == 1
+    engine.cli("stop", "-t", "0", c.name)
+    c.until("exited", lambda: c.status == "exited")
+    assert c.pid == 0
+
+
+@claim("cli-256")
+def test_without_a_policy_the_dead_stay_dead(engine):
+    c = engine.run()
+    os.kill(c.pid, signal.SIGKILL)
+    c.until("exited", lambda: c.status == "exited")
+    assert (c.state["ExitCode"], c.inspect()["RestartCount"], c.inspect()["HostConfig"]["RestartPolicy"]["Name"]) == (137, 0, "no")
+
+
+@claim("cli-256", "cli-115")
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [case(("--restart", "sometimes"), "invalid restart policy|unknown policy|is not a valid|not recognized", id="unknown"),
+     case(("--restart", "on-failure:many"), "maximum retry count|parsing|invalid|retr", id="count-word"),
+     case(("--restart", "on-failure:-1"), "maximum retry count|negative|must be|invalid", id="count-negative"),
+     case(("--restart", "always:3"), "maximum retry count|retries|on-failure", id="count-with-always"),
+     case(("--rm", "--restart", "always"), "conflicting options|cannot be set together|--rm", id="with-rm")],
+)  # fmt: skip
+def test_bad_restart_policies_are_refused(engine, options, says):
+    engine.fails("run", *options, engine.image, "true", says=says)
+
+
+@claim("cli-256")
+@requires("private_daemon")
+def test_daemons_start_starts_what_was_not_stopped(private_daemon):
+    d = private_daemon()
+    kept = {policy: d.run("--restart", policy) for policy in ("always", "unless-stopped", "no")}
+    stopped = {policy: d.run("--restart", policy) for policy in ("always", "unless-stopped")}
+    d.cli("stop", "-t", "0", *(c.name for c in stopped.values()))
+    d.daemon.kill()
+    d.daemon.start()
+    for c in (kept["always"], kept["unless-stopped"], stopped["always"]):
+        c.until("running", lambda c=c: c.status == "running")
+    assert [kept["no"].status, stopped["unless-stopped"].status] == ["exited", "exited"]
+
+
+@claim("cli-257")
+@requires("memory", "swap", "cpu_shares", "cpuset", "cgroup_v1")
+def test_update_changes_a_running_containers_cgroup(engine):
+    c = engine.run("-m", "100m", "--memory-swap", "200m")
+    pid = c.pid
+    engine.cli("update", "--cpu-shares", "512", "--memory", "150m", "--memory-swap", "300m", "--cpuset-cpus", "0", c.name)
+    kernel = c.kernel
+    assert [kernel.cgroup(name) for name in ("cpu_shares", "memory", "memory_and_swap")] == [512, 150 * MIB, 300 * MIB]
+    assert kernel.cgroup_text("cpus") == "0"
+    assert kernel.pid == pid
+
+
+@claim("cli-257")
+@requires("cpu_quota", "cpu_shares", "cgroup_v1")
+def test_update_of_a_stopped_container_holds_when_it_starts(engine):
+    c = engine.create("--cpu-shares", "100")
+    result = engine.cli("update", "--cpu-shares", "700", c.name, expect=None)
+    assert result.ok is engine.trait("updates_stopped")
+    engine.cli("start", c.name)
+    assert c.kernel.cgroup("cpu_shares") == (700 if engine.trait("updates_stopped") else 100)
+
+
+@claim("cli-257")
+def test_update_changes_the_restart_policy(engine):
+    c = engine.run()
+    engine.cli("update", "--restart", "on-failure:5", c.name)
+    assert c.inspect()["HostConfig"]["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 5}
+    first = c.pid
+    os.kill(first, signal.SIGKILL)
+    c.until("restarted", lambda: c.status == "running" and c.pid not in (0, first))
+
+
+@claim("cli-257", "cli-115")
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [case(("--cpu-period", "999"), "period|invalid argument", id="bad-period"),
+     case(("--memory", "1x"), "bad_memory", id="bad-memory"),
+     case(("--cpuset-cpus", "4000"), "not available|invalid argument|numerical result", id="no-such-cpu")],
+)  # fmt: skip
+def test_bad_updates_are_refused_and_change_nothing(engine, options, says):
+    c = engine.run("-m", "100m")
+    before = {name: c.kernel.cgroup_text(name) for name in ("cpu_period", "memory", "cpus")}
+    engine.fails("update", *options, c.name, says=says)
+    assert {name: c.kernel.cgroup_text(name) for name in before} == before
+
+
+@claim("cli-257", "cli-115")
+def test_update_of_what_is_not_there_is_refused(engine):
+    engine.fails("update", "--cpu-shares", "100", engine.name(), says="no_such_container")
+    engine.fails("update", "--cpu-shares", "100", says="requires at least 1 argument|must provide|at least one|accepts 1 arg")
