@@ -212,9 +212,7 @@ class Controller:
         with contextlib.suppress(SeatrialError):
             self._stream.close()
         self._give_back()
-        if self.broken is not None:
-            raise self.broken
-        return int(status)
+        return int(Exit.INTERNAL) if self.broken else int(status)
 
     def _death(self) -> str:
         """Return in a sentence which engine died, empty when all live."""

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +146,7 @@ class Session:
         if (value := getattr(report, "seatrial", None)) is not None:
             self.controller.record(TestResult(**{**value, "verdict": Verdict(value["verdict"])}))
         elif report.when not in ("setup", "call", "teardown"):  # xdist's word for a crashed worker
-            test, target = split(report.nodeid)
+            test, target = split(report.nodeid, self.names)
             words = str(report.longrepr)
             self.controller.record(
                 TestResult(test, target, Verdict.ERROR, "", 0.0, message=words, signature="worker crashed")
@@ -164,17 +164,22 @@ class Session:
         from seatrial.report import text
 
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        words: list[str] = []
-        try:
-            session.exitstatus = self.controller.finish(int(exitstatus), self.required)
-            report.write(self.controller.directory)
-            point_at(self.controller.directory)
-            words.append(text.closing(results.read(self.controller.directory / "results.jsonl")))
-        except SeatrialError as error:
-            words.append(str(error))
-            session.exitstatus = int(Exit.INTERNAL)
-        except Exception as error:  # a bug in a report must not hide what the tests said
-            words.append(f"E403: the reports could not be written\n  cause: {error!r}")
+        directory = self.controller.directory
+        session.exitstatus = self.controller.finish(int(exitstatus), self.required)
+        words = [str(self.controller.broken)] if self.controller.broken else []
+        for step in (
+            lambda: report.write(directory),
+            lambda: point_at(directory),
+            lambda: words.append(text.closing(results.read(directory / "results.jsonl"))),
+        ):
+            try:
+                step()
+            except SeatrialError as error:
+                words.append(str(error))
+            except Exception as error:  # a bug in a report must not hide what the tests said
+                words.append(f"E499: a report could not be written\n  cause: {error!r}")
+            else:
+                continue
             session.exitstatus = int(Exit.INTERNAL)
         if reporter is not None:
             reporter.seatrial_closing = "\n".join(words)
@@ -196,13 +201,20 @@ class Session:
             self._claims = usable(lambda: load(self.config.rootpath / SUITES))
         return self._claims
 
+    @property
+    def names(self) -> list[str]:
+        """The targets that tests are made for; without one, collection calls it "engine"."""
+        if self.plan is not None:
+            return [target.name for target in self.plan.targets]
+        chosen: list[str] = self.config.getoption("engine")
+        return chosen or ["engine"]
+
     @pytest.hookimpl(tryfirst=True)  # so that the target stands first in the id, before parameters of fixtures
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test that wants a target once for each of them."""
         if "target" not in metafunc.fixturenames:
             return
-        names = [target.name for target in self.plan.targets] if self.plan else self.config.getoption("engine")
-        metafunc.parametrize("target", names or ["engine"], indirect=True, scope="session", ids=str)
+        metafunc.parametrize("target", self.names, indirect=True, scope="session", ids=str)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -215,7 +227,7 @@ class Session:
         for item in items:
             ids = _claim_ids(item)
             for id_ in ids:
-                named.setdefault(id_, []).append(split(item.nodeid)[0])
+                named.setdefault(id_, []).append(split(item.nodeid, self.names)[0])
             if suites in item.path.parents:
                 unknown = [id_ for id_ in ids if id_ not in self.claims]
                 problems += [f"{item.nodeid} names the unknown claim {id_}" for id_ in unknown]
@@ -266,7 +278,7 @@ class Session:
         from seatrial import known
         from seatrial.outcome import Trial
 
-        test = split(item.nodeid)[0]
+        test = split(item.nodeid, [target])[0]
         path, line, _ = item.location
         claims = [self.claims[id_] for id_ in _claim_ids(item) if id_ in self.claims]
         return Trial(
@@ -387,10 +399,10 @@ def _rank(item: pytest.Item) -> int:
     return 0 if {"private_daemon", "private_engine"} & set(getattr(item, "fixturenames", ())) else 1
 
 
-def split(node: str) -> tuple[str, str]:
-    """Split a pytest id into the test (with its own parameters) and the target."""
-    name, bracket, parameters = node.partition("[")
-    if not bracket:
-        return node, ""
-    target, dash, rest = parameters.removesuffix("]").partition("-")
-    return (f"{name}[{rest}]" if dash else name), target
+def split(node: str, targets: Sequence[str]) -> tuple[str, str]:
+    """Split a pytest id into the test (with its own parameters) and which of the targets it is on."""
+    name, _, parameters = node.removesuffix("]").partition("[")
+    fitting = [target for target in targets if parameters == target or parameters.startswith(f"{target}-")]
+    target = max(fitting, key=len, default="")
+    rest = parameters[len(target) :].removeprefix("-") if target else parameters
+    return (f"{name}[{rest}]" if rest else name), target

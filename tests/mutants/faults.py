@@ -134,7 +134,8 @@ def derive(run: results.Run, binary: str, grammar: Grammar, most: int) -> list[F
         seen: set[tuple[str, str, str]] = set()
         for args, code in calls(run.directory / result.log, binary):
             call = grammar.parse(args)
-            names = {name.partition("=")[0] for name, value in call.options if not (value or "").startswith("seatrial.")}
+            ours = [name for name, value in call.options if not (value or "").startswith("seatrial.")]
+            names = {name.partition("=")[0] for name in ours}
             seen |= {("drop", call.verb, name) for name in names - _HANDLES}
             if call.verb in _IDLE:
                 seen.add(("idle", call.verb, ""))
