@@ -149,14 +149,14 @@ def _runtime(target: Target, host: Host, facts: Mapping[str, Any]) -> TargetInfo
         raise SeatrialError("E106", f"{target} does not answer", last[0], f"does `{program} --version` work?")
     match = re.search(r"version:?\s+v?(\S+)", said.output) or re.search(r"\b(\d+\.\d\S*)", said.output)
     features, reason = _features(program, host)
-    judged = requires.judge_all({"host": facts, "engine": {"registry": "a runtime pulls nothing"}})
+    judged = requires.judge_all({"host": facts, "engine": {}})
     return TargetInfo(
         name=str(target), engine=target.engine, version=match[1] if match else said.text.splitlines()[0],
         runtime=target.engine,
         facts={"version_text": said.output.strip().splitlines(), "features": features,
                "features_reason": reason},
         requirements={name: outcome for name, outcome in judged.items()
-                      if REQUIREMENTS[name].kind is Kind.MACHINE and name != "registry"},
+                      if REQUIREMENTS[name].kind is Kind.MACHINE and not outcome.reason.startswith("not probed")},
     )  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """Labs stand apart: from this machine, from each other, from those of other directories; nothing stays."""
 
-import contextlib
 import json
 import os
 import re
@@ -8,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import jsonschema
@@ -17,7 +17,7 @@ from seatrial import doctor, runs
 from seatrial.engines import registry as engines
 from seatrial.errors import SeatrialError
 from seatrial.lab import host as hosts
-from seatrial.lab import images, labs
+from seatrial.lab import images, labs, rootfs
 from seatrial.names import BUSYBOX, RUN_LABEL
 from seatrial.targets import parse
 
@@ -56,13 +56,17 @@ def dead_run(here):
 
 def machine():
     """What must not change on this machine: links, firewall, mounts, network namespaces."""
-    commands = (["ip", "-o", "link"], ["iptables", "-S"], ["iptables", "-t", "nat", "-S"], ["ip", "netns"])
-    seen = {}
-    for argv in commands:
-        with contextlib.suppress(FileNotFoundError):
-            seen[argv[0], argv[-1]] = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    # the lab's iptables in this machine's network, which may have none of its own
+    root = ["chroot", str(rootfs.ensure("bookworm"))]
+    commands = (
+        [*root, "ip", "-o", "link"], [*root, "iptables", "-S"], [*root, "iptables", "-t", "nat", "-S"],
+        [*root, "iptables-legacy-save"],
+    )  # fmt: skip
+    run = partial(subprocess.run, capture_output=True, text=True, check=True)
+    seen = {" ".join(argv): run(argv).stdout for argv in commands}
+    seen["netns"] = sorted(path.name for path in Path("/run/netns").glob("*"))
     mounts = sorted(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    return {**seen, "mounts": [mount for mount in mounts if "overlay2" not in mount]}
+    return {**seen, "mounts": mounts}
 
 
 def traces(places):

@@ -184,12 +184,15 @@ def run_list(arguments: argparse.Namespace) -> int:
     from rich import box
     from rich.table import Table
 
+    from seatrial.targets import parse
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("target", "state", "keeper", "uptime", "leases", "socket"):
         table.add_column(title, overflow="fold", no_wrap=title in ("target", "state"))
     for row in rows:
         cells = (row["pid"], _duration(row["uptime"]), "\n".join(row["leases"]), row["socket"])
-        table.add_row(row["target"] or row["name"], row["state"], *map(str, cells))
+        shared = row["target"] and parse(row["target"]).lab_name == row["name"]
+        table.add_row(row["target"] if shared else row["name"], row["state"], *map(str, cells))
     console().print(table)
     return Exit.OK
 
