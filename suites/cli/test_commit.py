@@ -102,7 +102,7 @@ def test_commit_change_sets_what_containers_get(engine, change):
     value = engine.inspect(image, "image")["Config"][field]
     if isinstance(value, dict) and isinstance(wanted, tuple):
         assert wanted in value.items()
-    elif isinstance(value, list) and isinstance(wanted, str) or isinstance(value, dict):
+    elif isinstance(value, (list, dict)) and isinstance(wanted, str):
         assert wanted in value
     else:
         assert value == wanted
@@ -232,7 +232,8 @@ def test_commit_of_an_untouched_container_adds_no_files(engine):
 def test_the_image_says_what_made_it(engine):
     field = engine.trait("image_maker")
     data = engine.inspect(commit(engine, engine.create()), "image")
-    assert data[field["version"]].partition("+")[0] == (engine.raw.version().engine if field["filled"] else "")
+    version = data[field["version"]].partition("+")[0]
+    assert version == (engine.raw.version().engine if field["filled"] else "")
 
 
 @claim("image-039", "image-038", "image-035")

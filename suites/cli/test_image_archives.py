@@ -12,14 +12,13 @@ from seatrial.names import RUN_LABEL, TEST_LABEL
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
-LAYER = tree({"etc": None, "etc/motd": "hello\n"})
-
 
 def made(engine, *layers, names=None, extra=None, architecture="amd64"):
     """Return an image that no engine has seen, with the test's labels."""
     labels = {RUN_LABEL: engine.run_id, TEST_LABEL: engine.key}
     names = [engine.image_name()] if names is None else names
-    return Image.make(layers or (LAYER,), names, config={"Labels": labels, "Cmd": ["/x"]}, extra=extra,
+    layers = layers or (tree({"etc": None, "etc/motd": f"hello {engine.key}\n"}),)
+    return Image.make(layers, names, config={"Labels": labels, "Cmd": ["/x"]}, extra=extra,
                       architecture=architecture)  # fmt: skip
 
 
@@ -127,7 +126,7 @@ def test_save_to_a_file_writes_what_it_writes_to_standard_output(engine, small_i
     name = small_image({"f": "x"})
     path = engine.workdir / "out.tar"
     assert engine.cli("save", "--output", str(path), name).stdout == ""
-    assert os.stat(path).st_mode & 0o077 == 0 or engine.trait("save_file_mode") == "umask"
+    assert oct(os.stat(path).st_mode & 0o777) == engine.trait("save_file_mode")
     assert [i.config for i in Saved(path.read_bytes())] == [i.config for i in Saved(engine.cli("save", name).out)]
 
 
@@ -156,7 +155,7 @@ def test_save_into_a_missing_directory_fails(engine, small_image):
 
 @claim("image-009")
 def test_save_needs_an_image(engine):
-    engine.fails("save", says="requires at least 1 arg|requires at least 1 argument|accepts between")
+    engine.fails("save", says="at least 1 arg")
 
 
 @claim("image-007")
@@ -312,22 +311,20 @@ def test_files_of_a_layer_stay_below_the_root_of_the_image(engine, path):
 
 
 @claim("image-013", "image-203")
-def test_an_image_of_many_layers_loads_and_runs(engine):
-    most = engine.trait("layers_loaded")
+def test_layers_stack_up_to_the_limit_of_the_engine(engine):
     busybox = Saved(engine.cli("save", engine.image).out).image.layers[0]
-    layers = [busybox, *(tree({f"deep/{n}": f"{n}", "top": f"{n}"}) for n in range(1, most))]
+    layers = [busybox, *(tree({f"deep/{n}": f"{n}", "top": f"{n} {engine.key}"}) for n in range(1, 125))]
     image = made(engine, *layers)
     load(engine, image.archive())
-    seen = engine.once("--pull", "never", image.names[0], "sh", "-c", "ls /deep | wc -l; cat /top")
-    assert seen.text.split() == [str(most - 1), str(most - 1)]
-
-
-@claim("image-203")
-def test_an_image_of_too_many_layers_is_refused(engine):
-    limit = engine.trait("layers_refused")
-    image = made(engine, *(tree({f"f{n}": f"{n}"}) for n in range(limit)))
-    engine.fails("load", stdin=image.archive(), says="max depth exceeded|too many layers", timeout=180)
-    assert not engine.exists(image.names[0], "image")
+    seen = engine.once("--pull", "never", image.names[0], "sh", "-c", "ls /deep | wc -l; cut -d' ' -f1 /top")
+    assert seen.text.split() == ["124", "124"]
+    higher = made(engine, *layers, tree({"one": "more"}))
+    if engine.trait("more_than_125_layers"):
+        load(engine, higher.archive())
+        assert engine.image_id(higher.names[0]) == higher.id
+    else:
+        engine.fails("load", stdin=higher.archive(), says="max depth exceeded", timeout=120)
+        assert not engine.exists(higher.names[0], "image")
 
 
 @claim("image-044", "image-049")
