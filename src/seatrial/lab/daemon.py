@@ -76,11 +76,19 @@ class Daemon:
         while self.alive and time.monotonic() < deadline:
             time.sleep(0.02)
         if self.alive:
-            self.kill()
+            self._signal(signal.SIGKILL)
+        self._reap()
 
     def kill(self) -> None:
         """Kill the daemon without warning."""
         self._signal(signal.SIGKILL)
+        self._reap()
+
+    def _reap(self) -> None:
+        # The next daemon looks for the process id of the last one, and finds it as long as a thread dies.
+        if self.pid:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
         while self.alive:
             time.sleep(0.01)
 
@@ -101,8 +109,9 @@ class Daemon:
         return state != "Z"
 
     def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+        if self.pid:  # not started: 0 would be the harness itself and all its workers
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def _failed(self) -> SeatrialError:
         lines = self.log.read_text("utf-8", "replace").strip().splitlines()
