@@ -26,6 +26,8 @@ def seatrial(tmp_path):
         "PATH": os.environ["PATH"], "HOME": str(tmp_path), "SEATRIAL_STATE": str(tmp_path / "state"),
         "SEATRIAL_DATA": str(tmp_path / "data"), "SEATRIAL_CACHE": str(tmp_path / "cache"),
     }  # fmt: skip
+    if "PYTHONPATH" in os.environ:
+        environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
 
     def run(*args, **more):
         env = {**environment, **more.pop("env", {})}
