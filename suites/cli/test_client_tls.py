@@ -12,6 +12,7 @@ import trustme
 claim, requires = pytest.mark.claim, pytest.mark.requires
 case = pytest.param
 PORT = 2376
+FILES = {"cacert": "ca", "cert": "cert", "key": "key"}  # what the options call them: what stands in the directory
 
 
 @pytest.fixture
@@ -21,7 +22,8 @@ def served(private_daemon):
     authority, stranger = trustme.CA(), trustme.CA()
     server = authority.issue_cert("127.0.0.1", "localhost")
     directory = d.workdir / "certificates"
-    clients = {"mine": (authority, authority.issue_cert("client")), "strange-client": (authority, stranger.issue_cert("client")),
+    clients = {"mine": (authority, authority.issue_cert("client")),
+               "strange-client": (authority, stranger.issue_cert("client")),
                "strange-ca": (stranger, authority.issue_cert("client"))}  # fmt: skip
     for name, (ca, certificate) in {"server": (authority, server), **clients}.items():
         place = directory / name
@@ -31,7 +33,7 @@ def served(private_daemon):
         (place / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
     mine = directory / "server"
     d.daemon.argv = ("dockerd", "--host", "unix:///run/docker.sock", "--host", f"tcp://127.0.0.1:{PORT}", "--tlsverify",
-                     f"--tlscacert={mine}/ca.pem", f"--tlscert={mine}/cert.pem", f"--tlskey={mine}/key.pem")  # fmt: skip
+                     *(f"--tls{option}={mine}/{file}.pem" for option, file in FILES.items()))  # fmt: skip
     d.daemon.start()
     d.provide_image()
     d.certificates = directory
@@ -49,7 +51,7 @@ def test_three_variables_lead_to_a_daemon_behind_tls(served):
     result = served.cli("run", "--rm", served.image, "echo", "hello", "world", env=environment(served, "mine"))
     assert result.text == "hello world"
     options = ("--host", f"tcp://127.0.0.1:{PORT}", "--tlsverify")
-    paths = [f"--tls{kind}={served.certificates}/mine/{file}.pem" for kind, file in (("cacert", "ca"), ("cert", "cert"), ("key", "key"))]
+    paths = [f"--tls{option}={served.certificates}/mine/{file}.pem" for option, file in FILES.items()]
     identity = served.cli("info", "--format", "{{.ID}}").text
     assert served.cli(*options, *paths, "info", "--format", "{{.ID}}").text == identity
 
@@ -58,12 +60,16 @@ def test_three_variables_lead_to_a_daemon_behind_tls(served):
 @requires("private_daemon")
 def test_tls_refuses_strangers_in_both_directions(served):
     for name, variables, says in (
-        ("client of another CA", environment(served, "strange-client"), "tls: |bad certificate|certificate required|unknown certificate"),
+        ("client of another CA", environment(served, "strange-client"),
+         "tls: |bad certificate|certificate required|unknown certificate"),
         ("server of another CA", environment(served, "strange-ca"), "certificate signed by unknown authority"),
-        ("plain HTTP", {"DOCKER_HOST": f"tcp://127.0.0.1:{PORT}"}, "HTTP request to an HTTPS server|Is the daemon running"),
+        ("plain HTTP", {"DOCKER_HOST": f"tcp://127.0.0.1:{PORT}"},
+         "HTTP request to an HTTPS server|Is the daemon running"),
         ("no certificates", environment(served, "nowhere"), "no such file|could not read|failed to"),
-        ("nobody listens", environment(served, "mine", DOCKER_HOST="tcp://127.0.0.1:1"), "connection refused|Cannot connect"),
-        ("not an address", {"DOCKER_HOST": "carrier://pigeon"}, "invalid bind address|unable to parse|unsupported|protocol not available|Invalid"),
+        ("nobody listens", environment(served, "mine", DOCKER_HOST="tcp://127.0.0.1:1"),
+         "connection refused|Cannot connect"),
+        ("not an address", {"DOCKER_HOST": "carrier://pigeon"},
+         "invalid bind address|unable to parse|unsupported|protocol not available|Invalid"),
     ):
         result = served.cli("ps", env=variables, expect=1)
         assert re.search(says, result.stderr), f"{name}: {result}"
@@ -75,7 +81,8 @@ def handshake(served):
     context = ssl.create_default_context(cafile=str(served.certificates / "mine/ca.pem"))
 
     def talk():
-        with socket.create_connection(("127.0.0.1", PORT), 5) as plain, context.wrap_socket(plain, server_hostname="127.0.0.1") as safe:
+        plain = socket.create_connection(("127.0.0.1", PORT), 5)
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as safe:
             safe.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
             return safe.recv(100)
 
@@ -86,7 +93,7 @@ def handshake(served):
 @requires("private_daemon")
 def test_context_holds_what_the_variables_hold(served):
     home = {"HOME": str(served.home)}
-    files = ",".join(f"{kind}={served.certificates}/mine/{file}.pem" for kind, file in (("ca", "ca"), ("cert", "cert"), ("key", "key")))
+    files = ",".join(f"{file}={served.certificates}/mine/{file}.pem" for file in FILES.values())
     served.cli("context", "create", "vessel", "--docker", f"host=tcp://127.0.0.1:{PORT},{files}", env=home)
     identity = served.cli("info", "--format", "{{.ID}}").text
     assert served.cli("--context", "vessel", "info", "--format", "{{.ID}}", env=home).text == identity
@@ -98,10 +105,13 @@ def test_context_holds_what_the_variables_hold(served):
 def test_client_and_daemon_agree_on_a_version(served):
     newest = served.cli("version", "--format", "{{.Server.APIVersion}}").text
     oldest = served.cli("version", "--format", "{{.Server.MinAPIVersion}}").text
-    assert served.cli("version", "--format", "{{.Client.APIVersion}}", env={"DOCKER_API_VERSION": oldest}).text == oldest
+    assert served.cli("version", "--format", "{{.Client.APIVersion}}",
+                      env={"DOCKER_API_VERSION": oldest}).text == oldest  # fmt: skip
     assert served.cli("ps", "--quiet", env={"DOCKER_API_VERSION": newest}).lines == []
-    served.fails("ps", env={"DOCKER_API_VERSION": "1.99"}, says="client version 1.99 is too new. Maximum supported API version is")
-    served.fails("ps", env={"DOCKER_API_VERSION": "1.1"}, says="client version 1.1 is too old. Minimum supported API version is")
+    served.fails("ps", env={"DOCKER_API_VERSION": "1.99"},
+                 says="client version 1.99 is too new. Maximum supported API version is")  # fmt: skip
+    served.fails("ps", env={"DOCKER_API_VERSION": "1.1"},
+                 says="client version 1.1 is too old. Minimum supported API version is")  # fmt: skip
 
 
 @claim("cli-118", "cli-127", "cli-128", "cli-120")

@@ -45,7 +45,8 @@ def test_options_of_the_daemon_are_defaults_of_its_containers(private_daemon):
 def test_configuration_file_says_what_options_say(private_daemon):
     d = private_daemon(config={"debug": True, "data-root": "/var/lib/docker/elsewhere", "log-driver": "local",
                                "log-opts": {"max-size": "5m"}, "labels": ["berth=8"], "storage-driver": "vfs",
-                               "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 256, "Hard": 512}}})  # fmt: skip
+                               "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 256, "Hard": 512}},
+                               })  # fmt: skip
     info = json.loads(d.cli("info", "--format", "{{json .}}").stdout)
     assert (info["DockerRootDir"], info["Driver"], info["Labels"]) == ("/var/lib/docker/elsewhere", "vfs", ["berth=8"])
     assert d.host.path("/var/lib/docker/elsewhere/vfs").is_dir()
@@ -60,7 +61,8 @@ def test_configuration_file_says_what_options_say(private_daemon):
 def test_daemon_refuses_what_it_cannot_be(private_daemon):
     d = private_daemon(start=False)
     for options, config, says in (
-        (("--label", "a=1"), '{"labels": ["a=2"]}', "directives are specified both as a flag and in the configuration file: labels"),
+        (("--label", "a=1"), '{"labels": ["a=2"]}',
+         "directives are specified both as a flag and in the configuration file: labels"),
         ((), '{"no-such-key": 1}', "directives don't match any configuration option: no-such-key"),
         ((), '{"debug": ', "unexpected EOF|unexpected end of JSON"),
         ((), '{"debug": "yes"}', "cannot unmarshal string"),

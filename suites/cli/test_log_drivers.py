@@ -56,11 +56,13 @@ def test_json_file_can_be_asked_for_and_read(engine):
 @claim("cli-076")
 @requires("log_json_file")
 def test_json_file_holds_one_object_a_line(engine):
-    c = engine.create("--log-driver", "json-file", "--log-opt", "env=WHO", "--log-opt", "tag=t-{{.Name}}", "--env", "WHO=me",
+    c = engine.create("--log-driver", "json-file", "--log-opt", "env=WHO", "--log-opt", "tag=t-{{.Name}}", "--env",
+                      "WHO=me",
                       engine.image, *SPEAK)  # fmt: skip
     engine.cli("start", "--attach", c.name)
     entries = [json.loads(line) for line in log_file(engine, c).read_text().splitlines()]
-    assert sorted((entry["log"], entry["stream"]) for entry in entries) == [("to-stderr\n", "stderr"), ("to-stdout\n", "stdout")]
+    assert sorted((entry["log"], entry["stream"]) for entry in entries) == [("to-stderr\n", "stderr"),
+                                                                            ("to-stdout\n", "stdout")]  # fmt: skip
     assert [entry["attrs"] for entry in entries] == [{"WHO": "me", "tag": f"t-{c.name}"}] * 2
 
 
@@ -82,7 +84,8 @@ def test_local_can_be_read(engine):
 
 @claim("cli-076")
 def test_max_size_bounds_the_log(engine):
-    c = engine.create("--log-opt", "max-size=4k", engine.image, "sh", "-c", "for i in $(seq 2000); do echo line-$i; done")
+    c = engine.create("--log-opt", "max-size=4k", engine.image, "sh", "-c",
+                      "for i in $(seq 2000); do echo line-$i; done")  # fmt: skip
     engine.cli("start", "--attach", c.name)
     assert log_file(engine, c).stat().st_size <= 4096 + 1024
     lines = c.logs().lines
@@ -109,21 +112,21 @@ def test_syslog_messages_reach_the_address(engine):
 def test_syslog_without_a_listener_is_refused_at_start(engine):
     with sink(engine, socket.SOCK_DGRAM) as listener:
         port = listener.getsockname()[1]
-    c = engine.create("--log-driver", "syslog", "--log-opt", f"syslog-address=tcp://127.0.0.1:{port}", engine.image, *SPEAK)
+    c = engine.create("--log-driver", "syslog", "--log-opt", f"syslog-address=tcp://127.0.0.1:{port}", engine.image,
+                      *SPEAK)  # fmt: skip
     engine.fails("start", c.name, says="failed to (initialize|create) (logging driver|task).*connection refused")
     assert c.status == "created"
 
 
 @claim("cli-077", "cli-115")
 @requires("log_syslog")
-@pytest.mark.parametrize(
-    ("option", "says"),
-    [case("syslog-address=carrier://pigeon", "syslog-address should be", id="unknown-transport"),
-     case("syslog-facility=navy", "invalid syslog facility", id="unknown-facility"),
-     case("syslog-address=unix:///nowhere/log", "no such file", id="no-such-socket")],
-)  # fmt: skip
-def test_bad_syslog_options_are_refused(engine, option, says):
-    engine.fails("run", "--rm", "--log-driver", "syslog", "--log-opt", option, engine.image, "true", says=says)
+def test_bad_syslog_options_are_refused(engine):
+    for option, says in (
+        ("syslog-address=carrier://pigeon", "syslog-address should be|unsupported scheme"),
+        ("syslog-facility=navy", "invalid syslog facility"),
+        ("syslog-address=unix:///nowhere/log", "no such file"),
+    ):  # fmt: skip
+        engine.fails("run", "--rm", "--log-driver", "syslog", "--log-opt", option, engine.image, "true", says=says)
 
 
 @claim("cli-075")
@@ -163,11 +166,10 @@ def test_unknown_log_driver_is_refused(engine):
 
 @claim("cli-075", "cli-115")
 @requires("log_json_file")
-@pytest.mark.parametrize(
-    ("driver", "option", "says"),
-    [case("json-file", "pigeon=1", "unknown log opt", id="unknown"), case("none", "tag=x", "invalid logging opts", id="opts-of-none"),
-     case("json-file", "max-size=big", "max-size|invalid size", id="bad-size"),
-     case("json-file", "max-file=0", "max-file", id="no-files")],
-)  # fmt: skip
-def test_bad_log_options_are_refused(engine, driver, option, says):
-    engine.fails("run", "--rm", "--log-driver", driver, "--log-opt", option, engine.image, "true", says=says)
+def test_bad_log_options_are_refused(engine):
+    for driver, option, says in (
+        ("json-file", "pigeon=1", "unknown log opt"), ("none", "tag=x", "invalid logging opts"),
+        ("json-file", "max-size=big", "max-size|invalid size"),
+        ("json-file", "max-file=0", "max-file"),
+    ):  # fmt: skip
+        engine.fails("run", "--rm", "--log-driver", driver, "--log-opt", option, engine.image, "true", says=says)

@@ -10,7 +10,8 @@ from seatrial.bench import wait_until
 claim, requires = pytest.mark.claim, pytest.mark.requires
 case = pytest.param
 # writes the name of each signal that it gets
-RECORDER = "for s in HUP INT QUIT TERM USR1 USR2; do trap \"echo got-$s\" $s; done; echo ready; while :; do sleep 0.1; done"
+RECORDER = """for s in HUP INT QUIT TERM USR1 USR2; do trap "echo got-$s" $s; done
+echo ready; while :; do sleep 0.1; done"""
 
 
 @claim("cli-086")
@@ -87,11 +88,12 @@ def test_container_lives_while_its_supervisor_lives(engine):
 
 
 @claim("cli-086", "cli-115")
-@pytest.mark.parametrize("word", ["BOGUS", "0", "-1", "65", "SIGSIG"])
-def test_unknown_signals_are_refused_and_not_sent(engine, word):
+@pytest.mark.parametrize("words", [("BOGUS", "0", "65", "SIGSIG"), ("-1",)], ids=["unknown", "negative"])
+def test_unknown_signals_are_refused_and_not_sent(engine, words):
     c = engine.run()
-    engine.fails("kill", f"--signal={word}", c.name, says="signal")
-    assert c.kernel.alive
+    for word in words:
+        engine.fails("kill", f"--signal={word}", c.name, says="signal")
+        assert c.kernel.alive
 
 
 @claim("cli-131")
@@ -111,7 +113,8 @@ def test_interrupt_typed_on_the_terminal_reaches_the_main_process(engine):
 )  # fmt: skip
 def test_detach_keys_leave_the_container_running(engine, options, keys):
     c = engine.name()
-    talk = engine.spawn("run", "--interactive", "--tty", *options, "--name", c, engine.image, "sh", "-c", RECORDER, tty=True)
+    talk = engine.spawn("run", "--interactive", "--tty", *options, "--name", c, engine.image, "sh", "-c", RECORDER,
+                        tty=True)  # fmt: skip
     talk.wait_for("ready")
     for key in keys:
         time.sleep(0.5)  # as typed: an engine may look for each key in a read of its own

@@ -63,7 +63,8 @@ def test_ps_filters_by_each_state(engine):
     made = {state: make(engine, state).id for state in ("created", "running", "paused", "exited")}
     mark = f"label=seatrial.test={engine.key}"
     for state, id_ in made.items():
-        found = engine.cli("ps", "--all", "--quiet", "--no-trunc", "--filter", mark, "--filter", f"status={state}").lines
+        found = engine.cli("ps", "--all", "--quiet", "--no-trunc", "--filter", mark, "--filter",
+                           f"status={state}").lines  # fmt: skip
         assert found == [id_], state
     engine.fails("ps", "--all", "--filter", "status=sleeping", says="invalid|not a valid")
 

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seatrial.probes.kernel import Kernel
+
 claim, requires = pytest.mark.claim, pytest.mark.requires
 case = pytest.param
 
@@ -23,7 +25,8 @@ def ulimits(*asked: str) -> list[str]:
 KINDS = {
     "core=1024:2048": "Max core file size", "cpu=100:200": "Max cpu time",
     "data=1048576000:2097152000": "Max data size", "fsize=1024:2048": "Max file size", "locks=10:20": "Max file locks",
-    "memlock=4096:8192": "Max locked memory", "msgqueue=1000:2000": "Max msgqueue size", "nice=0:0": "Max nice priority",
+    "memlock=4096:8192": "Max locked memory", "msgqueue=1000:2000": "Max msgqueue size",
+    "nice=0:0": "Max nice priority",
     "nofile=100:200": "Max open files", "nproc=4000:5000": "Max processes", "rss=1000:2000": "Max resident set",
     "rtprio=0:0": "Max realtime priority", "rttime=1000:2000": "Max realtime timeout",
     "sigpending=10:20": "Max pending signals", "stack=1048576:2097152": "Max stack size",
@@ -46,16 +49,15 @@ def test_one_number_is_soft_and_hard_and_minus_one_unlimited(engine):
 
 
 @claim("cli-071", "cli-115")
-@pytest.mark.parametrize(
-    ("asked", "says"),
-    [case("nofile=200:100", "soft limit must be less than or equal to hard limit", id="soft-above-hard"),
-     case("nofile=x", "invalid syntax", id="word"), case("nofile=:5", "invalid syntax", id="no-soft"),
-     case("nofile=5:", "invalid syntax", id="no-hard"), case("nofile=1:2:3", "ulimit", id="three-numbers"),
-     case("nofile", "invalid ulimit argument", id="no-value"), case("bogus=1", "invalid ulimit type", id="unknown-kind"),
-     case("as=1048576", "invalid ulimit type", id="address-space"), case("=5", "ulimit", id="no-kind")],
-)  # fmt: skip
-def test_bad_ulimits_are_refused(engine, asked, says):
-    engine.fails("run", "--rm", "--ulimit", asked, engine.image, "true", says=says)
+def test_bad_ulimits_are_refused(engine):
+    for asked, says in (
+        ("nofile=200:100", "soft limit must be less than or equal to hard limit"),
+        ("nofile=x", "invalid syntax"), ("nofile=:5", "invalid syntax"),
+        ("nofile=5:", "invalid syntax"), ("nofile=1:2:3", "ulimit"),
+        ("nofile", "invalid ulimit argument"), ("bogus=1", "invalid ulimit type"),
+        ("as=1048576", "invalid ulimit type"), ("=5", "ulimit"),
+    ):  # fmt: skip
+        engine.fails("run", "--rm", "--ulimit", asked, engine.image, "true", says=says)
 
 
 @claim("cli-071", "cli-115")
@@ -67,8 +69,9 @@ def test_ulimit_pairs_are_taken_exactly_when_soft_is_not_above_hard(engine, soft
     result = engine.cli("create", "--name", name, "--ulimit", f"fsize={soft}:{hard}", engine.image, "true", expect=None)
     assert result.ok is (soft <= hard)
     if result.ok:
-        limits = {limit["Name"].removeprefix("RLIMIT_").lower(): limit for limit in engine.inspect(name)["HostConfig"]["Ulimits"]}
-        assert (limits["fsize"]["Soft"], limits["fsize"]["Hard"]) == (soft, hard)
+        limits = engine.inspect(name)["HostConfig"]["Ulimits"]
+        seen = [(limit["Soft"], limit["Hard"]) for limit in limits if limit["Name"] in ("fsize", "RLIMIT_FSIZE")]
+        assert seen == [(soft, hard)]
 
 
 @claim("cli-071")
@@ -114,27 +117,8 @@ def test_exec_has_the_limits_of_its_container(engine):
 @claim("cli-072")
 @requires("private_daemon")
 def test_limits_without_any_option_are_the_daemons(engine):
-    daemon = next(parent for parent in parents(engine.run().pid) if "dockerd" in command(parent) or "containerd-shim" in command(parent))
-    container = engine.run().kernel.limits
-    assert container["Max open files"][1] == limits_of(daemon)["Max open files"][1]
-    assert container["Max processes"][1] == limits_of(daemon)["Max processes"][1]
-
-
-def parents(pid):
-    from seatrial.probes.kernel import Kernel
-
-    while pid > 1:
-        pid = int(Kernel(pid).status["PPid"])
-        yield pid
-
-
-def command(pid):
-    from seatrial.probes.kernel import Kernel
-
-    return " ".join(Kernel(pid).argv)
-
-
-def limits_of(pid):
-    from seatrial.probes.kernel import Kernel
-
-    return Kernel(pid).limits
+    container = engine.run().kernel
+    starter = Kernel(int(container.status["PPid"]))  # the shim, which the daemon started
+    assert "shim" in starter.argv[0]
+    for name in ("Max open files", "Max processes", "Max stack size", "Max locked memory"):
+        assert container.limits[name][1] == starter.limits[name][1], name
