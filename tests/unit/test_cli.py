@@ -236,6 +236,7 @@ def test_claims_say_why_a_suite_cannot_be_collected(tmp_path, monkeypatch):
     with pytest.raises(SeatrialError) as told:
         collect(suites)
     assert told.value.code == "E308"
+    assert "suites/x/test_x.py" in told.value.cause
     assert "no_such_module" in told.value.cause
 
 

@@ -90,9 +90,12 @@ def collect(suites: Path) -> dict[str, list[str]]:
 
 
 def _reason(output: str, error: Exception | None) -> str:
+    """Return what pytest complained of: the file and the error in it, or the last words."""
     lines = output.splitlines()
-    told = next((line for line in lines if re.match(r"E  |E\d{3}: |ERROR|\S+: error:", line)), "")
-    return told.removeprefix("E  ").strip() or str(error or "") or output.strip()[-200:]
+    file = next((line.split(" - ")[0] for line in lines if line.startswith("ERROR ")), "")
+    told = next((line for line in lines if re.match(r"E  |E\d{3}: |\S+: error:", line)), "")
+    parts = [file.removeprefix("ERROR "), told.removeprefix("E  ").strip()]
+    return ": ".join(part for part in parts if part) or str(error or "") or output.strip()[-200:]
 
 
 def _as_json(areas: list[Coverage], named: dict[str, list[str]], unknown: list[str]) -> dict[str, Any]:
