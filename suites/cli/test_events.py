@@ -1,0 +1,125 @@
+"""`events`: what an engine tells while it works."""
+
+import json
+import re
+import time
+
+import pytest
+
+from seatrial.bench import wait_until
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+
+
+def moment(engine):
+    """Return the engine's clock in seconds, as `--since` takes it."""
+    return f"{time.time():.9f}"
+
+
+def told(engine, since, *filters):
+    """Return the actions that the engine tells of since a moment, oldest first."""
+    words = [word for text in filters for word in ("--filter", text)]
+    until = f"{time.time() + 0.5:.3f}"
+    lines = engine.cli("events", "--since", since, "--until", until, *words, "--format", engine.trait("event_format")).lines
+    return [line.split(":")[0].strip() for line in lines]
+
+
+@claim("cli-015")
+def test_events_follow_the_life_of_a_container_in_order(engine):
+    words = engine.trait("event_words")
+    name = engine.name()
+    talk = engine.spawn("events", "--filter", f"container={name}", "--format", engine.trait("event_format"))
+    c = engine.create("--name", name)  # a listener that came too late would miss this one: it is asked for again below
+    engine.cli("start", name)
+    talk.wait_for(rf"^{words['start']}\b")
+    engine.cli("kill", name)
+    talk.wait_for(rf"^{words['die']}\b")
+    c.wait()
+    engine.cli("rm", name)
+    talk.wait_for(rf"^{words['destroy']}\b")
+    talk.kill()
+
+
+@claim("cli-015")
+def test_past_events_are_told_from_since_to_until(engine):
+    words = engine.trait("event_words")
+    before = moment(engine)
+    c = engine.run(engine.image, "sh", "-c", "exit 9")
+    c.wait()
+    engine.cli("rm", c.name)
+    seen = wait_until("the removal", lambda: (found := told(engine, before, f"container={c.id}"))
+                      and words["destroy"] in found and found)  # fmt: skip
+    wanted = [words[key] for key in ("create", "start", "die", "destroy")]
+    assert [word for word in seen if word in wanted] == wanted
+    assert told(engine, moment(engine), f"container={c.id}") == []
+
+
+@claim("cli-015")
+def test_events_carry_who_and_what(engine):
+    words = engine.trait("event_words")
+    before = moment(engine)
+    c = engine.run("--label", "st.event=yes", engine.image, "sh", "-c", "exit 9")
+    c.wait()
+
+    def read():
+        lines = engine.cli("events", "--since", before, "--until", f"{time.time() + 0.5:.3f}", "--filter",
+                           f"container={c.id}", "--filter", f"event={words['die']}", "--format", "{{json .}}").lines  # fmt: skip
+        return [json.loads(line) for line in lines]
+
+    (event,) = wait_until("its end", read)
+    flat = json.dumps(event)
+    assert c.id in flat
+    assert c.name in flat
+    assert engine.image in flat
+    assert re.search(r'"(exitCode|ContainerExitCode)": "?9"?', flat)
+    assert '"st.event": "yes"' in flat
+
+
+@claim("cli-015")
+def test_filters_of_events_narrow(engine):
+    words = engine.trait("event_words")
+    before = moment(engine)
+    c, other = engine.run("--label", "st.pick=a"), engine.run()
+    wait_until("both starts", lambda: all(words["start"] in told(engine, before, f"container={x.id}") for x in (c, other)))
+    assert told(engine, before, f"container={c.id}", f"event={words['start']}") == [words["start"]]
+    assert words["start"] in told(engine, before, "label=st.pick=a", "type=container")
+    assert told(engine, before, "label=st.pick=b") == []
+    assert told(engine, before, f"container={c.id}", "type=volume") == []
+
+
+@claim("cli-015")
+def test_events_tell_pause_rename_and_kill(engine):
+    words = engine.trait("event_words")
+    before = moment(engine)
+    c, new = engine.run(), engine.name("new")
+    engine.cli("rename", c.name, new)
+    engine.cli("kill", new)
+    seen = wait_until("the end", lambda: (found := told(engine, before, f"container={c.id}")) and words["die"] in found
+                      and found)  # fmt: skip
+    assert [word for word in seen if word in ("rename", "kill")] == ["rename", "kill"]
+
+
+@claim("cli-015")
+def test_a_listener_that_leaves_disturbs_nobody(engine):
+    words = engine.trait("event_words")
+    talk = engine.spawn("events")
+    before = moment(engine)
+    talk.close_stdout()
+    a = engine.run()
+    talk.kill()
+    wait_until("its start", lambda: words["start"] in told(engine, before, f"container={a.id}"))
+
+
+@claim("cli-015")
+@pytest.mark.parametrize("words", [["--since", "bogus", "--until", "1"], ["--until", "bogus"], ["--since", "2", "--until", "x1"]],
+                         ids=["since", "until", "both"])  # fmt: skip
+def test_a_moment_that_is_none_is_refused(engine, words):
+    refused = engine.fails("events", *words, says="bad_time", code=engine.code("error"), timeout=15)
+    assert refused.stdout == ""
+
+
+@claim("cli-015")
+@pytest.mark.parametrize("words", ["noequals", "=x"])
+def test_a_wrong_filter_of_events_is_refused(engine, words):
+    refused = engine.fails("events", "--until", "1", "--filter", words, says="bad format|invalid|must be in the form", timeout=15)
+    assert refused.stdout == ""

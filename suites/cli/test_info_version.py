@@ -1,0 +1,140 @@
+"""`info` and `version`: what an engine says about the machine and itself, held against the kernel."""
+
+import json
+import os
+import platform
+import re
+
+import pytest
+
+from seatrial.exec import run
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+
+
+@pytest.fixture
+def info(engine):
+    loaded = json.loads(engine.cli("info", "--format", "{{json .}}").stdout)
+    places = engine.trait("info_places")
+
+    def get(name):
+        value = loaded
+        for part in places[name].split("."):
+            value = value[part]
+        return value
+
+    return get
+
+
+@claim("cli-017", "cli-003")
+@requires("local_engine")
+def test_info_tells_the_truth_about_the_machine(info):
+    assert info("kernel") == platform.release()
+    assert info("cpus") == os.cpu_count()
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert info("memory") == memory
+    assert info("os") == "linux"
+    assert info("name") != ""
+
+
+@claim("cli-003")
+@requires("local_engine", "kernel")
+def test_the_kernel_is_new_enough(info):
+    assert tuple(int(part) for part in re.match(r"(\d+)\.(\d+)", info("kernel")).groups()) >= (3, 10)
+
+
+@claim("cli-017")
+@requires("local_engine")
+def test_info_tells_where_and_how_things_are_stored(engine, info):
+    assert info("storage") == engine.facts["storage"]
+    root = engine.raw.host.path(info("root"))
+    assert root.is_dir()
+    c = engine.run()
+    c.sh("echo mark >/mark-of-this-test")
+    (upper,) = {option.removeprefix("upperdir=") for option in c.kernel.mount("/").super_options
+                if option.startswith("upperdir=")}  # fmt: skip
+    assert any(part in upper for part in (info("root"), f"{info('storage')}/"))
+
+
+@claim("cli-017")
+def test_info_is_readable_without_a_format(engine):
+    shown = engine.cli("info").stdout
+    for words in (r"(?i)server version|version:", r"(?i)kernel( version)?:", r"(?i)storage driver|graphDriverName"):
+        assert re.search(words, shown)
+
+
+@claim("cli-017")
+@pytest.mark.exclusive
+def test_info_counts_containers(engine, info):
+    before = {word: info(word) for word in ("running", "stopped", "containers")}
+    engine.run()
+    engine.create()
+    loaded = json.loads(engine.cli("info", "--format", "{{json .}}").stdout)
+    places = engine.trait("info_places")
+
+    def now(name):
+        value = loaded
+        for part in places[name].split("."):
+            value = value[part]
+        return value
+
+    assert (now("running"), now("stopped"), now("containers")) == (
+        before["running"] + 1, before["stopped"] + 1, before["containers"] + 2)  # fmt: skip
+
+
+@claim("cli-017", "cli-032")
+@pytest.mark.parametrize("command", ["info", "version"])
+@pytest.mark.parametrize("template", ["{{.NoSuchField}}", "{{"])
+def test_a_wrong_template_is_refused(engine, command, template):
+    engine.fails(command, "--format", template, says="can't evaluate field|template|unclosed action")
+
+
+@claim("cli-032", "cli-001")
+def test_version_tells_client_and_server_apart(engine):
+    data = json.loads(engine.cli("version", "--format", "{{json .}}").stdout)
+    client = data["Client"]
+    version = re.compile(r"\d+\.\d+\.\d+")
+    assert version.match(client["Version"])
+    assert re.match(r"go1\.\d+", client["GoVersion"])
+    assert (client.get("Os") or client["OsArch"].split("/")[0]) == "linux"
+    # an engine without a daemon is its own server
+    assert ("Server" in data and data["Server"] is not None) is engine.facts["daemon"]
+    if engine.facts["daemon"]:
+        assert version.match(data["Server"]["Version"])
+        assert data["Server"]["KernelVersion"] == platform.release()
+
+
+@claim("cli-001")
+@requires("daemon", "local_engine")
+def test_client_and_daemon_are_installed_together(engine):
+    version = engine.raw.version()
+    daemon = run(["dockerd", "--version"], host=engine.raw.host, journal=engine.journal).stdout
+    assert daemon.startswith("Docker version " + version.engine)
+    assert engine.cli("--version").stdout.startswith("Docker version " + version.client)
+
+
+@claim("cli-001")
+@requires("daemon")
+@pytest.mark.parametrize("api", ["1.24", "99.99", "1.1", "bogus"])
+def test_the_client_talks_the_api_version_it_is_told_to(engine, api):
+    words = ["version", "--format", "{{.Client.APIVersion}}"]
+    if api == "1.24":
+        assert engine.cli(*words, env={"DOCKER_API_VERSION": api}).text == api
+        assert engine.cli("ps", "--quiet", "--filter", "name=none-of-this-name", env={"DOCKER_API_VERSION": api}).text == ""
+    else:
+        engine.fails("ps", env={"DOCKER_API_VERSION": api}, says="too (new|old)|[Mm]inimum supported API|not a valid version|"
+                     "invalid|client version", code=1)  # fmt: skip
+
+
+@claim("cli-032")
+def test_version_without_a_format_names_client_and_engine(engine):
+    shown = engine.cli("version").stdout
+    assert re.search(r"^Client:", shown, re.MULTILINE)
+    assert engine.raw.version().client in shown
+    assert ("Server:" in shown) is engine.facts["daemon"]
+
+
+@claim("cli-032")
+def test_version_as_json_is_json(engine):
+    data = json.loads(engine.cli("version", "--format", "json").stdout)
+    assert re.match(r"\d+\.\d+\.\d+", data["Client"]["Version"])

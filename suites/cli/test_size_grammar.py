@@ -1,0 +1,169 @@
+"""How sizes, CPU lists and references are written, and what becomes of them."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+
+several = settings(max_examples=15, deadline=None, derandomize=True, database=None,
+                   suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
+UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "mb": 1 << 20,
+         "t": 1 << 40}  # fmt: skip
+
+
+@claim("cli-042")
+@requires("memory", "local_engine")
+@pytest.mark.parametrize(("size", "expected"), [
+    ("67108864", 64 << 20), ("67108864b", 64 << 20), ("65536k", 64 << 20), ("64m", 64 << 20), ("64M", 64 << 20),
+    ("64mb", 64 << 20), ("1g", 1 << 30), ("0.5g", 1 << 29), ("0", -1),
+])  # fmt: skip
+def test_a_memory_size_reaches_the_cgroup(engine, size, expected):
+    c = engine.run("--memory", size)
+    assert c.kernel.cgroup("memory") == expected
+
+
+@claim("cli-042")
+@several
+@given(number=st.integers(16, 900), unit=st.sampled_from(["m", "M", "mb", "g", "G", "k", "b", ""]))
+def test_every_size_is_counted_in_powers_of_1024(engine, number, unit):
+    size = number * UNITS[unit]
+    if size < 16 << 20:
+        number, size = (16 << 20) // UNITS[unit] + number, ((16 << 20) // UNITS[unit] + number) * UNITS[unit]
+    c = engine.create("--memory", f"{number}{unit}")
+    assert c.inspect()["HostConfig"]["Memory"] == size
+
+
+@claim("cli-042")
+@pytest.mark.parametrize("size", ["-1", "10q", "m", "1 0m", "ten", "0x10", "1e", "--", "12mm", "1.2.3m"])
+def test_a_memory_size_that_is_none_is_refused(engine, size):
+    name = engine.name()
+    engine.fails("run", "--rm", "--name", name, f"--memory={size}", engine.image, "true", says="invalid", code=125)
+    assert not engine.exists(name)
+
+
+@claim("cli-042")
+@requires("memory")
+def test_too_little_memory_is_refused(engine):
+    name = engine.name()
+    words = [engine.image, "true"]
+    engine.fails("run", "--rm", "--name", name, "--memory", engine.trait("too_little_memory"), *words, says="too_little_memory")
+    assert not engine.exists(name)
+
+
+@claim("cli-042")
+@requires("memory")
+def test_a_limit_below_the_reservation_is_refused(engine):
+    name = engine.name()
+    engine.fails("run", "--rm", "--name", name, "--memory", "64m", "--memory-reservation", "65m", engine.image, "true",
+                 says="(?i)minimum memory limit", code=125)  # fmt: skip
+    assert not engine.exists(name)
+
+
+@claim("cli-040")
+@requires("cpuset", "local_engine")
+def test_cpu_lists_reach_the_cgroup(engine):
+    last = max(os.sched_getaffinity(0))
+    for words, expected in (("0", "0"), (f"0-{last}", f"0-{last}" if last else "0"), (f"0,{last}", None)):
+        c = engine.run("--cpuset-cpus", words)
+        wanted = expected or ("0" if not last else "0-1" if last == 1 else f"0,{last}")
+        assert c.kernel.cgroup_text("cpus") == wanted
+        assert c.kernel.status["Cpus_allowed_list"] == wanted
+
+
+@claim("cli-040")
+@requires("cpuset")
+@pytest.mark.parametrize("words", ["1-0", "x", "0,,1", "-1", "0-", "9999", "0-9999", "0;1", "0 1"])
+def test_a_wrong_cpu_list_is_refused(engine, words):
+    name = engine.name()
+    engine.fails("run", "--rm", "--name", name, f"--cpuset-cpus={words}", engine.image, "true",
+                 says="(?i)invalid value|not available", code=125)  # fmt: skip
+    assert not engine.exists(name)
+
+
+@claim("cli-041")
+@requires("cpuset", "local_engine")
+def test_memory_nodes_reach_the_cgroup(engine):
+    c = engine.run("--cpuset-mems", "0")
+    assert c.kernel.cgroup_text("mems") == "0"
+    assert c.kernel.status["Mems_allowed_list"] == "0"
+
+
+@claim("cli-041")
+@requires("cpuset")
+@pytest.mark.parametrize("words", ["1-0", "x", "999", "-1"])
+def test_wrong_memory_nodes_are_refused(engine, words):
+    name = engine.name()
+    engine.fails("run", "--rm", "--name", name, f"--cpuset-mems={words}", engine.image, "true",
+                 says="(?i)invalid value|not available", code=125)  # fmt: skip
+    assert not engine.exists(name)
+
+
+@claim("cli-043")
+@requires("blkio")
+@pytest.mark.parametrize("words", ["/dev/null", "/dev/null:x", "/dev/null:9", "/dev/null:1001", "relative:100", ":100"])
+def test_a_wrong_device_weight_is_refused(engine, words):
+    name = engine.name()
+    engine.fails("run", "--rm", "--name", name, f"--blkio-weight-device={words}", engine.image, "true",
+                 says="bad format|invalid|range|must be", code=125)  # fmt: skip
+    assert not engine.exists(name)
+
+
+@claim("cli-045")
+@several
+@given(name=st.from_regex(r"[a-z0-9]{1,8}((_|__|-{1,3}|\.)[a-z0-9]{1,8}){0,2}(/[a-z0-9]{1,8}){0,2}", fullmatch=True),
+       tag=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True))  # fmt: skip
+def test_every_correct_reference_names_an_image(engine, name, tag):
+    reference = f"localhost/seatrial-test/{engine.key}-{name}:{tag}"
+    engine.cli("tag", engine.image, reference)
+    try:
+        assert reference in engine.inspect(reference, "image")["RepoTags"]
+    finally:
+        engine.cli("rmi", reference)
+
+
+@claim("cli-045")
+@pytest.mark.parametrize("reference", [
+    "Upper/x:1", "x:", ":1", "x:t a", f"x:{'t' * 129}", "x:.dot", "x:-dash", "a//b", "/a", "a/", "-a/b", "a..b",
+    "x@sha256:abc", "host:port/x", "x:a:b",
+])  # fmt: skip
+def test_a_wrong_reference_is_refused(engine, reference):
+    engine.fails("tag", "--", engine.image, reference, says="not_a_reference", code=engine.code("error"))
+
+
+@claim("cli-045")
+def test_a_missing_tag_means_latest(engine):
+    name = engine.image_name().rpartition(":")[0]
+    engine.cli("tag", engine.image, name)
+    assert f"{name}:latest" in engine.inspect(name, "image")["RepoTags"]
+    assert engine.once(f"{name}:latest", "echo", "ran").text == "ran"
+
+
+@claim("cli-002")
+@requires("registry")
+def test_run_pulls_an_absent_image_and_says_so_on_standard_error_only(engine, registry):
+    reference = f"{registry.address}/{engine.key}:1"
+    engine.track("image", reference)
+    engine.cli("tag", engine.image, reference)
+    engine.cli("push", reference)
+    engine.cli("rmi", reference)
+    assert not engine.exists(reference, "image")
+    seen = engine.once(reference, "echo", "pulled and run")
+    assert seen.stdout == "pulled and run\n"
+    assert seen.stderr != ""
+    assert engine.exists(reference, "image")
+    again = engine.once(reference, "echo", "no second pull")
+    assert again.stderr == ""
+
+
+@claim("cli-002")
+@requires("registry")
+def test_pull_always_and_never_decide_over_the_local_image(engine, registry):
+    reference = f"{registry.address}/{engine.key}:1"
+    engine.track("image", reference)
+    engine.cli("tag", engine.image, reference)
+    engine.fails("run", "--rm", "--pull", "always", reference, "true", says="manifest unknown|not found", code=125)
+    assert engine.once("--pull", "never", reference, "echo", "local").text == "local"
+    assert engine.once("--pull", "missing", reference, "echo", "local").text == "local"
