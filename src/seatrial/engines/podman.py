@@ -57,9 +57,10 @@ class PodmanEngine(CliEngine):
         """Return the options that make removal unconditional.
 
         Without --time it waits ten seconds; without --ignore, Podman 4.3 removes nothing when one of
-        several containers is unknown, and calls that success.
+        several containers is unknown, and calls that success; without --depend, what another container
+        shares a namespace with stays.
         """
-        return {"container": ["--force", "--ignore", "--volumes", "--time", "0"]}.get(kind, ["--force"])
+        return {"container": ["--force", "--ignore", "--depend", "--volumes", "--time", "0"]}.get(kind, ["--force"])
 
     def find(self, kind: str, label: str = "") -> list[str]:
         """Return the full ids or names of all objects of a kind; networks are listed quietly by name."""
