@@ -1,4 +1,4 @@
-"""The list of images: columns, forms, filters, and what stands in no list."""
+"""images and history: what is listed, in which form, and which filters and templates are refused."""
 
 import json
 import re
@@ -6,154 +6,145 @@ import re
 import pytest
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
-case = pytest.param
 
 
-@claim("cli-046", "cli-088")
-def test_list_has_the_documented_columns(engine, small_image):
-    name = small_image({"f": b"x"})
-    repository = name.removesuffix(":latest")
-    header, row = engine.cli("images", repository).lines
-    assert re.split(r"\s{2,}", header.strip()) == ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]
-    fields = re.split(r"\s{2,}", row.strip())
-    assert fields[:3] == [repository, "latest", short(engine.inspect(name, "image")["Id"])]
-    assert re.fullmatch(r"(Less than a second|\d+ \w+|About an? \w+) ago", fields[3])
-    assert re.fullmatch(r"[\d.]+ ?[kMG]?B", fields[4])
+@pytest.fixture
+def family(engine, small_image):
+    """Three images of one repository, oldest first, each with a label of its own."""
+    repository = engine.image_name().removesuffix(":latest")
+    return [
+        small_image({"f": engine.key + tag}, "--change", f"LABEL mast={tag}", name=f"{repository}:{tag}")
+        for tag in ("fore", "main", "mizzen")
+    ]
 
 
-def short(id_):
-    return id_.removeprefix("sha256:")[:12]
+def listed(engine, *options):
+    return engine.cli("images", "--format", "{{.Repository}}:{{.Tag}}", *options).lines
 
 
-@claim("cli-047", "cli-061")
-def test_every_tag_of_an_image_shows_its_id_and_runs(engine):
-    made = derived(engine)
-    others = [engine.image_name(), engine.image_name().replace(":latest", ":v2")]
-    for other in others:
-        engine.cli("tag", made, other)
-    ids = {engine.cli("images", "--quiet", name).text for name in (made, *others)}
-    assert ids == {short(engine.inspect(made, "image")["Id"])}
-    for name in (made, *others, ids.pop()):
-        assert engine.once(name, "cat", "/mark").text == "mine"
-    engine.cli("rmi", others[1])
-    assert engine.once(made, "cat", "/mark").text == "mine"
-    engine.fails("run", "--rm", "--pull", "never", others[1], "true", says="no_such_image")
+@claim("image-005")
+def test_images_shows_a_row_for_each_name(engine, family):
+    repository = family[0].rpartition(":")[0]
+    result = engine.cli("images", repository)
+    assert result.lines[0].split() == ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]
+    rows = {line.split()[1]: line.split() for line in result.lines[1:]}
+    assert set(rows) == {"fore", "main", "mizzen"}
+    for name in family:
+        row = rows[name.rpartition(":")[2]]
+        assert row[0] == repository
+        assert row[2] == engine.image_id(name)[:12]
+        assert re.search(r"\bago\b", " ".join(row))
+        assert re.fullmatch(r"[\d.]+(B|kB)", "".join(row[-2:] if row[-1] in ("B", "kB") else row[-1:]))
 
 
-def derived(engine):
-    c, name = engine.create(engine.image, "sh", "-c", "echo mine >/mark"), engine.image_name()
+@claim("image-005")
+@pytest.mark.parametrize("pattern", ["{}:main", "{}:m*", "{}:*"], ids=["name", "some", "all"])
+def test_images_of_a_name_or_pattern(engine, family, pattern):
+    repository = family[0].rpartition(":")[0]
+    wanted = {"{}:main": [family[1]], "{}:m*": family[1:], "{}:*": family}[pattern]
+    assert sorted(listed(engine, pattern.format(repository))) == sorted(wanted)
+    reference = f"reference={pattern.format(repository)}"
+    assert sorted(listed(engine, "--filter", reference)) == sorted(wanted)
+
+
+@claim("image-005", "image-207")
+def test_images_of_an_unknown_name_is_an_empty_list(engine):
+    result = engine.cli("images", engine.image_name())
+    assert len(result.lines) == 1
+    assert engine.cli("images", "--quiet", engine.image_name()).output == ""
+
+
+@claim("image-005")
+def test_images_by_a_template_and_as_json(engine, family):
+    main = family[1]
+    assert engine.cli("images", "--format", "{{.ID}}|{{.Tag}}", main).text == f"{engine.image_id(main)[:12]}|main"
+    shown = json.loads(engine.cli("images", "--format", "{{json .}}", main).text)
+    rows = shown if isinstance(shown, list) else [shown]
+    assert [{key.lower(): value for key, value in row.items()}["id"][:12] for row in rows] == [
+        engine.image_id(main)[:12]
+    ]
+
+
+@claim("image-005")
+@pytest.mark.parametrize("template", ["{{.Ship}}", "{{.ID"], ids=["field", "syntax"])
+def test_images_refuses_the_template(engine, template):
+    engine.fails("images", "--format", template, says="template|can't evaluate|unclosed action")
+
+
+@claim("image-005")
+def test_images_takes_one_name_only(engine):
+    engine.fails("images", "a", "b", says="at most 1 arg")
+
+
+@claim("image-020", "image-022")
+def test_dangling_images_are_listed_without_a_name_and_removed_by_their_ids(engine):
+    label = f"label=seatrial.test={engine.key}"
+    made = {engine.cli("commit", "--change", f"LABEL n={n}", engine.create().name).text.removeprefix("sha256:")
+            for n in range(2)}  # fmt: skip
+    assert listed(engine, "--filter", "dangling=true", "--filter", label) == ["<none>:<none>"] * 2
+    ids = engine.cli("images", "--filter", "dangling=true", "--filter", label, "--quiet", "--no-trunc").lines
+    assert {id_.removeprefix("sha256:") for id_ in ids} == made
+    assert listed(engine, "--filter", "dangling=false", "--filter", label) == []
+    engine.cli("rmi", *ids)
+    assert not any(engine.exists(id_, "image") for id_ in made)
+
+
+# -- history ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def grown(engine):
+    """An image of the test image and two commits: one adds 5000 bytes, one only a setting."""
+    c = engine.create(engine.image, "sh", "-c", "head -c 5000 /dev/zero >/five")
     engine.cli("start", "--attach", c.name)
-    engine.cli("commit", "--change", 'CMD ["sh"]', c.name, name)
+    engine.cli("commit", c.name, middle := engine.image_name())
+    engine.cli("commit", "--change", "ENV TIDE=low", engine.create(middle).name, name := engine.image_name())
     return name
 
 
-@claim("cli-051", "cli-052")
-def test_quiet_and_no_trunc_give_ids_for_pipes(engine, small_image):
-    name = small_image({"f": b"y"})
-    full = engine.inspect(name, "image")["Id"].removeprefix("sha256:")
-    assert engine.cli("images", "--quiet", name).lines == [full[:12]]
-    assert engine.cli("images", "--quiet", "--no-trunc", name).lines == [f"sha256:{full}"]
-    assert f"sha256:{full}" in engine.cli("images", "--no-trunc", name).stdout.split()
-    assert engine.inspect(engine.cli("images", "--quiet", name).text, "image")["Id"].endswith(full)
-    assert engine.cli("images", "--quiet", engine.image_name()).lines == []
+@claim("image-030")
+def test_history_has_its_columns(engine, grown):
+    head = engine.cli("history", grown).lines[0]
+    assert re.split(r"\s{2,}", head.strip()) == [
+        engine.trait("history_id_column"), "CREATED", "CREATED BY", "SIZE", "COMMENT",
+    ]  # fmt: skip
 
 
-@claim("cli-049")
-def test_digests_column_is_there_when_asked(engine, small_image):
-    name = small_image({"f": b"z"})
-    assert "DIGEST" not in engine.cli("images", name).lines[0]
-    header, row = engine.cli("images", "--digests", name).lines
-    assert header.split()[2] == "DIGEST"
-    assert re.fullmatch(engine.trait("digest_of_local_image"), row.split()[2])
+@claim("image-004", "image-028")
+def test_history_has_a_row_for_each_step_newest_first(engine, grown):
+    ids = engine.cli("history", "--quiet", "--no-trunc", grown).lines
+    assert len(ids) == 3
+    assert ids[0].removeprefix("sha256:") == engine.image_id(grown)
+    assert ids[2].removeprefix("sha256:") == engine.image_id(engine.image)
 
 
-@claim("cli-049")
-@requires("registry")
-def test_digest_of_a_pulled_image_is_the_registrys(engine, registry, small_image):
-    reference = registry.reference(engine.key)
-    made = small_image({"f": b"d"})
-    engine.cli("tag", made, reference)
-    engine.track("image", reference)
-    engine.cli("push", reference, timeout=120)
-    engine.cli("rmi", made, reference)
-    engine.cli("pull", reference, timeout=120)
-    accepted = ", ".join(f"application/vnd.{kind}" for kind in (
-        "docker.distribution.manifest.v2+json", "oci.image.manifest.v1+json"))  # fmt: skip
-    digest = registry.get(f"/v2/{engine.key}/manifests/latest", headers={"Accept": accepted}).headers["docker-content-digest"]
-    assert digest in engine.cli("images", "--digests", reference.removesuffix(":latest")).stdout.split()
+_UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
-@claim("cli-050", "cli-053")
-def test_filter_by_label_key_and_value(engine, small_image):
-    key = f"seatrial.word.{engine.key}"
-    one, two = (small_image({"f": value.encode()}, "--change", f"LABEL {key}={value}") for value in ("port", "star"))
-    ids = {value: short(engine.inspect(name, "image")["Id"]) for value, name in (("port", one), ("star", two))}
-    assert set(engine.cli("images", "--quiet", "--filter", f"label={key}").lines) == set(ids.values())
-    assert engine.cli("images", "--quiet", "--filter", f"label={key}=port").lines == [ids["port"]]
-    assert engine.cli("images", "--quiet", "--filter", f"label={key}=por").lines == []
-    assert engine.cli("images", "--quiet", "--filter", f"label={key}", "--filter", f"label={key}=star").lines == [ids["star"]]
+def _bytes(size):
+    number, unit = re.fullmatch(r"([\d.]+) ?([kMG]?B)", size).groups()
+    return float(number) * _UNITS[unit]
 
 
-@claim("cli-050", "cli-053")
-def test_filter_by_dangling(engine, small_image):
-    key = f"seatrial.dangling.{engine.key}"
-    name = engine.image_name()
-    first, second = (
-        short(engine.inspect(small_image({"f": data}, "--change", f"LABEL {key}=1", name=name), "image")["Id"])
-        for data in (b"old", b"new")
-    )
-    engine.track("image", first)
-    mine = ("images", "--quiet", "--filter", f"label={key}", "--filter")
-    assert engine.cli(*mine, "dangling=true").lines == [first]
-    assert engine.cli(*mine, "dangling=false").lines == [second]
-    assert engine.cli("images", "--filter", f"label={key}", "--filter", "dangling=true", "--format",
-                      "{{.Repository}} {{.Tag}}").text == "<none> <none>"  # fmt: skip
+@claim("image-004", "image-045")
+def test_sizes_of_the_history_add_up_to_the_size_of_the_image(engine, grown):
+    sizes = [_bytes(size) for size in engine.cli("history", "--format", "{{.Size}}", grown).lines]
+    assert sizes[0] <= 1024  # an empty archive at most
+    assert 5000 <= sizes[1] < 12_000  # with the files that the engine itself puts there
+    assert sum(sizes) == pytest.approx(engine.inspect(grown, "image")["Size"], rel=0.01)
 
 
-@claim("cli-050")
-def test_filter_by_before_since_and_reference(engine, small_image):
-    old, middle, new = (small_image({"f": word}) for word in (b"1", b"2", b"3"))
-    pattern = f"reference={middle.split(':')[0].rsplit('-', 1)[0]}-*"
-    assert len(engine.cli("images", "--quiet", "--filter", pattern).lines) == 3
-    listed = ("images", "--filter", pattern, "--format", "{{.Repository}}:{{.Tag}}", "--filter")
-    assert engine.cli(*listed, f"since={old}").lines.count(new) == 1
-    assert old not in engine.cli(*listed, f"since={old}").lines
-    assert new not in engine.cli(*listed, f"before={new}").lines
-    assert old in engine.cli(*listed, f"before={new}").lines
+@claim("image-004")
+def test_history_cuts_ids_unless_told_not_to(engine, small_image):
+    name = small_image({"f": engine.key})
+    id_ = engine.image_id(name)
+    assert id_ in engine.cli("history", "--no-trunc", name).stdout
+    short = engine.cli("history", name).stdout
+    assert id_ not in short
+    assert id_[:12] in short
 
 
-@claim("cli-053", "cli-050", "cli-115")
-@pytest.mark.parametrize("word", ["colour=red", "dangling=perhaps", "dangling", "=x", "before=st-nobody"])
-def test_bad_filters_are_refused(engine, word):
-    engine.fails("images", "--filter", word, says="filter|invalid|No such image|bad format|image not known|unable to find")
-
-
-@claim("cli-048")
-@requires("legacy_builder")
-def test_all_shows_the_images_between(engine):
-    built = engine.build("FROM IMAGE\nLABEL a=1\nLABEL b=2\n", None, env={"DOCKER_BUILDKIT": "0"})
-    parent = engine.inspect(built.name, "image")["Parent"]
-    assert parent.startswith("sha256:")
-    assert parent not in engine.cli("images", "--quiet", "--no-trunc").lines
-    assert parent in engine.cli("images", "--all", "--quiet", "--no-trunc").lines
-
-
-@claim("cli-054", "cli-115")
-@pytest.mark.parametrize("flag", ["--tree", "--dot"])
-def test_options_that_were_removed_are_unknown(engine, flag):
-    result = engine.cli("images", flag, expect=None)
-    assert result.ok is (flag in engine.trait("image_list_has"))
-    assert result.ok or re.search(engine.says("unknown_flag"), result.stderr)
-
-
-@claim("cli-055")
-def test_object_commands_equal_the_old_forms(engine, small_image):
-    name, c = small_image({"f": b"o"}), engine.run()
-    mine = ("--filter", f"name={c.name}", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Image}}")
-    listed = engine.cli("ps", *mine).text
-    assert listed.startswith(f"{c.id} {c.name} ")
-    assert {engine.cli("container", verb, *mine).text for verb in ("ls", "list", "ps")} == {listed}
-    assert engine.cli("image", "ls", "--quiet", name).lines == engine.cli("images", "--quiet", name).lines != []
-    assert json.loads(engine.cli("inspect", c.name).stdout)[0]["Id"] == c.inspect()["Id"]
-    assert json.loads(engine.cli("inspect", "--type", "image", name).stdout)[0]["Id"] == engine.inspect(name, "image")["Id"]
-    engine.fails("inspect", "--type", "image", c.name, says="no_such_object")
+@claim("image-004", "image-207")
+def test_history_takes_one_image(engine):
+    engine.fails("history", says="1 arg|needs|must be")
+    engine.fails("history", engine.image, engine.image, says="1 arg|needs|too many")
