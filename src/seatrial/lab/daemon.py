@@ -79,10 +79,22 @@ class Daemon:
             self._signal(signal.SIGKILL)
         self._reap()
 
-    def kill(self) -> None:
-        """Kill the daemon without warning."""
+    def kill(self, timeout: float = 60.0) -> None:
+        """Kill the daemon without warning, and wait until what dies with it (its containerd) is gone."""
+        children = self._children()
         self._signal(signal.SIGKILL)
         self._reap()
+        # A containerd that nobody has reaped yet looks alive to the next daemon, which waits for it in vain.
+        deadline = time.monotonic() + timeout
+        while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _children(self) -> list[str]:
+        found: list[str] = []
+        for path in Path(f"/proc/{self.pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += path.read_text().split()
+        return found
 
     def _reap(self) -> None:
         # The next daemon looks for the process id of the last one, and finds it as long as a thread dies.
