@@ -76,7 +76,8 @@ def test_volumes_survive_the_daemon(private_daemon, ending):
     options = ["-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m"]
     named = engine.volume("--label", "colour=blue", *options)
     script = "echo kept >/a/f; sync; exec sleep 600"
-    c = engine.run("-v", "/a", "-v", f"{named}:/t", engine.image, "sh", "-c", script)
+    mounts = ["-v", "/a", "-v", f"{named}:/t"]
+    c = engine.run("--stop-signal", "KILL", *mounts, engine.image, "sh", "-c", script)
     c.until("written", lambda: c.sh("cat /a/f", expect=None).text == "kept")
     volume = next(mount["Name"] for mount in c.inspect()["Mounts"] if mount["Destination"] == "/a")
     before = volumes(engine)

@@ -1,6 +1,7 @@
 """Volume plugins: how a daemon finds one, what it asks it and when, and what it does without it."""
 
 import json
+import os
 import re
 import ssl
 import threading
@@ -10,27 +11,30 @@ import pytest
 import trustme
 
 from seatrial.bench import wait_until
-from seatrial.lab.volume_plugin import SOCKETS, VolumePlugin
+from seatrial.lab.plugins import SOCKETS, PluginError, PluginStub
+from seatrial.lab.plugins_volume import FreeVolumeStub
 
 claim = pytest.mark.claim
 pytestmark = pytest.mark.requires("private_daemon", "plugin")
 
 
 @pytest.fixture
-def plugged(private_daemon):
-    """A daemon of the test's own, and a plugin in its host that listens nowhere yet."""
+def stub(private_daemon):
+    """A daemon of the test's own, and the volume plugin `stub` beside it."""
     engine = private_daemon()
-    plugin = VolumePlugin(engine.workdir / "plugin", engine.host)
-    engine.defer(plugin.vanish)
-    return engine, plugin
+    with FreeVolumeStub(engine.host, "stub") as plugin:
+        yield engine, plugin
 
 
-@pytest.fixture
-def stub(plugged):
-    """The daemon and the plugin `stub`, listening on its socket."""
-    engine, plugin = plugged
-    plugin.listen(f"{SOCKETS}/stub.sock")
-    return engine, plugin
+def asked(plugin, *methods):
+    """Return the methods of the volume driver called so far, in order: all of them, or only the named ones."""
+    called = [method.rpartition(".")[2] for method in plugin.methods()]
+    return [method for method in called if method in methods or not methods]
+
+
+def bodies(plugin, method):
+    """Return the bodies of all calls of a method of the volume driver."""
+    return [call.body for call in plugin.called(f"VolumeDriver.{method}")]
 
 
 # Each unknown plugin costs fifteen seconds: the daemon waits for it. So these are few, and first.
@@ -63,13 +67,13 @@ def test_volume_whose_plugin_vanished_can_neither_be_mounted_nor_removed(stub):
     engine, plugin = stub
     volume = engine.volume("--driver", "stub")
     c = engine.create("-v", f"{volume}:/x", engine.image, "true")
-    plugin.vanish()
+    plugin.stop()
     began = time.monotonic()
     engine.fails("start", c.name, says="stub|plugin|dial unix", timeout=90)
     assert time.monotonic() - began < 60
     assert c.pid == 0
     assert engine.sh("echo alive").stdout == "alive\n"
-    plugin.listen(f"{SOCKETS}/stub.sock")
+    plugin.start()
     engine.cli("start", c.name, timeout=90)
     assert c.wait() == 0
     engine.cli("rm", c.name)
@@ -78,11 +82,11 @@ def test_volume_whose_plugin_vanished_can_neither_be_mounted_nor_removed(stub):
 
 
 @claim("volume-047", "volume-049")
-def test_socket_outside_of_the_plugin_directory_is_not_found(plugged):
-    engine, plugin = plugged
-    plugin.listen("/etc/docker/plugins/stray.sock")
-    engine.fails("volume", "create", "--driver", "stray", "data", says="stray.* not found", timeout=90)
-    assert plugin.calls == []
+def test_socket_outside_of_the_plugin_directory_is_not_found(private_daemon):
+    engine = private_daemon()
+    with FreeVolumeStub(engine.host, "stray", socket="/etc/docker/plugins/stray.sock") as plugin:
+        engine.fails("volume", "create", "--driver", "stray", "data", says="stray.* not found", timeout=90)
+        assert plugin.calls == []
 
 
 # -- the protocol ----------------------------------------------------------------------------------
@@ -94,19 +98,18 @@ def test_run_makes_mounts_and_unmounts_a_volume_of_a_plugin(stub):
     assert plugin.calls == []
     options = ["--volume-driver", "stub", "-v", "data:/data"]
     c = engine.run(*options, "--stop-signal", "KILL", engine.image, "sh", "-c", "echo hello >/data/f; exec sleep 600")
-    c.until("written", lambda: (plugin.volumes["data"] / "f").exists())
-    assert (plugin.volumes["data"] / "f").read_text() == "hello\n"
-    assert c.kernel.mount("/data").root.endswith(str(plugin.volumes["data"]))
-    assert plugin.asked()[0] == "Activate"
-    assert plugin.asked("Activate", "Create", "Mount", "Unmount") == ["Activate", "Create", "Mount"]
-    (create,), (mount,) = plugin.bodies("Create"), plugin.bodies("Mount")
+    c.until("written", lambda: (plugin.files("data") / "f").exists())
+    assert (plugin.files("data") / "f").read_text() == "hello\n"
+    assert os.path.samefile(c.kernel.file("/data"), plugin.files("data"))
+    assert asked(plugin)[0] == "Activate"
+    assert asked(plugin, "Activate", "Create", "Mount", "Unmount") == ["Activate", "Create", "Mount"]
+    (create,), (mount,) = bodies(plugin, "Create"), bodies(plugin, "Mount")
     assert (create["Name"], not create.get("Opts")) == ("data", True)
     assert (mount["Name"], bool(mount["ID"])) == ("data", True)
     engine.cli("stop", "-t", "0", c.name)
-    assert plugin.bodies("Unmount") == [mount]
-    assert plugin.asked("Remove") == []
+    assert bodies(plugin, "Unmount") == [mount]
+    assert asked(plugin, "Remove") == []
     assert {call.body["Name"] for call in plugin.calls if "Name" in call.body} == {"data"}
-    assert all("application/vnd.docker.plugins" in call.accept for call in plugin.calls)
 
 
 @claim("volume-027", "volume-034", "volume-039", "volume-044", "volume-025", "volume-041")
@@ -115,16 +118,16 @@ def test_create_inspect_and_rm_talk_to_the_plugin(stub):
     plugin.scope = "global"
     options = ["--opt", "size=10G", "-o", "a=b=c", "-o", "empty=", "--opt", "path=/x y/é"]
     assert engine.cli("volume", "create", "--driver", "stub", *options, "data").text == "data"
-    assert plugin.bodies("Create") == [
+    assert bodies(plugin, "Create") == [
         {"Name": "data", "Opts": {"size": "10G", "a": "b=c", "empty": "", "path": "/x y/é"}}
     ]
     seen = engine.inspect("data", "volume")
-    assert (seen["Driver"], seen["Scope"], seen["Mountpoint"]) == ("stub", "global", str(plugin.volumes["data"]))
-    assert seen["Status"] == {"mood": "calm"}
-    assert plugin.asked("Mount") == []
-    assert {"Capabilities", "Get"} <= set(plugin.asked())
+    assert (seen["Driver"], seen["Scope"], seen["Mountpoint"]) == ("stub", "global", plugin.mountpoint("data"))
+    assert seen["Status"] == {"mounts": 0}
+    assert asked(plugin, "Mount") == []
+    assert {"Capabilities", "Get"} <= set(asked(plugin))
     assert engine.cli("volume", "rm", "data").text == "data"
-    assert plugin.bodies("Remove") == [{"Name": "data"}]
+    assert bodies(plugin, "Remove") == [{"Name": "data"}]
     assert plugin.volumes == {}
     engine.fails("volume", "inspect", "data", says="no_such_volume")
 
@@ -137,8 +140,8 @@ def test_volume_that_only_the_plugin_knows_is_listed_and_used(stub):
     assert "theirs" in engine.cli("volume", "ls", "--quiet", "--filter", "driver=stub").lines
     assert engine.inspect("theirs", "volume")["Driver"] == "stub"
     assert engine.sh("cat /x/f", "--volume-driver", "stub", "-v", "theirs:/x").stdout == "made beside\n"
-    assert "theirs" not in [body["Name"] for body in plugin.bodies("Create")]
-    plugin.volumes.pop("theirs")
+    assert "theirs" not in [body["Name"] for body in bodies(plugin, "Create")]
+    del plugin.volumes["theirs"]
     assert "theirs" not in engine.cli("volume", "ls", "--quiet").lines
 
 
@@ -153,8 +156,8 @@ def test_every_mount_is_undone_once_however_the_container_ends(stub):
     killed, removed = engine.run(*options, "sleep", "600"), engine.run("-v", f"{volume}:/x:ro")
     engine.cli("kill", killed.name)
     engine.cli("rm", "--force", removed.name)
-    wait_until("five mounts undone", lambda: len(plugin.bodies("Unmount")) >= 5)
-    mounts, unmounts = plugin.bodies("Mount"), plugin.bodies("Unmount")
+    wait_until("five mounts undone", lambda: len(bodies(plugin, "Unmount")) >= 5)
+    mounts, unmounts = bodies(plugin, "Mount"), bodies(plugin, "Unmount")
     assert len(mounts) == 5
     assert sorted(body["ID"] for body in mounts) == sorted(body["ID"] for body in unmounts)
     assert len({body["ID"] for body in mounts}) == 5
@@ -169,8 +172,8 @@ def test_rm_v_removes_anonymous_plugin_volumes_and_keeps_named_ones(stub):
     assert len(plugin.volumes) == 2
     engine.cli("rm", "--volumes", c.name)
     assert list(plugin.volumes) == ["named"]
-    assert [body["Name"] for body in plugin.bodies("Remove")] != ["named"]
-    assert len(plugin.bodies("Remove")) == 1
+    assert [body["Name"] for body in bodies(plugin, "Remove")] != ["named"]
+    assert len(bodies(plugin, "Remove")) == 1
 
 
 @claim("volume-045", "volume-208")
@@ -179,32 +182,32 @@ def test_plugin_gets_names_as_the_user_wrote_them(stub):
     names = ["a", "with space", "ünï-中", "a/b", "x" * 300, ".dot", "%41&?#"]
     for name in names:
         assert engine.cli("volume", "create", "--driver", "stub", name).stdout == f"{name}\n"
-    assert [body["Name"] for body in plugin.bodies("Create")] == names
+    assert [body["Name"] for body in bodies(plugin, "Create")] == names
     assert set(engine.cli("volume", "ls", "--format", "{{.Name}}").lines) == set(names)
     for name in names:
         engine.cli("volume", "rm", name)
-    assert [body["Name"] for body in plugin.bodies("Remove")] == names
+    assert [body["Name"] for body in bodies(plugin, "Remove")] == names
 
 
 @claim("volume-039", "volume-040", "volume-034", "volume-223")
 def test_what_the_plugin_refuses_reaches_the_user(stub):
     engine, plugin = stub
-    plugin.refuse("Create", "no space on the moon")
+    plugin.misbehave("VolumeDriver.Create", error="no space on the moon")
     engine.fails("volume", "create", "--driver", "stub", "data", says="no space on the moon", code=1)
-    del plugin.replaced["Create"]
+    plugin.behave("VolumeDriver.Create")
     engine.cli("volume", "create", "--driver", "stub", "data")
-    plugin.refuse("Mount", "the door is locked")
+    plugin.misbehave("VolumeDriver.Mount", error="the door is locked")
     c = engine.create("-v", "data:/x", engine.image, "true")
     engine.fails("start", c.name, says="the door is locked")
     assert c.pid == 0
-    del plugin.replaced["Mount"]
+    plugin.behave("VolumeDriver.Mount")
     engine.cli("start", c.name)
     assert c.wait() == 0
     engine.cli("rm", c.name)
-    plugin.refuse("Remove", "it is too dear to me")
+    plugin.misbehave("VolumeDriver.Remove", error="it is too dear to me")
     engine.fails("volume", "rm", "data", says="it is too dear to me", code=1)
     assert engine.inspect("data", "volume")["Driver"] == "stub"
-    plugin.refuse("Get", "who is asking")
+    plugin.misbehave("VolumeDriver.Get", error="who is asking")
     engine.fails("volume", "inspect", "data")
     assert engine.sh("echo alive").stdout == "alive\n"
 
@@ -213,48 +216,54 @@ def test_what_the_plugin_refuses_reaches_the_user(stub):
 def test_slow_and_senseless_answers_do_not_harm_the_daemon(stub):
     engine, plugin = stub
     engine.cli("volume", "create", "--driver", "stub", "data")
-    plugin.replaced["Mount"] = lambda _: b"this is not JSON"
+    plugin.misbehave("VolumeDriver.Mount", garbage=True)
     engine.fails("run", "--rm", "-v", "data:/x", engine.image, "true", says="invalid character|decod", code=125)
-    plugin.replaced["Mount"] = lambda _: {"Mountpoint": "/no/such/directory", "Err": ""}
+    plugin.behave("VolumeDriver.Mount")
+    plugin.reply("VolumeDriver.Mount", lambda _: {"Mountpoint": "/no/such/directory", "Err": ""})
     engine.fails("run", "--rm", "-v", "data:/x", engine.image, "true", says="no such file or directory|/no/such")
     released = threading.Event()
     engine.defer(released.set)
 
     def slowly(body):
-        assert released.wait(60)
-        return {"Mountpoint": str(plugin.volumes[body["Name"]]), "Err": ""}
+        if not released.wait(60):
+            raise PluginError("never released")
+        return {"Mountpoint": plugin.mountpoint(body["Name"]), "Err": ""}
 
-    plugin.replaced["Mount"] = slowly
+    plugin.reply("VolumeDriver.Mount", slowly)
     slow = engine.spawn("run", "--rm", "-v", "data:/x", engine.image, "echo", "at last")
-    wait_until("the plugin is asked", lambda: len(plugin.bodies("Mount")) == 3)
+    wait_until("the plugin is asked", lambda: len(bodies(plugin, "Mount")) >= 3)
     assert engine.sh("echo alive").stdout == "alive\n"
     released.set()
     assert slow.wait(0, timeout=60).text == "at last"
 
 
+class Weather(PluginStub):
+    implements = ("Weather",)
+
+
 @claim("volume-038")
-def test_plugin_of_another_kind_is_no_volume_driver(stub):
-    engine, plugin = stub
-    plugin.implements = ["Weather"]
-    engine.fails("volume", "create", "--driver", "stub", "data", says="does not implement|not found", timeout=90)
-    assert plugin.asked() == ["Activate"]
+def test_plugin_of_another_kind_is_no_volume_driver(private_daemon):
+    engine = private_daemon()
+    with Weather(engine.host, "weather") as plugin:
+        engine.fails("volume", "create", "--driver", "weather", "data", says="does not implement", timeout=90)
+        assert plugin.methods() == ["Plugin.Activate"]
 
 
 @claim("volume-037", "volume-038", "volume-042", "volume-058")
 def test_restarted_daemon_finds_plugin_and_volume_again(stub):
     engine, plugin = stub
     volume = engine.volume("--driver", "stub")
-    c = engine.run("-v", f"{volume}:/x", engine.image, "sh", "-c", "echo kept >/x/f; exec sleep 600")
-    c.until("written", lambda: (plugin.volumes[volume] / "f").exists())
-    assert plugin.asked("Activate") == ["Activate"]
-    engine.daemon.kill()
-    engine.daemon.start()
+    script = "echo kept >/x/f; exec sleep 600"
+    c = engine.run("--stop-signal", "KILL", "-v", f"{volume}:/x", engine.image, "sh", "-c", script)
+    c.until("written", lambda: (plugin.files(volume) / "f").exists())
+    assert asked(plugin, "Activate", "Mount", "Unmount") == ["Activate", "Mount"]
+    engine.daemon.restart()
     engine.cli("start", c.name)
     assert c.read("/x/f") == "kept\n"
-    assert plugin.asked("Activate") == ["Activate"] * 2
+    assert asked(plugin, "Activate", "Mount", "Unmount") == ["Activate", "Mount", "Unmount", "Activate", "Mount"]
     engine.fails("volume", "rm", volume, says="volume_in_use")
     engine.cli("rm", "--force", c.name)
-    assert plugin.bodies("Unmount")[-1] == plugin.bodies("Mount")[-1]
+    assert bodies(plugin, "Unmount")[-1] == bodies(plugin, "Mount")[-1]
     engine.cli("volume", "rm", volume)
     assert plugin.volumes == {}
 
@@ -270,19 +279,16 @@ def write(engine, path, text):
 
 
 @claim("volume-026", "volume-046", "volume-047", "volume-049")
-def test_plugin_is_found_by_socket_spec_and_json_in_the_documented_order(plugged):
-    engine, plugin = plugged
-    place = engine.workdir
-
-    def another(name):
-        made = VolumePlugin(place / name, engine.host)
-        engine.defer(made.vanish)
-        return made
-
-    socketed, listed, lower = another("socketed"), another("listed"), another("lower")
-    plugin.listen(f"{SOCKETS}/nested/nested.sock")
-    socketed.listen(f"{SOCKETS}/both.sock")
-    listed.listen("/run/listed.sock")
+def test_plugin_is_found_by_socket_spec_and_json_in_the_documented_order(private_daemon):
+    engine = private_daemon()
+    nested = FreeVolumeStub(engine.host, "nested", socket=f"{SOCKETS}/nested/nested.sock")
+    socketed = FreeVolumeStub(engine.host, "both")
+    listed = FreeVolumeStub(engine.host, "listed", socket="/run/listed.sock")
+    lower = FreeVolumeStub(engine.host, "lower", socket="/run/lower.sock")
+    everybody = [nested, socketed, listed, lower]
+    for plugin in everybody:
+        plugin.start()
+        engine.defer(plugin.close)
     port, lower_port = listed.listen_tcp(), lower.listen_tcp()
     write(engine, "/etc/docker/plugins/both.spec", "unix:///run/listed.sock")
     write(engine, "/etc/docker/plugins/unix.spec", "unix:///run/listed.sock\n")
@@ -290,17 +296,16 @@ def test_plugin_is_found_by_socket_spec_and_json_in_the_documented_order(plugged
     write(engine, "/etc/docker/plugins/described.json", json.dumps({"Name": "x", "Addr": f"http://127.0.0.1:{port}"}))
     write(engine, "/usr/lib/docker/plugins/tcp.spec", f"tcp://127.0.0.1:{lower_port}")
     write(engine, "/usr/lib/docker/plugins/low.spec", f"tcp://127.0.0.1:{lower_port}")
-    expected = {"nested": plugin, "both": socketed, "unix": listed, "tcp": listed, "described": listed, "low": lower}
+    expected = {"nested": nested, "both": socketed, "unix": listed, "tcp": listed, "described": listed, "low": lower}
     for driver, answering in expected.items():
         engine.cli("volume", "create", "--driver", driver, f"v-{driver}")
         assert f"v-{driver}" in answering.volumes, driver
-    everybody = [plugin, socketed, listed, lower]
     assert sorted(name for one in everybody for name in one.volumes) == sorted(f"v-{driver}" for driver in expected)
 
 
 @claim("volume-049", "volume-046")
-def test_json_description_carries_tls_settings(plugged):
-    engine, plugin = plugged
+def test_json_description_carries_tls_settings(stub):
+    engine, plugin = stub
     authority, stranger = trustme.CA(), trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
