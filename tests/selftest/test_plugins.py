@@ -15,20 +15,22 @@ from seatrial.lab.plugins_net import IpamStub, NetworkStub
 from seatrial.names import BUSYBOX, new_run_id
 from seatrial.targets import parse
 
+TARGET = parse("docker@bookworm")
+
 
 @pytest.fixture(scope="module")
-def engine(leased):
-    driver = leased("docker@bookworm")
+def engine():
+    """A daemon of these tests alone: one that has met a volume driver asks it for ever."""
+    private = labs.private(TARGET, new_run_id())
+    driver = engines.in_lab(TARGET, private.lab)
     images.provide(driver)
-    return driver
+    yield driver
+    private.close()
 
 
 @pytest.fixture
-def name(engine):
-    chosen = f"stub{secrets.token_hex(3)}"
-    yield chosen
-    for kind in ("container", "network", "volume"):  # what a failing test leaves
-        engine.remove(kind, [chosen])
+def name():
+    return f"stub{secrets.token_hex(3)}"
 
 
 @pytest.mark.parametrize("found_by", ["sock", "spec", "json"])
@@ -116,7 +118,7 @@ def test_log(engine, name):
 
 
 def test_authorization(name):
-    target, refused = parse("docker@bookworm"), []
+    refused = []
 
     def request(body):
         if "/volumes/create" in body["RequestUri"]:
@@ -124,12 +126,12 @@ def test_authorization(name):
             return "no volumes on this ship"
         return ""
 
-    private = labs.private(target, new_run_id(), options=[f"--authorization-plugin={name}"], start=False)
+    private = labs.private(TARGET, new_run_id(), options=[f"--authorization-plugin={name}"], start=False)
     try:
         with AuthzStub(private.lab.host, name, request=request) as stub:
             private.daemon.start()
             private.lab.socket = private.daemon.socket
-            engine = engines.in_lab(target, private.lab)
+            engine = engines.in_lab(TARGET, private.lab)
             engine.cli("volume", "create", name, expect=1, stderr="no volumes on this ship")
             engine.cli("network", "create", name)
             assert refused == ["POST"]
