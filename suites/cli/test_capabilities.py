@@ -80,7 +80,7 @@ def test_capability_both_added_and_dropped(engine):
 
 
 @claim("cli-082", "cli-115")
-@settings(max_examples=15, deadline=None, derandomize=True, database=None,
+@settings(max_examples=8, deadline=None, derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(words=st.lists(st.sampled_from(sorted(NUMBERS)), min_size=1, max_size=6, unique=True))
 def test_any_choice_after_drop_all_is_exactly_what_is_given(engine, words):

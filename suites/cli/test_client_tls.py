@@ -97,7 +97,7 @@ def test_context_holds_what_the_variables_hold(served):
     served.cli("context", "create", "vessel", "--docker", f"host=tcp://127.0.0.1:{PORT},{files}", env=home)
     identity = served.cli("info", "--format", "{{.ID}}").text
     assert served.cli("--context", "vessel", "info", "--format", "{{.ID}}", env=home).text == identity
-    served.fails("--context", "nobody", "info", says="context.*nobody.*not found|not found.*nobody", env=home)
+    served.fails("--context", "nobody", "info", says="context.*nobody.*(not found|does not exist)", env=home)
 
 
 @claim("cli-125")

@@ -67,7 +67,6 @@ def test_daemon_refuses_what_it_cannot_be(private_daemon):
         ((), '{"debug": ', "unexpected EOF|unexpected end of JSON"),
         ((), '{"debug": "yes"}', "cannot unmarshal string"),
         (("--storage-driver", "aufs"), "{}", "aufs|driver not supported"),
-        (("--log-driver", "pigeon"), "{}", "pigeon"),
         (("--default-ulimit", "bogus=1"), "{}", "invalid ulimit type: bogus"),
         (("--log-level", "loud"), "{}", "loud"),
         (("--no-such-option",), "{}", "unknown flag: --no-such-option"),

@@ -44,10 +44,13 @@ def test_process_beyond_its_memory_is_killed(engine):
 @requires("memory", "swap", "cgroup_watch")
 def test_engine_tells_that_memory_ran_out(engine):
     limits = ("-m", "20m", "--memory-swap", "20m")
-    greedy = engine.run(*limits, engine.image, "sh", "-c", "tail /dev/zero; sleep 3600")
-    modest = engine.run(*limits)
-    greedy.until("OOMKilled", lambda: greedy.state["OOMKilled"] is True)
-    assert modest.state["OOMKilled"] is False
+    # the news of a kill travels beside that of the end: give it time to come first
+    greedy, modest = (
+        engine.run(*limits, engine.image, "sh", "-c", f"{command}; sleep 2; exit 9")
+        for command in ("tail /dev/zero", "true")
+    )
+    assert [c.wait() for c in (greedy, modest)] == [9, 9]
+    assert [c.state["OOMKilled"] for c in (greedy, modest)] == [True, False]
 
 
 @claim("cli-067")

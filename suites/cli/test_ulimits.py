@@ -61,7 +61,7 @@ def test_bad_ulimits_are_refused(engine):
 
 
 @claim("cli-071", "cli-115")
-@settings(max_examples=20, deadline=None, derandomize=True, database=None,
+@settings(max_examples=15, deadline=None, derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(soft=st.integers(0, 1 << 40), hard=st.integers(0, 1 << 40))
 def test_ulimit_pairs_are_taken_exactly_when_soft_is_not_above_hard(engine, soft, hard):

@@ -49,7 +49,7 @@ class PodmanEngine(CliEngine):
         # While somebody removes an image, commands that only read others fail over it: ask again.
         for _ in range(_PATIENCE):
             result = super().cli(*args, expect=ANY, stdin=stdin, timeout=timeout, env=env, cwd=cwd, journal=journal)
-            if result.ok or args[:1] != ("image",) or not _VANISHED.search(result.stderr):
+            if result.ok or args[:1] not in (("image",), ("images",)) or not _VANISHED.search(result.stderr):
                 break
         return check(result, expect, stdout, stderr)
 
