@@ -16,7 +16,7 @@ claim, requires = pytest.mark.claim, pytest.mark.requires
 
 def configuration(engine, content):
     directory = engine.workdir / "config"
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     (directory / "config.json").write_text(content if isinstance(content, str) else json.dumps(content))
     return str(directory)
 
@@ -72,12 +72,12 @@ def test_headers_of_the_config_are_sent_with_every_request(engine):
 
 @claim("cli-007")
 @requires("daemon")
-@pytest.mark.parametrize("content", ["{", '{"psFormat": 1}', "[]"], ids=["cut off", "wrong type", "list"])
-def test_a_broken_config_is_named_and_does_not_stop_the_client(engine, content):
-    directory = configuration(engine, content)
-    seen = engine.cli("--config", directory, "ps", "-q", "--filter", "name=none-of-this-name")
-    assert seen.stdout == ""
-    assert re.search(rf"WARNING: Error loading config file: {directory}/config.json", seen.stderr)
+def test_a_broken_config_is_named_and_does_not_stop_the_client(engine):
+    for content in ("{", '{"psFormat": 1}', "[]"):
+        directory = configuration(engine, content)
+        seen = engine.cli("--config", directory, "ps", "-q", "--filter", "name=none-of-this-name")
+        assert seen.stdout == ""
+        assert re.search(rf"WARNING: Error (loading|parsing) config file.*{directory}/config.json", seen.stderr)
 
 
 @claim("cli-009")
@@ -91,11 +91,11 @@ def test_host_option_and_variable_reach_the_engine_alike(engine):
 
 
 @claim("cli-009")
-@pytest.mark.parametrize("address", ["bogus://x", "unix:///no/such.sock", "tcp://127.0.0.1:1"])
-def test_a_host_that_nobody_answers_at_is_named(engine, address):
-    refused = engine.fails("-H", address, "ps", says="unreachable", code=engine.code("error"))
-    assert refused.stdout == ""
-    assert address.split("://")[1] in refused.stderr
+def test_a_host_that_nobody_answers_at_is_named(engine):
+    for address in ("bogus://x", "unix:///no/such.sock", "tcp://127.0.0.1:1"):
+        refused = engine.fails("-H", address, "ps", says="unreachable", code=engine.code("error"))
+        assert refused.stdout == ""
+        assert address.split("://")[1] in refused.stderr
 
 
 @claim("cli-009")

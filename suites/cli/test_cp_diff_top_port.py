@@ -79,7 +79,7 @@ def test_cp_copies_a_link_and_follows_it_when_asked(engine):
     c = engine.run()
     c.sh("echo target >/target; ln -s /target /link")
     engine.cli("cp", f"{c.name}:/link", str(engine.workdir / "link"))
-    engine.cli("cp", "-L", f"{c.name}:/link", str(engine.workdir / "followed"))
+    engine.cli("cp", *engine.trait("cp_follows"), f"{c.name}:/link", str(engine.workdir / "followed"))
     assert (engine.workdir / "followed").read_text() == "target\n"
     assert not (engine.workdir / "followed").is_symlink()
 
@@ -90,7 +90,7 @@ def test_cp_never_follows_a_link_out_of_the_container(engine):
     secret = engine.workdir / "secret"
     secret.write_text("of the host\n")
     c.sh(f"ln -s {secret} /link; mkdir -p {secret.parent}; echo inside >{secret}; ln -s / /root-link")
-    engine.cli("cp", "-L", f"{c.name}:/link", str(engine.workdir / "a"))
+    engine.cli("cp", *engine.trait("cp_follows"), f"{c.name}:/link", str(engine.workdir / "a"))
     engine.cli("cp", f"{c.name}:/root-link{secret}", str(engine.workdir / "b"))
     assert [(engine.workdir / name).read_text() for name in "ab"] == ["inside\n", "inside\n"]
     assert secret.read_text() == "of the host\n"
@@ -119,7 +119,8 @@ def test_cp_of_what_cannot_be_copied_is_refused(engine, source, destination, say
 @claim("cli-014")
 def test_diff_tells_added_changed_and_deleted(engine):
     c = engine.run()
-    assert c.bench.cli("diff", c.name).text == ""
+    before = set(engine.cli("diff", c.name).lines)
+    assert before <= {"C /etc"}  # where the engine itself puts files of its own
     c.sh("mkdir -p /new/dir; echo x >/new/dir/file; echo x >>/etc/passwd; rm /etc/nsswitch.conf")
     seen = set(engine.cli("diff", c.name).lines)
     assert seen == {"A /new", "A /new/dir", "A /new/dir/file", "C /etc", "C /etc/passwd", "D /etc/nsswitch.conf"}
@@ -194,12 +195,12 @@ def test_port_tells_what_is_published(engine):
 
 
 @claim("cli-022")
-@pytest.mark.parametrize("port", ["81", "53", "80/udp", "0", "65536", "http", "80/xyz"])
-def test_a_port_that_is_not_published_is_refused(engine, port):
+def test_a_port_that_is_not_published_is_refused(engine):
     c = engine.run("--publish", "127.0.0.1::80", "--publish", "127.0.0.1::53/udp")
-    refused = engine.fails("port", c.name, port, says="No public port|failed to find published port|invalid port|parsing|"
-                           "invalid", code=engine.code("error"))  # fmt: skip
-    assert refused.stdout == ""
+    for port in ("81", "53", "80/udp", "0", "65536", "http", "80/xyz"):
+        refused = engine.fails("port", c.name, port, says="No public port|failed to find published port|invalid|parsing",
+                               code=engine.code("error"))  # fmt: skip
+        assert refused.stdout == ""
 
 
 @claim("cli-022")

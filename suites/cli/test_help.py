@@ -72,11 +72,13 @@ def test_every_command_explains_itself(engine):
 
 
 @claim("cli-034")
-@pytest.mark.parametrize("command", OPTIONS)
-def test_help_lists_the_documented_options(engine, command):
-    shown = engine.cli(command, "--help").stdout
-    listed = set(re.findall(r"(?<![\w-])--[\w-]+", shown))
-    assert [name for name in OPTIONS[command].split() if not {name, f"{name}out"} & listed] == []
+def test_help_lists_the_documented_options(engine):
+    missing = {}
+    for command, options in OPTIONS.items():
+        listed = set(re.findall(r"(?<![\w-])--[\w-]+", engine.cli(command, "--help").stdout))
+        # --time of stop and restart became --timeout in version 28
+        missing[command] = [name for name in options.split() if not {name, f"{name}out"} & listed]
+    assert missing == dict.fromkeys(OPTIONS, [])
 
 
 @claim("cli-037")
@@ -90,34 +92,33 @@ def test_every_command_has_its_manual_page(engine):
 
 
 @claim("cli-201")
-@pytest.mark.parametrize("word", ["nonsense", "runn", "RUN", "''"])
-def test_an_unknown_command_is_refused(engine, word):
-    refused = engine.fails(word, says="unknown_command", code=engine.code("error"))
-    assert refused.stdout == ""
+def test_an_unknown_command_is_refused(engine):
+    for word in ("nonsense", "runn", "RUN", "''"):
+        refused = engine.fails(word, says="unknown_command", code=engine.code("error"))
+        assert refused.stdout == ""
 
 
 @claim("cli-201")
-@pytest.mark.parametrize("command", ["ps", "run", "exec", "version"])
-def test_an_unknown_option_is_refused(engine, command):
-    refused = engine.fails(command, "--frobnicate", says="unknown_flag", code=engine.code("usage"))
-    assert refused.stdout == ""
-    assert "--frobnicate" in refused.stderr
+def test_an_unknown_option_is_refused(engine):
+    for command in ("ps", "run", "exec", "version"):
+        refused = engine.fails(command, "--frobnicate", says="unknown_flag", code=engine.code("usage"))
+        assert refused.stdout == ""
+        assert "--frobnicate" in refused.stderr
 
 
 @claim("cli-201")
-@pytest.mark.parametrize("command", ["attach", "cp", "create", "diff", "exec", "inspect", "kill", "logs", "pause", "port",
-                                     "rename", "restart", "rm", "run", "start", "stop", "top", "unpause", "wait"])  # fmt: skip
-def test_a_missing_argument_is_refused(engine, command):
-    refused = engine.fails(command, says="missing_argument", code=engine.code("missing_argument"))
-    assert refused.stdout == ""
+def test_a_missing_argument_is_refused(engine):
+    for command in ("attach", "cp", "create", "diff", "exec", "inspect", "kill", "logs", "pause", "port", "rename", "restart",
+                    "rm", "run", "start", "stop", "top", "unpause", "wait"):  # fmt: skip
+        refused = engine.fails(command, says="missing_argument", code=engine.code("missing_argument"))
+        assert refused.stdout == ""
 
 
 @claim("cli-201")
-@pytest.mark.parametrize("words", [("ps", "extra"), ("info", "extra"), ("version", "extra"), ("rename", "a", "b", "c")],
-                         ids=" ".join)  # fmt: skip
-def test_a_superfluous_argument_is_refused(engine, words):
-    engine.fails(*words, says=r"accepts no arguments|accepts 2 arg|requires( exactly)? 2 arg|takes no arg|unrecognized",
-                 code=engine.code("missing_argument"))  # fmt: skip
+def test_a_superfluous_argument_is_refused(engine):
+    for words in (("ps", "extra"), ("info", "extra"), ("version", "extra"), ("rename", "a", "b", "c")):
+        engine.fails(*words, says=r"accepts no arguments|accepts 2 arg|requires( exactly)? 2 arg|takes no arg",
+                     code=engine.code("missing_argument"))  # fmt: skip
 
 
 @claim("cli-010")
@@ -129,10 +130,10 @@ def test_each_documented_log_level_is_accepted(engine):
 
 
 @claim("cli-010")
-@pytest.mark.parametrize("level", ["bogus", "3", "info "])
-def test_an_unknown_log_level_is_refused(engine, level):
-    refused = engine.fails("--log-level", level, "version", says="bad_log_level", code=1)
-    assert refused.stdout == ""
+def test_an_unknown_log_level_is_refused(engine):
+    for level in ("bogus", "3", "info "):
+        refused = engine.fails("--log-level", level, "version", says="bad_log_level", code=1)
+        assert refused.stdout == ""
 
 
 @claim("cli-010")

@@ -115,7 +115,7 @@ def test_client_and_daemon_are_installed_together(engine):
 
 @claim("cli-001")
 @requires("daemon")
-@pytest.mark.parametrize("api", ["1.24", "99.99", "1.1", "bogus"])
+@pytest.mark.parametrize("api", ["1.24", "99.99", "1.1"])
 def test_the_client_talks_the_api_version_it_is_told_to(engine, api):
     words = ["version", "--format", "{{.Client.APIVersion}}"]
     if api == "1.24":
@@ -136,5 +136,6 @@ def test_version_without_a_format_names_client_and_engine(engine):
 
 @claim("cli-032")
 def test_version_as_json_is_json(engine):
-    data = json.loads(engine.cli("version", "--format", "json").stdout)
-    assert re.match(r"\d+\.\d+\.\d+", data["Client"]["Version"])
+    text = engine.cli("version", "--format", "json").stdout
+    assert text.startswith("{"), text
+    assert re.match(r"\d+\.\d+\.\d+", json.loads(text)["Client"]["Version"])

@@ -193,11 +193,11 @@ def test_rename_to_its_own_name_changes_nothing(engine):
 
 
 @claim("cli-024")
-@pytest.mark.parametrize("name", ["", " ", "a b", "-x", "/", "a/b"])
-def test_rename_to_a_bad_name_is_refused(engine, name):
+def test_rename_to_a_bad_name_is_refused(engine):
     c = engine.create()
-    engine.fails("rename", "--", c.name, name, says="bad_name|may be empty|names must match|Invalid container name",
-                 code=engine.code("error"))  # fmt: skip
+    for name in ("", " ", "a b", "-x", "/", "a/b"):
+        engine.fails("rename", "--", c.name, name, says="may be empty|names must match|Invalid container name",
+                     code=engine.code("error"))  # fmt: skip
     assert c.inspect()["Id"] == c.id
 
 

@@ -33,10 +33,10 @@ def test_a_name_that_is_taken_is_refused_and_its_owner_untouched(engine):
 
 
 @claim("cli-212")
-@pytest.mark.parametrize("name", ["a b", "-dash", ".dot", "_low", "x/y", "ümlaut", "a:b", "x\n", "a@b", "ab*"])
-def test_a_bad_name_is_refused(engine, name):
-    refused = engine.fails("run", "--rm", f"--name={name}", engine.image, "true", says="bad_name", code=125)
-    assert refused.stdout == ""
+def test_a_bad_name_is_refused(engine):
+    for name in ("a b", "-dash", ".dot", "_low", "x/y", "ümlaut", "a:b", "x\n", "a@b", "ab*"):
+        refused = engine.fails("run", "--rm", f"--name={name}", engine.image, "true", says="bad_name", code=125)
+        assert refused.stdout == ""
 
 
 @claim("cli-212", "cli-024")
