@@ -34,7 +34,7 @@ _VALUED = {
 }  # fmt: skip
 _FLAGS = {
     "--rm", "-i", "--interactive", "-d", "--detach", "--quiet", "-q", "--no-trunc", "--all", "-a", "--force",
-    "--volumes", "--help", "--ignore",
+    "--volumes", "--help", "--ignore", "--depend",
 }  # fmt: skip
 
 
