@@ -316,7 +316,7 @@ def test_import_of_an_empty_tree_gives_an_image_in_which_nothing_runs(engine, da
 @claim("image-006")
 def test_an_image_without_a_command_needs_one(engine, small_image):
     name = small_image({"f": engine.key})
-    engine.fails("run", "--rm", "--pull", "never", name, says="no command", code=engine.code("image_without_command"))
+    engine.fails("run", "--rm", "--pull", "never", name, says="no_command")
 
 
 @claim("image-026")
