@@ -1,4 +1,8 @@
+import http.client
 import http.server
+import ipaddress
+import itertools
+import socket
 import threading
 
 import pytest
@@ -91,3 +95,75 @@ def web(engine):
         return site
 
     return serve
+
+
+@pytest.fixture
+def serve(engine):
+    """Call it with a word and options of `run` to have a container serve the word over HTTP at /word."""
+
+    def start(word, *options, port=80):
+        script = f"mkdir /www && echo {word} >/www/word && exec httpd -f -p {port} -h /www"
+        c = engine.run(*options, engine.image, "sh", "-c", script)
+        c.until("listening", lambda: port in c.kernel.listeners())
+        return c
+
+    return start
+
+
+@pytest.fixture
+def fetch(engine):
+    """Call it with an address and port to get what /word there says, asked by a host; empty when nobody answers."""
+
+    def get(address, port, host=engine.raw.host):
+        def ask():
+            asking = http.client.HTTPConnection(address, int(port), timeout=5)
+            try:
+                asking.request("GET", "/word")
+                return asking.getresponse().read().decode().strip()
+            except OSError:
+                return ""
+            finally:
+                asking.close()
+
+        return host.call(ask)
+
+    return get
+
+
+@pytest.fixture
+def free_port(engine):
+    """Call it to get a port of the engine's host that is free, as are the next ones that are asked for."""
+    candidates = itertools.count(20000 + int(engine.key, 16) % 1200 * 10, 10)
+
+    def pick(count=1, low=False):
+        for start in candidates:
+            first = 500 + start % 500 if low else start
+            if all(engine.raw.host.call(lambda port=port: _is_free(port)) for port in range(first, first + count)):
+                return first
+        return None
+
+    return pick
+
+
+def _is_free(port):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                return False
+    return True
+
+
+@pytest.fixture
+def subnet(engine):
+    """Call it with a prefix length of 24 or more to get an IPv4 network that no other test uses.
+
+    The networks lie in 198.18.0.0/15, which is reserved for tests and is no engine's own choice.
+    """
+    numbers = itertools.count(int(engine.key, 16) % 512)
+
+    def choose(prefix):
+        return ipaddress.ip_network(f"198.{18 + (number := next(numbers) % 512) // 256}.{number % 256}.0/{prefix}")
+
+    return choose

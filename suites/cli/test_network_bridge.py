@@ -73,8 +73,8 @@ def test_sandbox_is_a_file_that_leads_into_the_stack_and_goes_with_the_container
     path = engine.raw.host.path(key)
     assert path.exists()
     assert f"net:[{path.stat().st_ino}]" == c.kernel.namespace("net")
-    seen = run(["nsenter", f"--net={key}", "ip", "-o", "-4", "addr"], host=engine.raw.host, journal=engine.journal).stdout
-    assert c.address in seen
+    inside = ["nsenter", f"--net={key}", "ip", "-o", "-4", "addr"]
+    assert c.address in run(inside, host=engine.raw.host, journal=engine.journal).stdout
     engine.cli("rm", "--force", c.name)
     assert not path.exists()
 
@@ -110,7 +110,8 @@ def test_daemon_makes_its_bridge_with_address_and_route(private_daemon):
     assert d.run().address == "172.17.0.2"
 
 
-@claim("network-026", "network-031", "network-033", "network-034", "network-035", "network-036", "network-037", "network-038")
+@claim("network-026", "network-031", "network-033", "network-034", "network-035", "network-036",
+       "network-037", "network-038")  # fmt: skip
 @requires("private_daemon")
 def test_rules_of_the_daemon_lead_published_ports_in_and_keep_others_out(private_daemon):
     d = private_daemon()

@@ -60,7 +60,7 @@ def test_bridge_none_leaves_the_daemon_without_a_default_network(private_daemon)
     d = private_daemon("--bridge", "none")
     assert sorted(d.cli("network", "ls", "--format", "{{.Name}}").lines) == ["host", "none"]
     host_run(d, "ip", "link", "show", "docker0", expect=1)
-    d.fails("run", "--rm", "--network", "bridge", d.image, "true", says="no_such_network|network bridge not found", code=125)
+    d.fails("run", "--rm", "--network", "bridge", d.image, "true", says="no_such_network", code=125)
     assert d.run("--network", "none").kernel.links() == ["lo"]
 
 
@@ -165,8 +165,7 @@ def test_iptables_off_adds_no_rule(private_daemon):
 def test_ipv6_addresses_and_route_are_what_the_options_say(private_daemon):
     d = private_daemon("--ipv6", "--fixed-cidr-v6", "fd00:5ea::/64", "--default-gateway-v6", "fd00:5ea::fe")
     one, two = d.run(), d.run()
-    addresses = [c.inspect()["NetworkSettings"]["GlobalIPv6Address"] or
-                 c.inspect()["NetworkSettings"]["Networks"]["bridge"]["GlobalIPv6Address"] for c in (one, two)]  # fmt: skip
+    addresses = [c.inspect()["NetworkSettings"]["Networks"]["bridge"]["GlobalIPv6Address"] for c in (one, two)]
     assert len(set(addresses)) == 2
     assert all(address.startswith("fd00:5ea::") for address in addresses)
     assert f"{addresses[0]}/64" in one.exec("ip", "-o", "-6", "addr", "show", "eth0").stdout
@@ -196,10 +195,12 @@ REFUSED = {
     "icc-without-iptables": (("--icc=false", "--iptables=false"), "icc=false.*iptables|iptables.*icc"),
     "unknown-bridge": (("--bridge", "nosuch0"), "nosuch0|not found|no such"),
     "bad-bip": (("--bip", "banana"), "banana|invalid CIDR"),
-    "range-outside": (("--bip", "10.66.0.1/24", "--fixed-cidr", "10.67.0.0/24"), "10.67.0.0|does not (belong|contain)|range"),
+    "range-outside": (("--bip", "10.66.0.1/24", "--fixed-cidr", "10.67.0.0/24"),
+                      "10.67.0.0|does not (belong|contain)|range"),
     "bad-range": (("--fixed-cidr", "banana"), "banana|invalid CIDR"),
     "bad-gateway": (("--default-gateway", "banana"), "not an ip address"),
-    "gateway-outside": (("--bip", "10.66.0.1/24", "--default-gateway", "10.67.0.1"), "10.67.0.1|outside|out of range|not (in|within)"),
+    "gateway-outside": (("--bip", "10.66.0.1/24", "--default-gateway", "10.67.0.1"),
+                        "10.67.0.1|outside|out of range|not (in|within)"),
     "bad-dns": (("--dns", "banana"), "not an ip address"),
     "bad-search": (("--dns-search", "-.-"), "not a valid domain"),
     "bad-ip": (("--ip", "banana"), "not an ip address"),
@@ -207,8 +208,8 @@ REFUSED = {
 }  # fmt: skip
 
 
-@claim("network-055", "network-056", "network-057", "network-059", "network-060", "network-061", "network-063", "network-064",
-       "network-069")  # fmt: skip
+@claim("network-055", "network-056", "network-057", "network-059", "network-060", "network-061", "network-063",
+       "network-064", "network-069")  # fmt: skip
 @pytest.mark.parametrize("name", REFUSED)
 def test_daemon_refuses_to_start(private_daemon, name):
     options, says = REFUSED[name]
@@ -221,7 +222,7 @@ def test_daemon_refuses_to_start(private_daemon, name):
 @claim("network-044", "network-047", "network-049")
 def test_options_of_the_first_multi_host_networks_are_unknown_now(private_daemon):
     d = private_daemon(start=False)
-    said = host_run(d, "timeout", "30", "dockerd", "--kv-store=consul:192.0.2.1:8500", expect=[1, 125], timeout=45).stderr
-    assert "unknown flag: --kv-store" in said
+    old = host_run(d, "timeout", "30", "dockerd", "--kv-store=consul:192.0.2.1:8500", expect=[1, 125], timeout=45)
+    assert "unknown flag: --kv-store" in old.stderr
     for option in ("--publish-service=a.b", "--publish-service=a.b.overlay"):
         d.fails("run", option, d.image, "true", says="unknown_flag", code=d.code("usage"))

@@ -14,16 +14,9 @@ case = pytest.param
 RAW = ["unshare", "--net", "ip", "-o", "link"]
 
 
-def fetch(container, address, port=80, **options):
+def ask(container, address, port=80, **options):
     request = f"printf 'GET /word HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} {port}"
     return container.sh(request, **options)
-
-
-def serve(engine, word, *options, port=80):
-    script = f"mkdir /www && echo {word} >/www/word && exec httpd -f -p {port} -h /www"
-    c = engine.run(*options, engine.image, "sh", "-c", script)
-    c.until("listening", lambda: port in c.kernel.listeners())
-    return c
 
 
 def host_namespace(engine):
@@ -36,8 +29,8 @@ def host_links(engine):
 
 
 @claim("network-002", "network-003", "network-006", "network-016")
-def test_containers_have_stacks_of_their_own_and_may_use_the_same_port(engine):
-    one, two = serve(engine, "port"), serve(engine, "starboard")
+def test_containers_have_stacks_of_their_own_and_may_use_the_same_port(engine, serve):
+    one, two = serve("port"), serve("starboard")
     assert len({one.kernel.namespace("net"), two.kernel.namespace("net"), host_namespace(engine)}) == 3
     assert one.address != two.address
     for c in (one, two):
@@ -45,26 +38,26 @@ def test_containers_have_stacks_of_their_own_and_may_use_the_same_port(engine):
         assert c.kernel.listeners() == {80}
         assert {route[0] for route in c.kernel.routes()} == {"eth0"}
         assert c.read("/proc/net/dev").count("eth0") == 1
-    assert fetch(one, "127.0.0.1").stdout.endswith("\nport\n")
-    assert fetch(two, "127.0.0.1").stdout.endswith("\nstarboard\n")
-    assert fetch(one, two.address).stdout.endswith("\nstarboard\n")
-    assert fetch(two, one.address).stdout.endswith("\nport\n")
+    assert ask(one, "127.0.0.1").stdout.endswith("\nport\n")
+    assert ask(two, "127.0.0.1").stdout.endswith("\nstarboard\n")
+    assert ask(one, two.address).stdout.endswith("\nstarboard\n")
+    assert ask(two, one.address).stdout.endswith("\nport\n")
 
 
 @claim("network-004", "network-005", "network-013", "network-017", "network-018")
-def test_none_has_the_loopback_alone_and_it_is_up(engine):
+def test_none_has_the_loopback_alone_and_it_is_up(engine, serve):
     raw = run(RAW, host=engine.raw.host, journal=engine.journal).lines
     links = [line.split(":")[1].strip().partition("@")[0] for line in raw]
     assert "LOOPBACK,UP" not in "".join(raw), "a raw namespace has its loopback down"
-    c = serve(engine, "alone", "--network", "none")
+    c = serve("alone", "--network", "none")
     assert sorted(c.kernel.links()) == sorted(links)
     assert c.kernel.routes() == []
     assert c.kernel.namespace("net") != host_namespace(engine)
     up = c.exec("ip", "-o", "addr", "show", "dev", "lo").stdout
     assert "127.0.0.1/8" in up
     assert "LOOPBACK,UP" in c.exec("ip", "link", "show", "dev", "lo").stdout
-    assert fetch(c, "127.0.0.1").stdout.endswith("\nalone\n")
-    assert "unreachable" in fetch(c, "198.51.100.1", expect=1).stderr
+    assert ask(c, "127.0.0.1").stdout.endswith("\nalone\n")
+    assert "unreachable" in ask(c, "198.51.100.1", expect=1).stderr
     assert c.inspect()["NetworkSettings"]["Networks"].get("none", {}).get("IPAddress", "") == ""
 
 
@@ -80,11 +73,11 @@ def test_host_shares_the_hosts_stack(engine):
 
 
 @claim("network-012", "network-023")
-def test_port_of_a_container_on_the_hosts_stack_is_a_port_of_the_host(engine):
+def test_port_of_a_container_on_the_hosts_stack_is_a_port_of_the_host(engine, serve):
     host = engine.raw.host
     with host.call(lambda: socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
-    serve(engine, "hello", "--network", "host", port=port)
+    serve("hello", "--network", "host", port=port)
     with connect(host, ("127.0.0.1", port)) as client:
         client.sendall(b"GET /word HTTP/1.0\r\n\r\n")
         assert client.makefile("rb").read().endswith(b"\nhello\n")
@@ -116,8 +109,8 @@ def test_hostname_and_name_servers_are_what_the_options_say(engine):
 
 @claim("network-016", "network-020", "network-022")
 @pytest.mark.parametrize("by", ["name", "id"])
-def test_stack_of_another_container_is_shared(engine, by):
-    owner = serve(engine, "shared", "--hostname", "keel", "--dns", "192.0.2.9", "--dns-search", "berth.example")
+def test_stack_of_another_container_is_shared(engine, serve, by):
+    owner = serve("shared", "--hostname", "keel", "--dns", "192.0.2.9", "--dns-search", "berth.example")
     guest = engine.run("--network", f"container:{getattr(owner, by)}")
     assert guest.kernel.namespace("net") == owner.kernel.namespace("net")
     for kind in ("mnt", "pid"):
@@ -125,7 +118,7 @@ def test_stack_of_another_container_is_shared(engine, by):
     assert guest.kernel.links() == owner.kernel.links()
     assert guest.exec("ip", "-o", "-4", "addr").stdout == owner.exec("ip", "-o", "-4", "addr").stdout
     assert owner.address in guest.exec("ip", "-o", "-4", "addr").stdout
-    assert fetch(guest, "127.0.0.1").stdout.endswith("\nshared\n")
+    assert ask(guest, "127.0.0.1").stdout.endswith("\nshared\n")
     assert guest.read("/etc/resolv.conf") == owner.read("/etc/resolv.conf")
     assert "keel" in guest.read("/etc/hosts").split()
     assert (guest.exec("hostname").text == "keel") is engine.trait("network_guest_has_owners_hostname")
