@@ -141,6 +141,8 @@ _add("btrfs", Kind.MACHINE, "btrfs in the kernel",
      lambda facts: _unless("btrfs" in facts["host"]["filesystems"], "this kernel has no btrfs"))
 _add("netem", Kind.MACHINE, "the netem queueing discipline",
      lambda facts: _unless(facts["host"]["netem"], "this kernel has no netem"))
+_add("vxlan", Kind.MACHINE, "VXLAN in the kernel",
+     lambda facts: _unless(facts["host"]["vxlan"], "this kernel has no VXLAN"))
 
 _add("linux", Kind.TARGET, "a Linux engine",
      lambda facts: _unless(facts["engine"]["os"] == "linux", f"the engine runs on {facts['engine']['os']}"))

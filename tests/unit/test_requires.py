@@ -85,6 +85,7 @@ TABLE = {
         [engine(runtime="runsc"), engine(runtime="")],
     ),
     "netem": ([host(netem=True)], [host(netem=False)]),
+    "vxlan": ([host(vxlan=True)], [host(vxlan=False)]),
     "network": ([host(network="")], [host(network="registry-1.docker.io:443: no route")]),
     "not_overlay": ([engine(storage="vfs")], [engine(storage="overlay2"), engine(storage="overlay")]),
     "not_userns_remap": ([engine(userns_remap=False)], [engine(userns_remap=True)]),

@@ -44,6 +44,7 @@ def facts(network_url: str = "") -> dict[str, Any]:
         "systemd": Path("/run/systemd/system").is_dir(),
         "modules": _modules_loadable(),
         "netem": kconfig.read().state("NET_SCH_NETEM") != "missing",
+        "vxlan": kconfig.read().state("VXLAN") != "missing",
         "tools": {tool: shutil.which(tool) or "" for tool in _TOOLS},
     }
 
