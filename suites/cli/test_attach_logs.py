@@ -90,7 +90,8 @@ def test_attach_forwards_signals(engine):
 def test_attach_to_what_does_not_run_is_refused(engine):
     c = engine.run(engine.image, "true")
     c.until("its end", lambda: not c.state["Running"])
-    engine.fails("attach", c.name, says="cannot attach to a stopped|can only attach to running", code=engine.code("error"))
+    engine.fails("attach", c.name, says="cannot attach to a stopped|can only attach to running",
+                 code=engine.code("error"))  # fmt: skip
 
 
 @claim("cli-011", "cli-021")

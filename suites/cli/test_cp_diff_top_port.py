@@ -27,7 +27,8 @@ def tree(engine):
 def test_cp_takes_a_tree_in_and_out_unchanged(engine, tree):
     c = engine.run()
     engine.cli("cp", str(tree), f"{c.name}:/in")
-    assert c.sh("stat -c %a /in/file; readlink /in/link; cat /in/sub/deep").stdout.split() == ["741", "sub/deep", "deep"]
+    seen = c.sh("stat -c %a /in/file; readlink /in/link; cat /in/sub/deep")
+    assert seen.lines == ["741", "sub/deep", "deep"]
     out = engine.workdir / "out"
     engine.cli("cp", f"{c.name}:/in", str(out))
     assert (out / "file").read_bytes() == bytes(range(256))
@@ -102,7 +103,7 @@ def test_cp_never_follows_a_link_out_of_the_container(engine):
     ("{w}/no-such", "{c}:/tmp", "no such file"),
     ("{c}:/etc/passwd", "{w}/no/such/dir/x", "does not exist|no such|could not be found"),
     ("{c}:/etc", "{w}/file", "cannot copy directory|must be a directory"),
-    ("{w}/file", "{c}:/no/such/dir/", "no such directory|could not be found|[Nn]ot found|No such container:path|does not exist"),
+    ("{w}/file", "{c}:/no/such/dir/", "no such directory|could not|No such container:path|does not exist"),
     ("no-such-container:/x", "{w}/x", "[Nn]o such container|does not exist"),
     ("{w}/file", "{w}/other", "at least one container|cannot be empty|must specify"),
 ], ids=["no source inside", "no source here", "no directory here", "directory onto file", "no directory inside",
@@ -198,8 +199,8 @@ def test_port_tells_what_is_published(engine):
 def test_a_port_that_is_not_published_is_refused(engine):
     c = engine.run("--publish", "127.0.0.1::80", "--publish", "127.0.0.1::53/udp")
     for port in ("81", "53", "80/udp", "0", "65536", "http", "80/xyz"):
-        refused = engine.fails("port", c.name, port, says="No public port|failed to find published port|invalid|parsing",
-                               code=engine.code("error"))  # fmt: skip
+        refused = engine.fails("port", c.name, port, code=engine.code("error"),
+                               says="No public port|failed to find published port|invalid|parsing")  # fmt: skip
         assert refused.stdout == ""
 
 

@@ -147,8 +147,8 @@ def test_start_attach_forwards_signals(engine):
 @claim("cli-035")
 def test_start_attach_takes_one_container(engine):
     names = [engine.create().name for _ in range(2)]
-    engine.fails("start", "--attach", *names, says="cannot start and attach multiple|only (attach to|start and attach) one",
-                 code=engine.code("error"))  # fmt: skip
+    engine.fails("start", "--attach", *names, code=engine.code("error"),
+                 says="cannot start and attach multiple|only (attach to|start and attach) one")  # fmt: skip
     assert {engine.inspect(name)["State"]["Status"] for name in names} == {"created"}
 
 
@@ -169,7 +169,8 @@ def test_start_interactive_works_again_after_the_end(engine):
 
 @claim("cli-028")
 def test_an_unknown_container_is_named(engine):
-    for verb in ("start", "stop", "restart", "kill", "pause", "unpause", "wait", "top", "port", "logs", "diff", "attach"):
+    verbs = ["start", "stop", "restart", "kill", "pause", "unpause", "wait", "top", "port", "logs", "diff", "attach"]
+    for verb in verbs:
         refused = engine.fails(verb, "no-such-container", says="no_such_container", code=engine.code("error"))
         assert refused.stdout == ""
         assert "no-such-container" in refused.stderr

@@ -18,10 +18,15 @@ def moment(engine):
 
 def told(engine, since, *filters):
     """Return the actions that the engine tells of since a moment, oldest first."""
+    lines = past(engine, since, filters, engine.trait("event_format"))
+    return [line.split(":")[0].strip() for line in lines]
+
+
+def past(engine, since, filters, template):
+    """Return what `events` prints of the time since a moment."""
     words = [word for text in filters for word in ("--filter", text)]
     until = f"{time.time() + 0.5:.3f}"
-    lines = engine.cli("events", "--since", since, "--until", until, *words, "--format", engine.trait("event_format")).lines
-    return [line.split(":")[0].strip() for line in lines]
+    return engine.cli("events", "--since", since, "--until", until, *words, "--format", template).lines
 
 
 @claim("cli-015")
@@ -60,14 +65,9 @@ def test_events_carry_who_and_what(engine):
     before = moment(engine)
     c = engine.run("--label", "st.event=yes", engine.image, "sh", "-c", "exit 9")
     c.wait()
-
-    def read():
-        lines = engine.cli("events", "--since", before, "--until", f"{time.time() + 0.5:.3f}", "--filter",
-                           f"container={c.id}", "--filter", f"event={words['die']}", "--format", "{{json .}}").lines  # fmt: skip
-        return [json.loads(line) for line in lines]
-
-    (event,) = wait_until("its end", read)
-    flat = json.dumps(event)
+    filters = [f"container={c.id}", f"event={words['die']}"]
+    (line,) = wait_until("its end", lambda: past(engine, before, filters, "{{json .}}"))
+    flat = json.dumps(json.loads(line))
     assert c.id in flat
     assert c.name in flat
     assert engine.image in flat
@@ -80,7 +80,8 @@ def test_filters_of_events_narrow(engine):
     words = engine.trait("event_words")
     before = moment(engine)
     c, other = engine.run("--label", "st.pick=a"), engine.run()
-    wait_until("both starts", lambda: all(words["start"] in told(engine, before, f"container={x.id}") for x in (c, other)))
+    for x in (c, other):
+        wait_until("its start", lambda x=x: words["start"] in told(engine, before, f"container={x.id}"))
     assert told(engine, before, f"container={c.id}", f"event={words['start']}") == [words["start"]]
     assert words["start"] in told(engine, before, "label=st.pick=a", "type=container")
     assert told(engine, before, "label=st.pick=b") == []
@@ -119,5 +120,6 @@ def test_a_moment_that_is_none_is_refused(engine):
 
 @claim("cli-015")
 def test_a_wrong_filter_of_events_is_refused(engine):
-    refused = engine.fails("events", "--until", "1", "--filter", "noequals", says="bad format|invalid|must be in the form", timeout=15)
+    refused = engine.fails("events", "--until", "1", "--filter", "noequals", timeout=15,
+                           says="bad format|invalid|must be in the form")  # fmt: skip
     assert refused.stdout == ""

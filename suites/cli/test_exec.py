@@ -42,7 +42,8 @@ def test_exec_input_reaches_the_process_and_ends(c, engine):
 
 @claim("cli-016", "cli-209")
 def test_exec_with_a_terminal(c, engine):
-    assert engine.cli("exec", "--tty", c.name, "sh", "-c", "test -t 1 && echo out; echo err >&2").stdout == "out\r\nerr\r\n"
+    seen = engine.cli("exec", "--tty", c.name, "sh", "-c", "test -t 1 && echo out; echo err >&2")
+    assert seen.stdout == "out\r\nerr\r\n"
     talk = engine.spawn("exec", "-it", c.name, "sh", tty=True)
     talk.send("echo $((40+2)); exit 5\n")
     talk.wait_for("^42")

@@ -1,5 +1,6 @@
 """`info` and `version`: what an engine says about the machine and itself, held against the kernel."""
 
+import functools
 import json
 import os
 import platform
@@ -14,16 +15,14 @@ claim, requires = pytest.mark.claim, pytest.mark.requires
 
 @pytest.fixture
 def info(engine):
+    return ask(engine)
+
+
+def ask(engine):
+    """Return a function that finds a fact in what `info` says now."""
     loaded = json.loads(engine.cli("info", "--format", "{{json .}}").stdout)
     places = engine.trait("info_places")
-
-    def get(name):
-        value = loaded
-        for part in places[name].split("."):
-            value = value[part]
-        return value
-
-    return get
+    return lambda name: functools.reduce(lambda value, part: value[part], places[name].split("."), loaded)
 
 
 @claim("cli-017", "cli-003")
@@ -69,15 +68,7 @@ def test_info_counts_containers(engine, info):
     before = {word: info(word) for word in ("running", "stopped", "containers")}
     engine.run()
     engine.create()
-    loaded = json.loads(engine.cli("info", "--format", "{{json .}}").stdout)
-    places = engine.trait("info_places")
-
-    def now(name):
-        value = loaded
-        for part in places[name].split("."):
-            value = value[part]
-        return value
-
+    now = ask(engine)
     assert (now("running"), now("stopped"), now("containers")) == (
         before["running"] + 1, before["stopped"] + 1, before["containers"] + 2)  # fmt: skip
 
@@ -120,10 +111,10 @@ def test_the_client_talks_the_api_version_it_is_told_to(engine, api):
     words = ["version", "--format", "{{.Client.APIVersion}}"]
     if api == "1.24":
         assert engine.cli(*words, env={"DOCKER_API_VERSION": api}).text == api
-        assert engine.cli("ps", "--quiet", "--filter", "name=none-of-this-name", env={"DOCKER_API_VERSION": api}).text == ""
+        none = engine.cli("ps", "--quiet", "--filter", "name=none-of-this-name", env={"DOCKER_API_VERSION": api})
+        assert none.output == ""
     else:
-        engine.fails("ps", env={"DOCKER_API_VERSION": api}, says="too (new|old)|[Mm]inimum supported API|not a valid version|"
-                     "invalid|client version", code=1)  # fmt: skip
+        engine.fails("ps", env={"DOCKER_API_VERSION": api}, says="is too (new|old)", code=1)
 
 
 @claim("cli-032")

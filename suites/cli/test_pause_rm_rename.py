@@ -36,7 +36,8 @@ def test_pause_freezes_every_process_of_the_container(engine):
     engine.cli("pause", c.name)
     assert c.kernel.frozen
     assert len(c.kernel.cgroup_processes) == 3
-    assert engine.trait("paused_word") in engine.cli("ps", "--all", "--filter", f"id={c.id}", "--format", "{{.Status}}").text
+    status = engine.cli("ps", "--all", "--filter", f"id={c.id}", "--format", "{{.Status}}").text
+    assert engine.trait("paused_word") in status
     engine.cli("unpause", c.name)
 
 

@@ -27,9 +27,9 @@ def test_run_ends_with_the_exit_code_of_its_process(engine, code):
 
 
 @claim("cli-027")
-@pytest.mark.parametrize(("command", "code"), [("/no/such/program", 127), ("no-such-program", 127), ("/etc/passwd", 126),
-                                               ("/etc", 126)], ids=["no file", "not in PATH", "not executable",
-                                                                    "directory"])  # fmt: skip
+@pytest.mark.parametrize(("command", "code"), [
+    ("/no/such/program", 127), ("no-such-program", 127), ("/etc/passwd", 126), ("/etc", 126),
+], ids=["no file", "not in PATH", "not executable", "directory"])  # fmt: skip
 def test_run_tells_a_missing_program_from_one_that_may_not_run(engine, command, code):
     name = engine.name()
     refused = engine.fails("run", "--rm", "--name", name, engine.image, command, says="cannot_execute", code=code)
@@ -64,7 +64,7 @@ def test_run_refuses_a_reference_that_is_none_before_anything_else(engine):
 @claim("cli-027")
 def test_run_without_the_image_and_without_pulling_names_the_image(engine):
     name, image = engine.name(), "localhost/seatrial/no-such-image:1"
-    refused = engine.fails("run", "--rm", "--pull", "never", "--name", name, image, "true", says="no_such_image", code=125)
+    refused = engine.fails("run", "--rm", "--pull", "never", "--name", name, image, says="no_such_image", code=125)
     assert refused.stdout == ""
     assert image in refused.stderr
     assert not engine.exists(name)

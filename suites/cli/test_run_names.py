@@ -25,7 +25,8 @@ def test_a_name_that_is_taken_is_refused_and_its_owner_untouched(engine):
     c = engine.run()
     before = c.state
     for verb in ("run", "create"):
-        refused = engine.fails(verb, "--name", c.name, engine.image, "true", says="name_taken", code=engine.code(f"{verb}_error"))
+        code = engine.code(f"{verb}_error")
+        refused = engine.fails(verb, "--name", c.name, engine.image, "true", says="name_taken", code=code)
         assert refused.stdout == ""
         assert c.name in refused.stderr
     assert c.state == before
@@ -150,5 +151,5 @@ def test_without_rm_the_container_stays(engine):
 
 @claim("cli-214")
 def test_rm_and_a_restart_policy_exclude_each_other(engine):
-    engine.fails("run", "--rm", "--restart", "always", engine.image, "true", says="[Cc]onflicting options|conflicts with --restart",
-                 code=125)  # fmt: skip
+    engine.fails("run", "--rm", "--restart", "always", engine.image, "true",
+                 says="[Cc]onflicting options|conflicts with --restart", code=125)  # fmt: skip

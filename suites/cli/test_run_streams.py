@@ -57,7 +57,7 @@ def test_two_containers_do_not_mix_their_output(engine):
 
 @claim("cli-209")
 def test_a_terminal_is_one_and_joins_the_streams(engine):
-    seen = engine.once("--tty", engine.image, "sh", "-c", "test -t 0 && test -t 1 && test -t 2 && echo out; echo err >&2")
+    seen = engine.sh("test -t 0 && test -t 1 && test -t 2 && echo out; echo err >&2", "--tty")
     assert seen.stdout == "out\r\nerr\r\n"
     assert seen.stderr == ""
 

@@ -10,8 +10,7 @@ claim, requires = pytest.mark.claim, pytest.mark.requires
 
 several = settings(max_examples=15, deadline=None, derandomize=True, database=None,
                    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
-UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "mb": 1 << 20,
-         "t": 1 << 40}  # fmt: skip
+UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "M": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "G": 1 << 30}
 
 
 @claim("cli-042")
@@ -26,7 +25,7 @@ def test_a_memory_size_reaches_the_cgroup(engine, size, expected):
 
 @claim("cli-042")
 @several
-@given(number=st.integers(16, 900), unit=st.sampled_from(["m", "M", "mb", "g", "G", "k", "b", ""]))
+@given(number=st.integers(16, 900), unit=st.sampled_from(sorted(UNITS)))
 def test_every_size_is_counted_in_powers_of_1024(engine, number, unit):
     size = number * UNITS[unit]
     if size < 16 << 20:
@@ -46,9 +45,8 @@ def test_a_memory_size_that_is_none_is_refused(engine):
 @claim("cli-042")
 @requires("memory")
 def test_too_little_memory_is_refused(engine):
-    name = engine.name()
-    words = [engine.image, "true"]
-    engine.fails("run", "--rm", "--name", name, "--memory", engine.trait("too_little_memory"), *words, says="too_little_memory")
+    name, size = engine.name(), engine.trait("too_little_memory")
+    engine.fails("run", "--rm", "--name", name, "--memory", size, engine.image, "true", says="too_little_memory")
     assert not engine.exists(name)
 
 
@@ -125,8 +123,8 @@ def test_every_correct_reference_names_an_image(engine, name, tag):
 
 @claim("cli-045")
 def test_a_wrong_reference_is_refused(engine):
-    for reference in ("x/Upper:1", "x:", ":1", "x:t a", f"x:{'t' * 129}", "x:.dot", "x:-dash", "a//b", "/a", "a/", "-a/b",
-                      "a..b", "x@sha256:abc", "x:a:b"):  # fmt: skip
+    for reference in ("x/Upper:1", "x:", ":1", "x:t a", f"x:{'t' * 129}", "x:.dot", "x:-dash", "a//b", "/a", "a/",
+                      "-a/b", "a..b", "x@sha256:abc", "x:a:b"):  # fmt: skip
         engine.fails("tag", "--", engine.image, reference, says="not_a_reference", code=engine.code("error"))
 
 

@@ -79,8 +79,8 @@ def test_stop_uses_the_stop_signal_of_the_container(engine):
 def test_an_unknown_stop_signal_is_refused(engine):
     name = engine.name()
     for signal in ("NOSUCH", "0"):
-        engine.fails("run", "--rm", "--name", name, f"--stop-signal={signal}", engine.image, "true", says="invalid_signal",
-                     code=125)  # fmt: skip
+        engine.fails("run", "--rm", "--name", name, f"--stop-signal={signal}", engine.image, "true",
+                     says="invalid_signal", code=125)  # fmt: skip
     assert not engine.exists(name)
 
 
