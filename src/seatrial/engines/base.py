@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from seatrial import exec as command
+from seatrial.engines import http
 from seatrial.errors import SeatrialError
 from seatrial.exec import ANY, Conversation, Expect, ExpectationError, Journal, Result, Stdin
 from seatrial.hosts import LOCAL, Host
@@ -175,6 +176,8 @@ class CliEngine:
 
     def find(self, kind: str, label: str = "") -> list[str]:
         """Return the full ids (networks, containers, images) or names (volumes) of all objects of a kind."""
+        if self._socket is not None and (found := http.listing(self._socket, kind, label)) is not None:
+            return found
         args = [kind, "ls", "--quiet"]
         if kind != "volume":
             args.append("--no-trunc")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import signal
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seatrial.engines import http
 from seatrial.errors import SeatrialError
 from seatrial.exec import background
 from seatrial.hosts import NamespaceHost
@@ -185,18 +184,5 @@ def answers(path: Path, timeout: float = 2.0) -> bool:
 
 def ping(path: Path, timeout: float = 2.0) -> dict[str, str] | None:
     """Return the headers of `GET /_ping` on a unix socket, or None when nothing answers."""
-    connection = http.client.HTTPConnection("localhost", timeout=timeout)
-    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    client.settimeout(timeout)
-    try:
-        client.connect(str(path))
-        connection.sock = client
-        connection.request("GET", "/_ping")
-        response = connection.getresponse()
-        response.read()
-    except (OSError, http.client.HTTPException):
-        return None
-    else:
-        return dict(response.headers) if response.status == 200 else None
-    finally:
-        client.close()
+    answer = http.get(path, "/_ping", timeout)
+    return answer[1] if answer is not None and answer[0] == 200 else None
