@@ -74,7 +74,12 @@ test-contract: $(READY) ## drivers held against the contract with fake engines
 test-self: $(READY) ## a slice of the suites against a real lab engine
 	$(pytest) tests/selftest -n auto
 
-test-docker-py: $(READY) ## docker-py's own integration tests: DOCKER_PY=CHECKOUT ENGINE=docker@trixie
+$(VENV)/.docker-py: $(READY)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[docker-py]'
+	@touch $@
+
+test-docker-py: $(VENV)/.docker-py ## docker-py's own integration tests: DOCKER_PY=CHECKOUT ENGINE=docker@trixie
+	@[ -n '$(DOCKER_PY)' ] || { echo "name a checkout of docker-py: make test-docker-py DOCKER_PY=DIR" >&2; exit 4; }
 	$(PY) -m seatrial docker-py '$(DOCKER_PY)' $(engines)
 
 bench: $(READY) ## what the harness itself costs, paired with bare commands in one run

@@ -1,0 +1,44 @@
+"""`seatrial docker-py`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from seatrial.commands import say, verb
+
+_MORE = """\
+The tests get an engine of their own, made from the target's binaries; yours is not touched. The
+results are in reports/docker-py-TARGET.xml (JUnit).
+
+examples:
+  seatrial docker-py ~/docker-py --engine docker@trixie
+  seatrial docker-py ~/docker-py --engine podman@sid --pytest -k test_create_network
+
+exit codes: those of pytest
+"""
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verb(verbs, "docker-py", run, "run docker-py's own integration tests against an engine", _MORE)
+    parser.add_argument("checkout", metavar="CHECKOUT", type=Path, help="directory of docker-py's sources")
+    parser.add_argument("--engine", default="docker@bookworm", metavar="TARGET", help="docker@trixie, podman, ...")
+    parser.add_argument("--results", type=Path, default=Path("reports"), metavar="DIR", help="where JUnit goes")
+    parser.add_argument("--pytest", nargs=argparse.REMAINDER, default=[], metavar="ARG",
+                        help="last: what follows goes to pytest")  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run them."""
+    from seatrial import external, runs
+    from seatrial.targets import parse
+
+    target = parse(arguments.engine)
+    name = external.environment_run()
+    live = runs.begin(name, arguments.results, [str(target)])
+    try:
+        say(f"docker-py against {target}")
+        return external.docker_py(arguments.checkout, target, name, arguments.results, arguments.pytest)
+    finally:
+        live.forget()

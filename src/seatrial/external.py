@@ -1,0 +1,106 @@
+"""Suites of others, run against an engine of ours: docker-py's integration tests.
+
+They prune, join swarms and use fixed names, so they get an engine of their own and run in its network
+namespace; the images that they would pull are made offline.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from seatrial.engines import registry as engines
+from seatrial.engines.base import CliEngine
+from seatrial.errors import SeatrialError
+from seatrial.exec import base_environment
+from seatrial.lab import images, labs
+from seatrial.names import BUSYBOX, slug
+from seatrial.paths import share_dir
+from seatrial.targets import Target
+
+# what docker-py's tests expect to find; each gets an id of its own, because they remove some of them
+_IMAGES = ("alpine:3.10", "alpine:latest", "busybox:latest", "hello-world:latest", "hello-world:linux")
+_DOCKERFILE = """\
+FROM {base}
+RUN echo {name} >/etc/image-name && mkdir -p /var/opt \\
+ && echo postgres:x:70:70::/var/lib/postgresql:/bin/sh >>/etc/passwd && echo postgres:x:70: >>/etc/group
+"""
+
+
+def docker_py(checkout: Path, target: Target, run: str, reports: Path, args: list[str]) -> int:
+    """Run docker-py's integration tests and return pytest's exit code.
+
+    The JUnit file is `reports/docker-py-<target>.xml`; `args` go to pytest. The checkout is not
+    written to. Raises `SeatrialError` E310 when it is none, E211 for an engine that is not ours to spoil.
+    """
+    if not (checkout / "tests/integration").is_dir() or not (checkout / "docker").is_dir():
+        raise SeatrialError(
+            "E310", f"{checkout} is no checkout of docker-py", "it has no tests/integration",
+            "git clone https://github.com/docker/docker-py, then make test-docker-py DOCKER_PY=docker-py",
+        )  # fmt: skip
+    if target.address or target.is_runtime:
+        raise SeatrialError(
+            "E211", f"docker-py's tests do not run against {target}", "they prune whatever they find",
+            "name an engine that the harness can start for itself, such as docker or docker@trixie",
+        )  # fmt: skip
+    if missing := [name for name in ("paramiko", "websocket") if find_spec(name) is None]:
+        raise SeatrialError(
+            "E311", f"docker-py's tests import {missing[0]}, which is not installed",
+            hint="make test-docker-py installs it, or pip install 'seatrial[docker-py]'",
+        )  # fmt: skip
+    reports.mkdir(parents=True, exist_ok=True)
+    junit = reports.resolve() / f"docker-py-{slug(str(target))}.xml"
+    made = labs.private(target, run)
+    try:
+        engine = engines.in_lab(target, made.lab)
+        _provide(engine, run)
+        with tempfile.TemporaryDirectory(prefix="docker-py-") as name:
+            copy = Path(name) / "docker-py"
+            shutil.copytree(checkout, copy, ignore=shutil.ignore_patterns(".git", ".venv", ".tox"))
+            environment = {
+                **base_environment(), "HOME": name, "PYTHONPATH": str(copy),
+                "DOCKER_HOST": f"unix://{engine.socket}", "DOCKER_TEST_API_VERSION": _api(engine),
+            }  # fmt: skip
+            command = [
+                "nsenter", f"--net=/proc/{made.lab.pid}/ns/net", "--", sys.executable, "-m", "pytest",
+                "tests/integration", "-p", "no:seatrial", "-p", "no:cacheprovider", "-p", "no:xdist", "--timeout=60",
+                f"--junitxml={junit}", "-o", f"junit_suite_name=docker-py.{target}", *args,
+            ]  # fmt: skip
+            return subprocess.run(command, cwd=copy, env=environment, check=False).returncode
+    finally:
+        made.close()
+
+
+def _api(engine: CliEngine) -> str:
+    """Return the version of the Docker API that is served, which for Podman is not its own."""
+    from seatrial.lab.daemon import ping
+
+    return (ping(engine.socket) or {}).get("Api-Version") or engine.version().api
+
+
+def _provide(engine: CliEngine, run: str) -> None:
+    images.provide(engine)
+    context = share_dir() / run / "docker-py"
+    context.mkdir(parents=True)
+    try:
+        for name in _IMAGES:
+            (context / "Dockerfile").write_text(_DOCKERFILE.format(base=BUSYBOX, name=name))
+            # Podman looks a short name up at docker.io
+            full = name if engine.name == "docker" else f"docker.io/library/{name}"
+            engine.cli("build", "--tag", full, str(context), env={"DOCKER_BUILDKIT": "0"}, timeout=120)
+    finally:
+        shutil.rmtree(share_dir() / run, ignore_errors=True)
+
+
+def environment_run() -> str:
+    """Return a run id and mark this process with it, so that `seatrial clean` knows its children."""
+    from seatrial.names import new_run_id
+
+    run = new_run_id()
+    os.environ["SEATRIAL_RUN"] = run
+    return run
