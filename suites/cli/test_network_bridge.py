@@ -70,7 +70,8 @@ def test_rules_let_containers_talk_out_and_answers_in(engine):
 def test_sandbox_is_a_file_that_leads_into_the_stack_and_goes_with_the_container(engine):
     c = engine.run()
     key = c.inspect()["NetworkSettings"]["SandboxKey"]
-    path = engine.raw.host.path(key)
+    # /var/run is a link, which would lead back to this machine
+    path = engine.raw.host.path(key.removeprefix("/var"))
     assert path.exists()
     assert f"net:[{path.stat().st_ino}]" == c.kernel.namespace("net")
     inside = ["nsenter", f"--net={key}", "ip", "-o", "-4", "addr"]

@@ -60,8 +60,9 @@ def test_bridge_none_leaves_the_daemon_without_a_default_network(private_daemon)
     d = private_daemon("--bridge", "none")
     assert sorted(d.cli("network", "ls", "--format", "{{.Name}}").lines) == ["host", "none"]
     host_run(d, "ip", "link", "show", "docker0", expect=1)
-    d.fails("run", "--rm", "--network", "bridge", d.image, "true", says="no_such_network", code=125)
-    assert d.run("--network", "none").kernel.links() == ["lo"]
+    for options in ([], ["--network", "bridge"]):
+        c = d.run(*options)
+        assert (c.kernel.links(), c.kernel.routes()) == (["lo"], [])
 
 
 @claim("network-056", "network-057", "network-061", "network-069", "network-029", "network-030")
@@ -198,13 +199,13 @@ REFUSED = {
     "range-outside": (("--bip", "10.66.0.1/24", "--fixed-cidr", "10.67.0.0/24"),
                       "10.67.0.0|does not (belong|contain)|range"),
     "bad-range": (("--fixed-cidr", "banana"), "banana|invalid CIDR"),
-    "bad-gateway": (("--default-gateway", "banana"), "not an ip address"),
+    "bad-gateway": (("--default-gateway", "banana"), "banana. for .--default-gateway. flag"),
     "gateway-outside": (("--bip", "10.66.0.1/24", "--default-gateway", "10.67.0.1"),
                         "10.67.0.1|outside|out of range|not (in|within)"),
-    "bad-dns": (("--dns", "banana"), "not an ip address"),
-    "bad-search": (("--dns-search", "-.-"), "not a valid domain"),
-    "bad-ip": (("--ip", "banana"), "not an ip address"),
-    "bad-mtu": (("--mtu", "banana"), "invalid (syntax|argument)"),
+    "bad-dns": (("--dns", "banana"), "banana. for .--dns. flag"),
+    "bad-search": (("--dns-search", "-.-"), "-.- is not a valid domain"),
+    "bad-ip": (("--ip", "banana"), "banana. for .--ip. flag"),
+    "bad-mtu": (("--mtu", "banana"), "banana. for .--mtu. flag"),
 }  # fmt: skip
 
 
@@ -215,7 +216,9 @@ def test_daemon_refuses_to_start(private_daemon, name):
     options, says = REFUSED[name]
     d = private_daemon(start=False)
     said = host_run(d, "timeout", "30", "dockerd", *options, expect=1, timeout=45).stderr
-    assert re.search(says, said.splitlines()[-1], re.IGNORECASE), said
+    # a flag is refused before the daemon starts, with its usage; the rest by its last words
+    words = next((line for line in said.splitlines() if "invalid argument" in line), said.splitlines()[-1])
+    assert re.search(says, words, re.IGNORECASE), said
     d.fails("ps", says="unreachable")
 
 
