@@ -86,6 +86,19 @@ def test_cp_copies_a_link_and_follows_it_when_asked(engine):
 
 
 @claim("cli-012")
+def test_cp_from_container_to_container(engine):
+    a, b = engine.run(), engine.create()
+    a.sh("echo from a >/from-a")
+    words = ["cp", f"{a.name}:/from-a", f"{b.name}:/tmp/x"]
+    if engine.trait("cp_between_containers"):
+        engine.cli(*words)
+        engine.cli("cp", f"{b.name}:/tmp/x", str(engine.workdir / "x"))
+        assert (engine.workdir / "x").read_text() == "from a\n"
+    else:
+        engine.fails(*words, says="between containers is not supported", code=engine.code("error"))
+
+
+@claim("cli-012")
 def test_cp_never_follows_a_link_out_of_the_container(engine):
     c = engine.run()
     secret = engine.workdir / "secret"

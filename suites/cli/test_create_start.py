@@ -61,7 +61,7 @@ def test_a_network_that_does_not_exist_is_refused_at_the_latest_by_start(engine)
 @claim("cli-013")
 def test_labels_of_the_image_and_of_create_are_merged(engine):
     image = engine.image_name()
-    engine.cli("commit", "--change", "LABEL own=image both=image", engine.create().name, image)
+    engine.cli("commit", "--change", "LABEL own=image", "--change", "LABEL both=image", engine.create().name, image)
     labels = engine.create("--label", "both=container", "--label", "empty", image, "true").inspect()["Config"]["Labels"]
     assert (labels["own"], labels["both"], labels["empty"]) == ("image", "container", "")
 
