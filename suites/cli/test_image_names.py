@@ -155,7 +155,7 @@ def test_a_name_may_have_many_levels(engine, image, levels):
     name = engine.image_name().removesuffix(":latest") + "/x" * levels + ":v1"
     engine.cli("tag", image, name)
     assert engine.image_id(name) == engine.image_id(image)
-    assert engine.cli("images", "--format", "{{.Repository}}:{{.Tag}}", name).lines == [name]
+    assert name in engine.cli("images", "--format", "{{.Repository}}:{{.Tag}}", name).lines
 
 
 _WORD = "[a-z0-9]+"

@@ -125,10 +125,9 @@ def test_rmi_needs_an_image(engine):
 
 
 @claim("image-204")
-@pytest.mark.parametrize("name", ["a b", "Upper/Case", "a:b:c", ""])
+@pytest.mark.parametrize("name", ["a b", "Upper/Case", "a:b:c"])
 def test_rmi_refuses_what_is_no_name(engine, name):
-    unknown = engine.says("no_such_image")
-    engine.fails("rmi", "--", name, says=f"{engine.says('bad_reference')}|cannot be blank|{unknown}")
+    engine.fails("rmi", "--", name, says=f"{engine.says('bad_reference')}|{engine.says('no_such_image')}")
 
 
 # -- prune -----------------------------------------------------------------------------------------
@@ -181,14 +180,6 @@ def test_prune_refuses_the_filter(engine, option):
     own = f"label=seatrial.test={engine.key}"
     says = f"{engine.says('bad_filter')}|time or duration"
     engine.fails("image", "prune", "--force", "--filter", own, "--filter", option, says=says)
-    assert engine.exists(lost, "image")
-
-
-@claim("image-022")
-def test_prune_without_a_yes_or_no_in_its_dangling_filter_is_refused(engine):
-    lost = engine.cli("commit", engine.create().name).text.removeprefix("sha256:")
-    own = f"label=seatrial.test={engine.key}"
-    engine.fails("image", "prune", "--force", "--filter", own, "--filter", "dangling=maybe", says="bad_filter")
     assert engine.exists(lost, "image")
 
 
