@@ -167,3 +167,15 @@ def subnet(engine):
         return ipaddress.ip_network(f"198.{18 + (number := next(numbers) % 512) // 256}.{number % 256}.0/{prefix}")
 
     return choose
+
+
+@pytest.fixture
+def ask():
+    """Call it with a container, an address or name, and a port to get what /word there says, asked inside."""
+
+    def get(c, address, port=80):
+        request = f"printf 'GET /word HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} {port}"
+        answer = c.sh(request, expect=None).stdout.splitlines()
+        return answer[-1] if answer and answer[0].endswith("200 OK") else ""
+
+    return get

@@ -37,14 +37,14 @@ def question(c, script):
 
 
 @claim("network-071")
-def test_added_hosts_are_in_the_hosts_file_and_lead_there(engine, serve):
+def test_added_hosts_are_in_the_hosts_file_and_lead_there(engine, serve, ask):
     there = serve("keel")
-    c = engine.run("--add-host", f"keel:{there.address}", "--add-host", "twice:192.0.2.1", "--add-host", "twice:192.0.2.2",
-                   "--add-host", "six:2001:db8::1")  # fmt: skip
+    c = engine.run("--add-host", f"keel:{there.address}", "--add-host", "twice:192.0.2.1",
+                   "--add-host", "twice:192.0.2.2", "--add-host", "six:2001:db8::1")  # fmt: skip
     lines = entries(c)
     for line in ([there.address, "keel"], ["192.0.2.1", "twice"], ["192.0.2.2", "twice"], ["2001:db8::1", "six"]):
         assert line in lines
-    assert c.exec("wget", "-T", "5", "-qO-", "http://keel/word").text == "keel"
+    assert ask(c, "keel") == "keel"
 
 
 @claim("network-071")
@@ -55,7 +55,7 @@ def test_host_gateway_stands_for_the_engines_host(engine):
 
 
 @claim("network-071")
-@pytest.mark.parametrize("host", ["bad", "name:not-an-address", ":192.0.2.1", "name:", "name:300.1.1.1", ""])
+@pytest.mark.parametrize("host", ["bad", "name:not-an-address", ":192.0.2.1", "name:", "name:300.1.1.1"])
 def test_bad_added_host_is_refused(engine, host):
     name = engine.name()
     engine.fails("run", "--name", name, f"--add-host={host}", engine.image, "true", says="run_bad_host",
@@ -70,7 +70,7 @@ def test_name_server_and_search_domain_are_what_programs_use(engine):
     assert [line for line in lines if line[:1] == ["nameserver"]] == [["nameserver", "127.0.0.1"]]
     assert ["search", "berth.example"] in lines
     assert ["options", "ndots:3"] in lines
-    assert question(c, "timeout 3 wget -T 2 -qO- http://keel/") == "keel.berth.example"
+    assert question(c, "timeout 5 nc -w 2 keel 80 </dev/null") == "keel.berth.example"
 
 
 @claim("network-073")
@@ -78,7 +78,7 @@ def test_search_of_a_dot_takes_the_search_domains_away(engine):
     c = engine.run("--dns", "127.0.0.1", "--dns-search", ".")
     assert "example" not in c.read("/etc/resolv.conf")
     assert [line for line in c.read("/etc/resolv.conf").splitlines() if line.startswith("search")] in ([], ["search ."])
-    assert question(c, "timeout 3 wget -T 2 -qO- http://keel/") == "keel"
+    assert question(c, "timeout 5 nc -w 2 keel 80 </dev/null") == "keel"
 
 
 @claim("network-072")

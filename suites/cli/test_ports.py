@@ -23,7 +23,7 @@ FEW = settings(
 def bindings(c):
     """What inspect says: {"80/tcp": [(host address, host port), ...]}."""
     ports = c.inspect()["NetworkSettings"]["Ports"] or {}
-    return {private: [(one["HostIp"] or "0.0.0.0", int(one["HostPort"])) for one in public or ()]
+    return {private: [(one["HostIp"] or "0.0.0.0", int(one["HostPort"])) for one in public or () if one["HostIp"] != "::"]
             for private, public in ports.items()}  # fmt: skip
 
 
@@ -44,7 +44,9 @@ def nat(engine, address):
 
 
 def listed(engine, c):
-    return engine.cli("ps", "--all", "--filter", f"name={c.name}", "--format", "{{.Ports}}").text
+    """What ps says, without the lines for IPv6."""
+    seen = engine.cli("ps", "--all", "--filter", f"name={c.name}", "--format", "{{.Ports}}").text.split(", ")
+    return [line for line in seen if not line.startswith("[")]
 
 
 @claim("network-080", "network-109", "network-110")
@@ -53,7 +55,8 @@ def test_published_port_leads_to_the_service(engine, serve, fetch, free_port, wh
     chosen = free_port()
     options = {
         "random": ["--publish", "80"], "random-on-an-address": ["--publish", "127.0.0.1::80"],
-        "chosen": ["--expose", "80", "--publish", f"{chosen}:80"], "chosen-without-expose": ["--publish", f"{chosen}:80"],
+        "chosen": ["--expose", "80", "--publish", f"{chosen}:80"],
+        "chosen-without-expose": ["--publish", f"{chosen}:80"],
     }  # fmt: skip
     c = serve("harbour", *options[where])
     address, port = bindings(c)["80/tcp"][0]
@@ -76,9 +79,9 @@ def test_service_that_is_not_published_answers_at_the_containers_address_only(en
 @claim("network-082", "network-084")
 def test_ps_port_inspect_and_rules_say_the_same(engine, free_port):
     port = free_port()
-    c = engine.run("--publish", f":{port}:22/tcp")
-    assert listed(engine, c) == f"0.0.0.0:{port}->22/tcp"
-    assert engine.cli("port", c.name).lines == [f"22/tcp -> 0.0.0.0:{port}"]
+    c = engine.run("--publish", f"{port}:22/tcp")
+    assert listed(engine, c) == [f"0.0.0.0:{port}->22/tcp"]
+    assert f"22/tcp -> 0.0.0.0:{port}" in engine.cli("port", c.name).lines
     assert bindings(c) == {"22/tcp": [("0.0.0.0", port)]}
     (rule,) = nat(engine, c.address)
     assert f"-p tcp -m tcp --dport {port} -j DNAT --to-destination {c.address}:22" in rule
@@ -89,7 +92,8 @@ def test_range_is_mapped_one_to_one(engine, serve, fetch, free_port):
     first = free_port(3)
     c = serve("third", "--publish", f"127.0.0.1:{first}-{first + 2}:80-82", port=82)
     assert bindings(c) == {f"{80 + n}/tcp": [("127.0.0.1", first + n)] for n in range(3)}
-    assert listed(engine, c) == f"127.0.0.1:{first}-{first + 2}->80-82/tcp"
+    each = [f"127.0.0.1:{first + n}->{80 + n}/tcp" for n in range(3)]
+    assert listed(engine, c) == ([f"127.0.0.1:{first}-{first + 2}->80-82/tcp"] if engine.trait("port_ps_joins") else each)
     assert fetch("127.0.0.1", first + 2) == "third"
     assert fetch("127.0.0.1", first) == ""
 
@@ -113,14 +117,15 @@ def test_udp_port_takes_datagrams_and_no_connections(engine, fetch):
     port = published(c, "53/udp")
     with NamespaceHost("inside", c.pid).call(datagrams) as inside:
         def arrived():
-            engine.raw.host.call(lambda: datagrams(0).sendto(b"ahoy", ("127.0.0.1", port)))
+            with engine.raw.host.call(lambda: datagrams(0)) as sender:
+                sender.sendto(b"ahoy", ("127.0.0.1", port))
             try:
                 return inside.recv(64)
             except TimeoutError:
                 return b""
 
         assert c.until("the datagram", arrived) == b"ahoy"
-    assert listed(engine, c) == f"127.0.0.1:{port}->53/udp"
+    assert listed(engine, c) == [f"127.0.0.1:{port}->53/udp"]
     assert fetch("127.0.0.1", port) == ""
     assert all("-p udp" in rule for rule in nat(engine, c.address))
 
@@ -191,7 +196,7 @@ def test_exposed_port_is_noted_and_not_mapped(engine, serve, fetch):
 
 
 @claim("network-074")
-@pytest.mark.parametrize("port", ["70000", "banana", "80-79", "-1", "80-", ""])
+@pytest.mark.parametrize("port", ["70000", "banana", "80-79", "-1", "80-"])
 def test_bad_exposed_port_is_refused(engine, port):
     name = engine.name()
     engine.fails("run", "--name", name, f"--expose={port}", engine.image, "true", says="port_bad_expose",
@@ -205,7 +210,7 @@ def test_bad_exposed_port_is_refused(engine, port):
     case("banana", id="word"), case("8000:banana", id="word-inside"), case("80/banana", id="protocol"),
     case(":", id="nothing"), case("80:", id="no-port"), case("8000:80:90:91", id="too-many-parts"),
     case("8000-8002:80-81", id="ranges-differ"), case("9000-8000:80-81", id="range-backwards"),
-    case("300.1.1.1:8000:80", id="address"), case("banana:8000:80", id="name-for-address"), case("", id="empty"),
+    case("300.1.1.1:8000:80", id="address"), case("banana:8000:80", id="name-for-address"),
 ])  # fmt: skip
 def test_bad_publication_is_refused(engine, spec):
     name = engine.name()
@@ -297,13 +302,12 @@ def test_restart_publishes_the_chosen_port_again(engine, serve, fetch, free_port
 
 
 @claim("network-086")
-def test_container_reaches_its_own_published_port_through_the_host(engine, serve):
+def test_container_reaches_its_own_published_port_through_the_host(engine, serve, ask):
     c = serve("hairpin", "--publish", "80")
     gateway = next(gate for _, to, gate, _ in c.kernel.routes() if to == "0.0.0.0")
     other = engine.run()
     for asking in (c, other):
-        url = f"http://{gateway}:{published(c)}/word"
-        assert asking.exec("wget", "-T", "10", "-qO-", url).text == "hairpin"
+        assert ask(asking, gateway, published(c)) == "hairpin"
 
 
 @pytest.fixture
@@ -355,7 +359,8 @@ def test_https_service_answers_through_a_published_port(engine, free_port):
     run(make, journal=engine.journal)
     system = [word for path in ("/usr", "/lib", "/lib64") for word in ("--volume", f"{path}:{path}:ro")]
     c = engine.run("--publish", f"127.0.0.1:{port}:443", "--volume", f"{engine.workdir}:/tls:ro", *system,
-                   engine.image, "/usr/bin/openssl", "s_server", "-accept", "443", "-cert", "/tls/cert.pem", "-key", "/tls/key.pem", "-www")  # fmt: skip
+                   engine.image, "/usr/bin/openssl", "s_server", "-accept", "443", "-cert", "/tls/cert.pem", 
+                   "-key", "/tls/key.pem", "-www")  # fmt: skip
     c.until("listening", lambda: 443 in c.kernel.listeners())
     context = ssl.create_default_context(cafile=str(engine.workdir / "cert.pem"))
     context.check_hostname = False
