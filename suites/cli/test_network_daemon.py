@@ -215,7 +215,7 @@ REFUSED = {
 def test_daemon_refuses_to_start(private_daemon, name):
     options, says = REFUSED[name]
     d = private_daemon(start=False)
-    said = host_run(d, "timeout", "30", "dockerd", *options, expect=1, timeout=45).stderr
+    said = host_run(d, "timeout", "20", "dockerd", *options, expect=1, timeout=45).stderr
     # a flag is refused before the daemon starts, with its usage; the rest by its last words
     words = next((line for line in said.splitlines() if "invalid argument" in line), said.splitlines()[-1])
     assert re.search(says, words, re.IGNORECASE), said
