@@ -62,10 +62,12 @@ def test_link_of_a_network_is_an_alias_for_one_container_alone(engine, serve, as
 
 @claim("network-076")
 @requires("links")
-@pytest.mark.parametrize(("link", "says"), [("st-no-such-container:x", "could not get container"), (":x", "could not get"),
-                                             ("a:b:c", "bad format for links|invalid argument"),
-                                             ("", "empty string specified for links|invalid argument")],
-                         ids=["unknown", "no-name", "three-parts", "empty"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [("st-no-such-container:x", "could not get container"), (":x", "could not get container"),
+     ("a:b:c", "bad format for links|invalid argument"), ("", "empty string specified for links|invalid argument")],
+    ids=["unknown", "no-name", "three-parts", "empty"],
+)  # fmt: skip
 def test_link_to_nothing_is_refused(engine, link, says):
     engine.fails("run", "--name", engine.name(), f"--link={link}", engine.image, "true", says=says,
                  code=engine.code("usage"))  # fmt: skip
