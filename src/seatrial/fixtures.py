@@ -32,7 +32,7 @@ def _owner(request: pytest.FixtureRequest) -> Owner:
     session = request.config.stash[SESSION]
     trial = request.node.stash[TRIAL]
     assert session.plan is not None  # noqa: S101 - for the type checker
-    key = test_key(f"{trial.test}@{trial.target}")
+    key = test_key(f"{session.plan.run} {trial.test}@{trial.target}")
     return Owner(session.plan.run, key, session.plan.image, session.info(trial.target).facts, trial.journal)
 
 

@@ -22,7 +22,7 @@ def new_run_id() -> str:
 
 
 def test_key(node: str) -> str:
-    """Return the short id of a test on a target: eight hex digits of its pytest id."""
+    """Return the short id of a test on a target in a run: eight hex digits, the same in all its names."""
     return hashlib.sha256(node.encode()).hexdigest()[:8]
 
 
