@@ -36,16 +36,16 @@ def docker_py(checkout: Path, target: Target, run: str, reports: Path, args: lis
     """Run docker-py's integration tests and return pytest's exit code.
 
     The JUnit file is `reports/docker-py-<target>.xml`; `args` go to pytest. The checkout is not
-    written to. Raises `SeatrialError` E310 when it is none, E211 for an engine that is not ours to spoil.
+    written to. Raises `SeatrialError` E312 when it is none, E212 for an engine that is not ours to spoil.
     """
     if not (checkout / "tests/integration").is_dir() or not (checkout / "docker").is_dir():
         raise SeatrialError(
-            "E310", f"{checkout} is no checkout of docker-py", "it has no tests/integration",
+            "E312", f"{checkout} is no checkout of docker-py", "it has no tests/integration",
             "git clone https://github.com/docker/docker-py, then make test-docker-py DOCKER_PY=docker-py",
         )  # fmt: skip
     if target.address or target.is_runtime:
         raise SeatrialError(
-            "E211", f"docker-py's tests do not run against {target}", "they prune whatever they find",
+            "E212", f"docker-py's tests do not run against {target}", "they prune whatever they find",
             "name an engine that the harness can start for itself, such as docker or docker@trixie",
         )  # fmt: skip
     if missing := [name for name in ("paramiko", "websocket") if find_spec(name) is None]:
