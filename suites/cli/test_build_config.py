@@ -66,8 +66,7 @@ def test_volume_of_the_image_is_a_mount_with_the_image_s_content(builder):
         'VOLUME ["/data", "/with blank"]\nVOLUME /plain /second\n'
     )
     container = builder.bench.run("--name", builder.bench.name(), image.name, "sleep", "600")
-    for path in ("/data", "/with blank", "/plain", "/second"):
-        assert container.kernel.mount(path).target == path
+    assert {"/data", "/with blank", "/plain", "/second"} <= {mount.target for mount in container.kernel.mounts()}
     assert container.read("/data/f") == "kept\n"
     assert container.sh("stat -c %a,%u,%g /data; stat -c %u,%g /data/f").text.split() == ["751,5,6", "5,6"]
     container.sh("echo changed >/data/f")
