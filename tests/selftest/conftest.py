@@ -106,7 +106,8 @@ class Project:
     @property
     def directory(self) -> Path:
         """The newest run's directory."""
-        return max(path for path in (self.root / "reports").iterdir() if (path / "results.jsonl").exists()).resolve()
+        streams = (self.root / "reports").glob("2*/results.jsonl")
+        return max(stream.parent for stream in streams).resolve()
 
     @property
     def run(self) -> results.Run:
@@ -119,7 +120,8 @@ class Project:
         return {lease for lab in self.labs() for lease in lab["leases"]}
 
     def labs(self) -> list[dict]:
-        return [json.loads(path.read_text()) for path in Path(self.environment["SEATRIAL_STATE"], "labs").glob("*.json")]
+        files = Path(self.environment["SEATRIAL_STATE"], "labs").glob("*.json")
+        return [json.loads(path.read_text()) for path in files]
 
 
 @pytest.fixture

@@ -35,7 +35,8 @@ def _containers(project):
 
 
 def _workers(pid):
-    children = [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for path in tasks for child in path.read_text().split()]
     return [child for child in children if b"exec(eval" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 

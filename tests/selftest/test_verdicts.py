@@ -89,7 +89,8 @@ def test_each_verdict_reaches_stream_and_reports(project, workers):
     passing = [r for r in run.results if r.known_passes]
     assert [(r.test, r.target) for r in passing] == [("suites/mini/test_mini.py::test_known[b]", ENGINES[0])]
     directory = project.directory
-    for name in ("index.html", "report.css", "report.md", "claims.json", *(f"junit-{engine}.xml" for engine in ENGINES)):
+    junit = [f"junit-{engine}.xml" for engine in ENGINES]
+    for name in ("index.html", "report.css", "report.md", "claims.json", *junit):
         assert (directory / name).stat().st_size > 0, name
     assert (project.root / "reports/latest").resolve() == directory
     for result in run.results:
@@ -122,10 +123,11 @@ def test_required_tests_that_did_not_run_close_the_gate(project):
     (project.root / "required.txt").write_text(
         "# the gate\nsuites/mini/test_mini.py::test_passes\nsuites/mini/test_mini.py::test_slow\n"
     )
-    ended = project.pytest("--engine", "docker@bookworm", "--required", "required.txt", "-k", "passes or slow")
+    gate = ("--engine", "docker@bookworm", "--required", "required.txt", "-k", "passes or slow")
+    ended = project.pytest(*gate)
     assert ended.returncode == 6, ended.stdout
     assert [f.test for f in project.run.findings] == ["suites/mini/test_mini.py::test_slow"]
-    ended = project.pytest("--engine", "docker@bookworm", "--required", "required.txt", "-k", "passes or slow", "--slow")
+    ended = project.pytest(*gate, "--slow")
     assert ended.returncode == 1
 
 
@@ -134,7 +136,9 @@ def test_docker_s_own_lines(project):
     ended = project.pytest("--engine", "docker@bookworm", "--format", "gocheck", "-n", "2", "-k", "passes or slow")
     assert ended.returncode == 0, ended.stdout
     lines = ended.stdout.splitlines()
-    assert any(line.startswith("PASS: test_mini.py:4: Mini.TestPasses ") and line.endswith("s") for line in lines), lines
+    passed = [line for line in lines if line.startswith("PASS: test_mini.py:4: Mini.TestPasses ")]
+    assert len(passed) == 1, lines
+    assert passed[0].endswith("s")
     assert lines[-1] == "OK: 1 passed, 1 skipped"
     ended = project.pytest("--engine", "docker@bookworm", "--format", "gocheck", "--check.f", "Mini.TestFails")
     assert ended.stdout.splitlines()[-1] == "OOPS: 0 passed, 1 FAILED"

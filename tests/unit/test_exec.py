@@ -124,7 +124,8 @@ def test_conversation_on_a_terminal():
 
 
 def test_terminal_turns_control_c_into_a_signal():
-    with Conversation(["sh", "-c", "trap 'echo caught; exit 7' INT; echo ready; while :; do sleep 0.1; done"], tty=True) as talk:
+    script = "trap 'echo caught; exit 7' INT; echo ready; while :; do sleep 0.1; done"
+    with Conversation(["sh", "-c", script], tty=True) as talk:
         talk.wait_for("ready")
         talk.send(b"\x03")
         talk.wait_for("caught")
