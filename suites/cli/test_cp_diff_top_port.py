@@ -99,6 +99,17 @@ def test_cp_from_container_to_container(engine):
 
 
 @claim("cli-012")
+def test_cp_within_one_container_ends(engine):
+    c = engine.run()
+    words = ["cp", f"{c.name}:/etc/passwd", f"{c.name}:/tmp/copy"]
+    if engine.trait("cp_between_containers"):
+        engine.cli(*words, timeout=20)
+        assert c.read("/tmp/copy") == c.read("/etc/passwd")
+    else:
+        engine.fails(*words, says="between containers is not supported", code=engine.code("error"))
+
+
+@claim("cli-012")
 def test_cp_never_follows_a_link_out_of_the_container(engine):
     c = engine.run()
     secret = engine.workdir / "secret"
