@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from seatrial.exec import FAILURE
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
+# a builder may look through all images for its cache, and gives up when somebody removes one meanwhile
+exclusive = pytest.mark.exclusive
 RANDOM = "cat /proc/sys/kernel/random/uuid"
 UNIQUE = f"FROM IMAGE\nRUN {RANDOM} >/uuid\nCOPY file /file\nRUN {RANDOM} >/after\n"
 # upper case, tags that begin with a dot or are too long, forbidden characters and first characters
@@ -73,6 +75,7 @@ def test_iidfile_of_a_failed_build_is_not_left(builder):
 
 
 @claim("build-005", "build-224")
+@exclusive
 def test_repeated_build_uses_the_cache_and_no_cache_does_not(builder):
     files = {"file": builder.bench.name()}  # no other run has this content in its cache
     first = builder.build(UNIQUE, files, cached=True)
@@ -84,6 +87,7 @@ def test_repeated_build_uses_the_cache_and_no_cache_does_not(builder):
 
 
 @claim("build-224")
+@exclusive
 def test_cache_ends_at_the_first_step_that_differs(builder):
     def made(content, *, line="ENV A=1", mode=0o644):
         context = builder.bench.context({"Dockerfile": UNIQUE.replace("COPY", f"{line}\nCOPY"), "file": content})
@@ -105,6 +109,7 @@ def test_cache_ends_at_the_first_step_that_differs(builder):
 
 
 @claim("build-224", "build-206")
+@exclusive
 def test_build_arg_is_part_of_the_cache_key_from_its_first_use(builder):
     files = {"file": builder.bench.name()}
     text = UNIQUE.replace("COPY", "ARG V\nCOPY")

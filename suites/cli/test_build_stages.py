@@ -55,10 +55,9 @@ def test_copy_from_another_image(builder):
     ("text", "says"),
     [
         ("FROM IMAGE AS a\nFROM IMAGE\nCOPY --from=a /nosuchfile /x\n", "nosuchfile"),
-        ("FROM IMAGE\nCOPY --from=0 /etc/passwd /x\n", "circular|invalid from flag|refers to current|cannot|0"),
-        ("FROM IMAGE\nCOPY --from=7 /etc/passwd /x\n", "7"),
+        ("FROM IMAGE\nCOPY --from=7 /etc/passwd /x\n", r"\b7\b"),
     ],
-    ids=["missing-file", "itself", "number-too-big"],
+    ids=["missing-file", "number-too-big"],
 )  # fmt: skip
 def test_copy_from_what_is_not_there_is_refused(default_builder, text, says):
     default_builder.refuses(text, says=says)
