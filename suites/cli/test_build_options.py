@@ -10,7 +10,7 @@ claim, requires = pytest.mark.claim, pytest.mark.requires
 # a builder may look through all images for its cache, and gives up when somebody removes one meanwhile
 exclusive = pytest.mark.exclusive
 RANDOM = "cat /proc/sys/kernel/random/uuid"
-UNIQUE = f"FROM IMAGE\nRUN {RANDOM} >/uuid\nCOPY file /file\nRUN {RANDOM} >/after\n"
+UNIQUE = f"FROM IMAGE\nRUN {RANDOM} >/uuid # KEY\nCOPY file /file\nRUN {RANDOM} >/after\n"
 # upper case, tags that begin with a dot or are too long, forbidden characters and first characters
 BAD_NAMES = ("[A-Z][A-Za-z]{0,8}", "[a-z]{1,4}:[.-][a-z]{1,4}", "[a-z]{1,4}:[a-z]{129}", "[a-z]{1,4}[ !$%][a-z]{1,4}",
              "-[a-z]{2}/x", "_[a-z]")  # fmt: skip
@@ -77,24 +77,27 @@ def test_iidfile_of_a_failed_build_is_not_left(builder):
 @claim("build-005", "build-224")
 @exclusive
 def test_repeated_build_uses_the_cache_and_no_cache_does_not(builder):
-    files = {"file": builder.bench.name()}  # no other run has this content in its cache
-    first = builder.build(UNIQUE, files, cached=True)
-    second = builder.build(UNIQUE, files, cached=True)
+    text = UNIQUE.replace("KEY", f"{builder.bench.run_id} {builder.bench.key}")  # nobody else has this in the cache
+    files = {"file": "x"}
+    first = builder.build(text, files, cached=True)
+    second = builder.build(text, files, cached=True)
     assert second.sh(SEEN) == first.sh(SEEN)
     assert re.search(r"(?i)using cache|CACHED", second.output)
-    third = builder.build(UNIQUE, files)
+    third = builder.build(text, files)
     assert not set(third.sh(SEEN).split()) & set(first.sh(SEEN).split())
 
 
 @claim("build-224")
 @exclusive
 def test_cache_ends_at_the_first_step_that_differs(builder):
+    text = UNIQUE.replace("KEY", f"{builder.bench.run_id} {builder.bench.key}")
+
     def made(content, *, line="ENV A=1", mode=0o644):
-        context = builder.bench.context({"Dockerfile": UNIQUE.replace("COPY", f"{line}\nCOPY"), "file": content})
+        context = builder.bench.context({"Dockerfile": text.replace("COPY", f"{line}\nCOPY"), "file": content})
         (context / "file").chmod(mode)
         return builder.build_from(str(context), cached=True).sh(SEEN).split()
 
-    content = builder.bench.name()
+    content = "x"
     before, after = made(content)
     assert made(content) == [before, after]
     same, changed = made(content + "changed")
@@ -111,8 +114,8 @@ def test_cache_ends_at_the_first_step_that_differs(builder):
 @claim("build-224", "build-206")
 @exclusive
 def test_build_arg_is_part_of_the_cache_key_from_its_first_use(builder):
-    files = {"file": builder.bench.name()}
-    text = UNIQUE.replace("COPY", "ARG V\nCOPY")
+    files = {"file": "x"}
+    text = UNIQUE.replace("KEY", f"{builder.bench.run_id} {builder.bench.key}").replace("COPY", "ARG V\nCOPY")
 
     def made(value):
         return builder.build(text, files, "--build-arg", f"V={value}", cached=True).sh(SEEN).split()
