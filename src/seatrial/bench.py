@@ -18,8 +18,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from seatrial.conversation import Conversation
 from seatrial.engines.base import CliEngine, Dialect
-from seatrial.exec import ANY, FAILURE, Conversation, Expect, ExpectationError, Journal, Result, Stdin, check
+from seatrial.exec import ANY, FAILURE, Expect, ExpectationError, Journal, Result, Stdin, check
 from seatrial.names import BUSYBOX, IMAGE_NAMESPACE, RUN_LABEL, TEST_LABEL, TOOLBOX
 from seatrial.paths import share_dir
 from seatrial.probes.kernel import Kernel

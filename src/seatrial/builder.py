@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.bench import Bench
-from seatrial.exec import FAILURE, Conversation, Expect, ExpectationError, Result, Stdin, check
+from seatrial.conversation import Conversation
+from seatrial.exec import FAILURE, Expect, ExpectationError, Result, Stdin, check
 
 Files = Mapping[str, str | bytes]
 _STEP_IMAGE = re.compile(r"^ ?-{2,3}> ([0-9a-f]{11,12})$", re.MULTILINE)

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seatrial.bench import wait_until
-from seatrial.exec import Conversation, run
+from seatrial.conversation import Conversation
+from seatrial.exec import run
 from seatrial.hosts import NamespaceHost
 
 claim, requires = pytest.mark.claim, pytest.mark.requires

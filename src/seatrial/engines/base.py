@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from seatrial import exec as command
+from seatrial.conversation import Conversation
 from seatrial.engines import http
 from seatrial.errors import SeatrialError
-from seatrial.exec import ANY, Conversation, Expect, ExpectationError, Journal, Result, Stdin
+from seatrial.exec import ANY, Expect, ExpectationError, Journal, Result, Stdin
 from seatrial.hosts import LOCAL, Host
 from seatrial.targets import Target
 
