@@ -125,7 +125,7 @@ def test_export_goes_on_until_the_reader_has_gone(engine):
     c = engine.create()
     talk = engine.spawn("export", c.name)
     talk.close_stdout()
-    talk.wait(FAILURE, timeout=30)
+    talk.wait(FAILURE, timeout=15)
     assert c.status == "created"
 
 
