@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import re
+import select
 import selectors
 import shlex
 import signal
@@ -53,6 +54,8 @@ class Conversation:
     def _open_pipes(self, host: Host, env: Mapping[str, str] | None, cwd: Path | str | None) -> None:
         pipe = subprocess.PIPE
         self.process = popen(self.argv, host, env, cwd, stdin=pipe, stdout=pipe, stderr=pipe)
+        assert self.process.stdin is not None  # noqa: S101 - for the type checker: a pipe
+        os.set_blocking(self.process.stdin.fileno(), False)
         for name, stream in (("stdout", self.process.stdout), ("stderr", self.process.stderr)):
             assert stream is not None  # noqa: S101 - for the type checker: both are pipes
             os.set_blocking(stream.fileno(), False)
@@ -86,14 +89,33 @@ class Conversation:
         self._pump(0)
         return self._buffers["stderr"].decode("utf-8", "backslashreplace")
 
-    def send(self, text: str | bytes) -> None:
-        """Write to standard input or type on the terminal."""
-        data = text.encode() if isinstance(text, str) else text
-        if self._master is not None:
-            os.write(self._master, data)
-        elif self.process.stdin:
-            self.process.stdin.write(data)
-            self.process.stdin.flush()
+    def send(self, text: str | bytes, timeout: float = 20.0) -> None:
+        """Write all of it to standard input or type it on the terminal.
+
+        Raises `ExpectationError` with what was seen when the command has closed its end, or does not
+        take all of it within `timeout` seconds.
+        """
+        rest = text.encode() if isinstance(text, str) else text
+        place = self._master
+        if place is None:
+            if self.process.stdin is None:
+                raise ValueError("standard input is closed")
+            place = self.process.stdin.fileno()
+        deadline = time.monotonic() + timeout
+        while rest:
+            if self._master is not None and self.process.poll() is not None:  # a terminal takes it all the same
+                raise ExpectationError(f"nobody listens any more\n{self._seen()}")
+            try:
+                rest = rest[os.write(place, rest) :]
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise ExpectationError(
+                        f"{len(rest)} bytes were not taken within {timeout:.0f} s\n{self._seen()}"
+                    ) from None
+                self._pump(0)  # a command may have to be heard before it listens
+                select.select([], [place], [], 0.1)
+            except OSError as error:  # EPIPE of a pipe, EIO of a terminal
+                raise ExpectationError(f"nobody listens any more: {error.strerror}\n{self._seen()}") from error
 
     def close_stdin(self) -> None:
         """Close standard input."""

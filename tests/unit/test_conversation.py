@@ -58,3 +58,27 @@ def test_conversation_with_half_closed_pipes():
         talk.wait_for("y")
         talk.close_stdout()
         assert talk.wait().code in (9, -signal.SIGPIPE)
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipe", "terminal"])
+def test_talking_to_a_command_that_ended_tells_what_was_seen(tty):
+    with Conversation(["sh", "-c", "echo last words; exec <&- >&- 2>&-"], tty=tty) as talk:
+        talk.wait(0)
+        with pytest.raises(ExpectationError, match=r"(?s)nobody listens any more.*last words"):
+            talk.send("anybody?\n")
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipe", "terminal"])
+def test_all_is_sent_although_the_other_side_is_slow(tty):
+    raw = "stty raw -echo; " if tty else ""
+    with Conversation(["sh", "-c", f"{raw}echo ready; sleep 0.5; head -c 300000 | wc -c"], tty=tty) as talk:
+        talk.wait_for("ready")
+        talk.send("x" * 300_000)
+        talk.wait_for("300000")
+
+
+def test_what_is_never_taken_is_told_in_time():
+    with Conversation(["sh", "-c", "echo busy; sleep 30"]) as talk:
+        talk.wait_for("busy")
+        with pytest.raises(ExpectationError, match=r"(?s)bytes were not taken within 0 s.*busy"):
+            talk.send(b"x" * 300_000, timeout=0.3)
