@@ -1,5 +1,10 @@
+import itertools
 import os
+import subprocess
 
+import pytest
+
+from seatrial.exec import ExpectationError
 from seatrial.probes.kernel import Kernel, parse_mountinfo
 
 MOUNTS = r"""22 27 0:21 / /sys rw,nosuid - sysfs sysfs rw
@@ -30,3 +35,33 @@ def test_the_own_process_is_seen_as_it_is():
     assert "lo" in kernel.links()
     assert kernel.mount("/proc").fstype == "proc"
     assert not Kernel(2**22 + 1).alive
+
+
+def test_a_mount_that_is_not_there_is_the_engines_fault_and_the_others_are_told():
+    with pytest.raises(ExpectationError, match=r"nothing is mounted at /no/such\n(.*\n)*  proc at /proc"):
+        Kernel(os.getpid()).mount("/no/such")
+
+
+@pytest.mark.parametrize("look", [
+    lambda kernel: kernel.status, lambda kernel: kernel.argv, lambda kernel: kernel.environ,
+    lambda kernel: kernel.cwd, lambda kernel: kernel.limits, lambda kernel: kernel.namespace("net"),
+    lambda kernel: kernel.capabilities(), lambda kernel: kernel.mount("/proc"),
+    lambda kernel: kernel.cgroup("memory"), lambda kernel: kernel.cgroup_processes,
+    lambda kernel: kernel.links(), lambda kernel: kernel.routes(), lambda kernel: kernel.listeners(),
+], ids=itertools.count())  # fmt: skip
+def test_a_process_that_is_gone_is_the_engines_fault(look):
+    with pytest.raises(ExpectationError, match=f"process {2**22 + 1} of the container is gone"):
+        look(Kernel(2**22 + 1))
+
+
+def test_a_zombie_is_gone():
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not Kernel(process.pid).alive
+        with pytest.raises(ExpectationError, match="is gone"):
+            Kernel(process.pid).namespace("mnt")
+
+
+def test_what_the_kernel_does_not_have_is_no_fault_of_the_engine():
+    with pytest.raises(FileNotFoundError):
+        Kernel(os.getpid()).namespace("no-such-kind")

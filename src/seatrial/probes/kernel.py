@@ -1,7 +1,8 @@
 """What the kernel shows of a container from outside: /proc, cgroup files, mounts, namespaces, links.
 
 Everything here reads files; nothing asks the engine. Names of limits are the same for cgroup v1
-and v2, so a test states one expectation.
+and v2, so a test states one expectation. A process that is gone while it is looked at is the engine's
+doing, and so an `ExpectationError`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import re
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from seatrial.exec import ExpectationError
 
 _CGROUP = Path("/sys/fs/cgroup")
 UNLIMITED = -1
@@ -86,44 +90,61 @@ class Kernel:
     def alive(self) -> bool:
         """Whether the process exists and is no zombie."""
         try:
-            return self.status["State"][0] not in "ZX"
+            return _fields((self.proc / "status").read_text())["State"][0] not in "ZX"
         except (OSError, KeyError):
             return False
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Tell a process that is gone from a file that cannot be read."""
+        try:
+            yield
+        except OSError as error:
+            if self.alive:
+                raise
+            raise ExpectationError(f"process {self.pid} of the container is gone: {error}") from error
+
+    def _text(self, name: str) -> str:
+        with self._looking():
+            return (self.proc / name).read_text("utf-8", "replace")
+
+    def _link(self, name: str) -> str:
+        with self._looking():
+            return str((self.proc / name).readlink())
 
     @property
     def status(self) -> dict[str, str]:
         """The fields of /proc/PID/status."""
-        lines = (self.proc / "status").read_text().splitlines()
-        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        return _fields(self._text("status"))
 
     @property
     def argv(self) -> list[str]:
         """The command line."""
-        return (self.proc / "cmdline").read_bytes().decode().rstrip("\0").split("\0")
+        return self._text("cmdline").rstrip("\0").split("\0")
 
     @property
     def environ(self) -> dict[str, str]:
         """The environment that the process was started with."""
-        pairs = (self.proc / "environ").read_bytes().decode("utf-8", "replace").rstrip("\0").split("\0")
+        pairs = self._text("environ").rstrip("\0").split("\0")
         return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
     @property
     def cwd(self) -> str:
         """The working directory, as the container sees it."""
-        return str((self.proc / "cwd").readlink())
+        return self._link("cwd")
 
     @property
     def limits(self) -> dict[str, tuple[str, str]]:
         """Soft and hard resource limits by the names of /proc/PID/limits, values as text."""
         found = {}
-        for line in (self.proc / "limits").read_text().splitlines()[1:]:
+        for line in self._text("limits").splitlines()[1:]:
             words = re.split(r"\s{2,}", line.strip())
             found[words[0]] = (words[1], words[2])
         return found
 
     def namespace(self, kind: str) -> str:
         """Return the identity of a namespace (`mnt:[4026531840]`)."""
-        return str((self.proc / "ns" / kind).readlink())
+        return self._link(f"ns/{kind}")
 
     def capabilities(self, which: str = "Eff") -> int:
         """Return a capability set (Inh, Prm, Eff, Bnd, Amb) as a bit mask."""
@@ -131,13 +152,15 @@ class Kernel:
 
     def mounts(self) -> list[Mount]:
         """Return the mounts of the container in order."""
-        return parse_mountinfo((self.proc / "mountinfo").read_text())
+        return parse_mountinfo(self._text("mountinfo"))
 
     def mount(self, target: str) -> Mount:
-        """Return the topmost mount at a path; raises `LookupError` when nothing is mounted there."""
-        found = [mount for mount in self.mounts() if mount.target == target]
+        """Return the topmost mount at a path; raises `ExpectationError` when nothing is mounted there."""
+        mounts = self.mounts()
+        found = [mount for mount in mounts if mount.target == target]
         if not found:
-            raise LookupError(f"nothing is mounted at {target}")
+            seen = "\n".join(f"  {mount.fstype} at {mount.target}" for mount in mounts)
+            raise ExpectationError(f"nothing is mounted at {target}\n{seen or '  no mounts at all'}")
         return found[-1]
 
     def file(self, path: str) -> Path:
@@ -147,7 +170,7 @@ class Kernel:
     def cgroup_path(self, controller: str) -> Path:
         """Return the cgroup directory of the process for a controller (v1) or the unified one (v2)."""
         unified = ""
-        for line in (self.proc / "cgroup").read_text().splitlines():
+        for line in self._text("cgroup").splitlines():
             _, names, path = line.split(":", 2)
             if controller in names.split(","):
                 return _CGROUP / names.removeprefix("name=") / path.lstrip("/")
@@ -160,7 +183,8 @@ class Kernel:
         controller, v1, v2 = _FILES[name]
         directory = self.cgroup_path(controller)
         path = directory / v1
-        return (path if path.exists() else directory / v2).read_text().strip()
+        with self._looking():
+            return (path if path.exists() else directory / v2).read_text().strip()
 
     def cgroup(self, name: str) -> int:
         """Return a limit as a number; UNLIMITED (-1) where the kernel says so in any of its ways.
@@ -186,17 +210,19 @@ class Kernel:
     @property
     def cgroup_processes(self) -> set[int]:
         """The processes of the container's cgroup, as this machine numbers them."""
-        return {int(pid) for pid in (self.cgroup_path("pids") / "cgroup.procs").read_text().split()}
+        path = self.cgroup_path("pids") / "cgroup.procs"
+        with self._looking():
+            return {int(pid) for pid in path.read_text().split()}
 
     def links(self) -> list[str]:
         """Return the network interfaces of the container's network namespace."""
-        lines = (self.proc / "net/dev").read_text().splitlines()[2:]
+        lines = self._text("net/dev").splitlines()[2:]
         return [line.split(":")[0].strip() for line in lines]
 
     def routes(self) -> list[tuple[str, str, str, int]]:
         """Return IPv4 routes as (interface, destination, gateway, prefix length)."""
         found = []
-        for line in (self.proc / "net/route").read_text().splitlines()[1:]:
+        for line in self._text("net/route").splitlines()[1:]:
             name, destination, gateway, *rest = line.split()
             mask = int(rest[4], 16).bit_count()
             found.append((name, _ipv4(destination), _ipv4(gateway), mask))
@@ -206,12 +232,18 @@ class Kernel:
         """Return the TCP ports that somebody in the network namespace listens on."""
         ports = set()
         for table in ("tcp", "tcp6"):
-            path = self.proc / "net" / table
-            for line in path.read_text().splitlines()[1:] if path.exists() else ():
+            if table == "tcp6" and not (self.proc / "net/tcp6").exists():
+                continue  # a kernel without IPv6
+            for line in self._text(f"net/{table}").splitlines()[1:]:
                 fields = line.split()
                 if fields[3] == "0A":
                     ports.add(int(fields[1].rpartition(":")[2], 16))
         return ports
+
+
+def _fields(status: str) -> dict[str, str]:
+    pairs = (line.partition(":") for line in status.splitlines())
+    return {name: value.strip() for name, _, value in pairs}
 
 
 def _ipv4(little_endian: str) -> str:
