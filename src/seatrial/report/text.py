@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from seatrial.names import gocheck
 from seatrial.report.conclusion import NOT_RUN, conclude, targets_of
 from seatrial.report.wording import counts, flat, function, span, why
 from seatrial.results import Run, TestResult
@@ -38,12 +38,9 @@ def line(result: TestResult) -> str:
 def _go_name(result: TestResult) -> str:
     body, bracket, parameters = function(result.test).partition("[")
     *classes, test = body.split("::")
-    suite = classes[-1] if classes else _camel(result.area or "suites")
-    return flat(f"{suite}.{_camel(test)}{bracket}{parameters}")
-
-
-def _camel(name: str) -> str:
-    return "".join(part[:1].upper() + part[1:] for part in re.split(r"[_\W]+", name))
+    directory = PurePosixPath(result.file or result.test.partition("::")[0]).parent.name
+    suite = classes[-1] if classes else gocheck(directory or "suites")
+    return flat(f"{suite}.{gocheck(test)}{bracket}{parameters}")
 
 
 def summary(numbers: Mapping[Verdict, int], missed: int = 0) -> str:

@@ -7,7 +7,7 @@ from seatrial.verdict import Verdict
 
 def line(verdict, test="suites/cli/test_run.py::test_exit_code", **fields):
     return text.line(
-        TestResult(test, "docker", verdict, "cli", 0.4391, file="suites/cli/test_run.py", line=35, **fields)
+        TestResult(test, "docker", verdict, "build", 0.4391, file="suites/cli/test_run.py", line=35, **fields)
     )
 
 
