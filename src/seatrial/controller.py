@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from seatrial import capabilities, results, runs, snapshot
@@ -24,8 +25,9 @@ from seatrial.errors import Exit, SeatrialError
 from seatrial.known import Known
 from seatrial.lab import images, labs
 from seatrial.names import BUSYBOX, RUN_LABEL, new_run_id
-from seatrial.paths import share_dir, state_dir
+from seatrial.paths import remove_tree, share_dir, state_dir
 from seatrial.probes import machine
+from seatrial.report.files import save
 from seatrial.results import Finding, Footer, Header, Stream, TargetInfo, TestResult
 from seatrial.targets import Target, parse
 from seatrial.verdict import Verdict
@@ -42,6 +44,7 @@ class Plan:
     image: str
     targets: list[TargetInfo] = field(default_factory=list)
     labs: dict[str, str] = field(default_factory=dict)  # target -> name of its lab
+    known: dict[str, dict[str, Known]] = field(default_factory=dict)  # target -> test -> expected failure
 
     def dump(self) -> str:
         """Return the plan as JSON."""
@@ -51,7 +54,9 @@ class Plan:
     def load(cls, text: str) -> Plan:
         """Build a plan from its JSON."""
         value = json.loads(text)
-        return cls(**{**value, "targets": [results.target_from(item) for item in value["targets"]]})
+        known = {target: {test: Known(**entry) for test, entry in tests.items()}
+                 for target, tests in value["known"].items()}  # fmt: skip
+        return cls(**{**value, "targets": [results.target_from(item) for item in value["targets"]], "known": known})
 
     def engine(self, target: str) -> CliEngine:
         """Return the driver of one of the session's targets."""
@@ -71,6 +76,15 @@ class Plan:
         """The file in which a worker leaves word of a dead engine."""
         return state_dir() / "runs" / f"{self.run}.dead"
 
+    def bury(self, words: str) -> None:
+        """Leave word of a dead engine for the controller; the first word stays."""
+        beside = self.obituary.with_suffix(f".{os.getpid()}")
+        with contextlib.suppress(OSError):
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_text(words)
+            os.link(beside, self.obituary)
+        beside.unlink(missing_ok=True)
+
 
 class Controller:
     """Prepares targets, records verdicts, and closes the run."""
@@ -89,7 +103,7 @@ class Controller:
         self._began = time.monotonic()
         self.selected = 0
         self.counts: Counter[Verdict] = Counter()
-        self.ran: set[str] = set()
+        self.ran: set[tuple[str, str]] = set()
         self.cause = ""
         self.broken: SeatrialError | None = None
 
@@ -98,8 +112,13 @@ class Controller:
         """The run's directory."""
         return Path(self.plan.directory)
 
-    def prepare(self, progress: Progress) -> None:
-        """Bring every target up, probe it, and open the results stream."""
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the session began."""
+        return time.monotonic() - self._began
+
+    def prepare(self, progress: Progress, known: Path, claims: Mapping[str, Claim]) -> None:
+        """Bring every target up, probe it, read its known list, and open the results stream."""
         self._live = runs.begin(self.plan.run, self.directory, [str(target) for target in self._wanted])
         try:
             facts = machine.facts()
@@ -110,6 +129,7 @@ class Controller:
                 self.plan.targets.append(capabilities.probe(engine, facts))
                 self._engines[str(target)] = engine
                 self._before[str(target)] = snapshot.take(engine)
+            self.plan.known = load_known(known, self.plan.targets)
             self._stream = Stream(self.directory / "results.jsonl")
             self._stream.write(
                 Header(
@@ -117,7 +137,9 @@ class Controller:
                     targets=self.plan.targets, workers=self.workers,
                 )
             )
+            self._write_claims(claims)
         except BaseException:
+            self._stream = None
             self._give_back()
             raise
 
@@ -150,21 +172,21 @@ class Controller:
                 f"try by hand: {engine.binary} run --rm {self.plan.image} true",
             )  # fmt: skip
 
-    def write_claims(self, claims: Mapping[str, Claim]) -> None:
+    def _write_claims(self, claims: Mapping[str, Claim]) -> None:
         """Write the claims tables beside the results, so that a report needs no checkout."""
         rows = [
             {"id": claim.id, "area": claim.area, "level": claim.level.value, "claim": claim.sentence,
              "source": claim.source, "untested": claim.untested}
             for claim in claims.values()
         ]  # fmt: skip
-        with contextlib.suppress(OSError):  # the stream is on the same disk and will tell
-            (self.directory / "claims.json").write_text(json.dumps({"claims": rows}, indent=1) + "\n")
+        with contextlib.suppress(SeatrialError):  # the stream is on the same disk and will tell
+            save(self.directory / "claims.json", json.dumps({"claims": rows}, indent=1) + "\n")
 
     def record(self, result: TestResult) -> None:
         """Write one verdict into the stream."""
         self.counts[result.verdict] += 1
         if result.verdict.ran:
-            self.ran |= {result.test, result.test.partition("[")[0]}
+            self.ran |= {(result.test, result.target), (result.test.partition("[")[0], result.target)}
         self._write(result)
 
     def note(self, finding: Finding) -> None:
@@ -182,50 +204,65 @@ class Controller:
     # -- the end -------------------------------------------------------------------------------
 
     def finish(self, status: int, required: Sequence[str] = ()) -> int:
-        """Close the run: leftovers, gate, footer, cleaning. Returns the exit code."""
+        """Close the run: leftovers, gate, footer, cleaning. Returns the exit code.
+
+        Whatever fails on the way is noted and costs neither the footer nor the cleaning.
+        """
         if self._stream is None:
             self._give_back()
             return status
-        death = self._death()
-        interrupted = status == Exit.INTERRUPTED or bool(death)
-        if death:
+        if death := self._death():
             self.cause = death
             self.note(Finding("engine", death.split()[0], death))
             status = Exit.FAILED
-        if not interrupted:
+        elif status == Exit.INTERRUPTED:
+            self.cause = self.cause or "interrupted"
+        else:
             status = self._leftovers() or status
+        done = sum(self.counts.values())
         if status in (Exit.OK, Exit.NOTHING) and not self.counts:
             status, self.cause = Exit.NOTHING, self.cause or "no test ran"
-        missing = [test for test in required if test not in self.ran]
-        for test in missing:
-            self.note(Finding("required", "", f"the required test {test} did not run", test))
-        if missing and status == Exit.OK:
-            status, self.cause = Exit.GATE, f"{len(missing)} required tests did not run"
-        if status == Exit.INTERRUPTED:
-            self.cause = self.cause or "interrupted"
-        footer = Footer(
-            finished=_now(), duration=time.monotonic() - self._began, exit=int(status),
-            counts={verdict.value: self.counts[verdict] for verdict in Verdict if self.counts[verdict]},
-            selected=max(self.selected, sum(self.counts.values())), cause=self.cause,
-        )  # fmt: skip
-        self._write(footer)
+        elif done < self.selected and not self.cause:
+            status, self.cause = status or Exit.FAILED, f"{self.selected - done} of {self.selected} tests did not run"
+        status = self._gate(required) or status if status == Exit.OK else status
+        self._write(
+            Footer(
+                finished=_now(), duration=self.elapsed, exit=int(status),
+                counts={verdict.value: self.counts[verdict] for verdict in Verdict if self.counts[verdict]},
+                selected=max(self.selected, done), cause=self.cause,
+            )
+        )
         with contextlib.suppress(SeatrialError):
             self._stream.close()
         self._give_back()
         return int(Exit.INTERNAL) if self.broken else int(status)
 
+    def _gate(self, required: Sequence[str]) -> int:
+        """Note each required test that did not run on a target; returns GATE when there is one."""
+        names = [target.name for target in self.plan.targets]
+        missing = [(test, name) for test in required for name in names if (test, name) not in self.ran]
+        for test, name in missing:
+            self.note(Finding("required", name, f"the required test {test} did not run", test))
+        return int(Exit.GATE) if missing else 0
+
     def _death(self) -> str:
         """Return in a sentence which engine died, empty when all live."""
-        with contextlib.suppress(OSError):
-            return self.plan.obituary.read_text().splitlines()[0]
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            return self.plan.obituary.read_text().strip()
         return ""
 
     def _leftovers(self) -> int:
         """Look for what the run left behind; returns FAILED when there is something."""
         status = 0
         for name, engine in self._engines.items():
-            others = self._other_runs(name)
-            for kind, what in snapshot.leaks(self._before[name], engine, self.plan.run, alone=not others):
+            try:
+                alone = not self._other_runs(name)
+                left = snapshot.leaks(self._before[name], engine, self.plan.run, alone=alone)
+            except (SeatrialError, AssertionError, OSError) as error:
+                self.note(Finding("engine", name, f"after the last test, {name} did not answer: {error}"))
+                status = int(Exit.FAILED)
+                continue
+            for kind, what in left:
                 self.note(Finding("leftover", name, f"{kind} {what} was not there before the run"))
                 status = int(Exit.FAILED)
         return status
@@ -236,18 +273,24 @@ class Controller:
         return [lease for lease in lab.leases if lease not in (self.plan.run, labs.USER)] if lab else []
 
     def _give_back(self) -> None:
-        for engine in self._engines.values():
-            with contextlib.suppress(SeatrialError, AssertionError):
-                sweep(engine, self.plan.run)
-        for name in self.plan.labs.values():
-            labs.release(name, self.plan.run)
-        for lab in list(labs.standing()):
-            if self.plan.run in lab.leases:  # a private engine whose worker was killed
-                labs.take_down(lab.name)
-        shutil.rmtree(share_dir() / self.plan.run, ignore_errors=True)
+        """Put everything back; what cannot be done now stays noted, so that `seatrial clean` does it."""
+        complete = True
+        steps: list[Callable[[], object]] = [partial(sweep, engine, self.plan.run) for engine in self._engines.values()]
+        steps += [partial(labs.release, name, self.plan.run) for name in self.plan.labs.values()]
+        steps += [self._take_private_down, lambda: remove_tree(share_dir() / self.plan.run)]
+        for step in steps:
+            try:
+                step()
+            except (SeatrialError, AssertionError, OSError):
+                complete = False
         self.plan.obituary.unlink(missing_ok=True)
-        if self._live:
+        if self._live and complete:
             self._live.forget()
+
+    def _take_private_down(self) -> None:
+        for lab in list(labs.standing()):
+            if lab.leases == [self.plan.run]:  # a private engine whose worker was killed
+                labs.take_down(lab.name)
 
 
 def sweep(engine: CliEngine, run: str) -> list[str]:

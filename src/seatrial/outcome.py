@@ -18,7 +18,7 @@ import pytest
 from seatrial.claims import Claim, level_of
 from seatrial.exec import Journal
 from seatrial.known import Known
-from seatrial.names import slug
+from seatrial.names import slug, test_key
 from seatrial.results import TestResult
 from seatrial.verdict import Level, Verdict, reduce
 
@@ -48,7 +48,7 @@ class Trial:
     known: Known | None = None
     refusal: Refusal | None = None
     journal: Journal = field(default_factory=Journal)
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0.0
     verdicts: list[Verdict] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
 
@@ -56,6 +56,21 @@ class Trial:
     def level(self) -> Level:
         """The most binding level of the test's claims."""
         return level_of({claim.id: claim for claim in self.claims}, [claim.id for claim in self.claims])
+
+    def begin(self) -> None:
+        """Start the clock."""
+        self.began = time.monotonic()
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the engine may have died meanwhile: something failed, or a command was refused."""
+        refused = (call.result is not None and not call.result.ok for call in self.journal.calls)
+        return bool(self.messages) or any(refused)
+
+    def engine_died(self) -> None:
+        """Take back what a dead engine cannot have shown: a refusal by nobody is no refusal."""
+        self.verdicts.append(Verdict.ERROR)
+        self.messages.append("the engine died while this test ran, or before it")
 
     def observe(self, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Take in one phase and let pytest count it as the verdict says."""
@@ -71,12 +86,12 @@ class Trial:
 
     def _failed(self, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         error = call.excinfo.value if call.excinfo else None
-        verdict = Verdict.FAIL if isinstance(error, _ENGINES_FAULT) else Verdict.ERROR
+        verdict = Verdict.FAIL if _engines_fault(error) else Verdict.ERROR
         if verdict is Verdict.FAIL and self.level is Level.SHOULD:
             verdict = Verdict.WARN
         where = f"{report.when}: " if report.when != "call" else ""
         self.messages.append(where + _words(error))
-        if self.known is not None:
+        if self.known is not None and report.when == "call" and _engines_fault(error):
             verdict = Verdict.KNOWN
             report.outcome = "skipped"
             report.wasxfail = f"known: {self.known.reason}"
@@ -114,7 +129,7 @@ class Trial:
 
     def keep(self, directory: Path, *, lab: bool) -> tuple[str, str]:
         """Write the test's log, and repro.sh when it failed; return both paths relative to the run."""
-        name = f"{slug(self.target)}/{slug(self.test.removeprefix('suites/'), 150)}"
+        name = f"{slug(self.target)}/{slug(self.test.removeprefix('suites/'), 140)}-{test_key(self.test)}"
         log = f"logs/{name}.log"
         _write(directory / log, "\n".join([self.test, self.sentences(), "", self.journal.log(), *self.messages]))
         if self.verdict not in (Verdict.FAIL, Verdict.WARN, Verdict.KNOWN, Verdict.ERROR) or not self.journal.calls:
@@ -132,11 +147,20 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text + "\n", "utf-8", "replace")
 
 
+def _engines_fault(error: BaseException | None) -> bool:
+    """Tell a claim that does not hold from a test that broke; a group is the engine's if all its members are."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_engines_fault(member) for member in error.exceptions)
+    return isinstance(error, _ENGINES_FAULT)
+
+
 def _words(error: BaseException | None) -> str:
     if error is None:
         return "no exception was kept"
+    if isinstance(error, BaseExceptionGroup):
+        return "\n".join([str(error), *(_words(member) for member in error.exceptions)])
     text = str(error) or type(error).__name__
-    return text if isinstance(error, _ENGINES_FAULT) else f"{type(error).__name__}: {text}"
+    return text if _engines_fault(error) else f"{type(error).__name__}: {text}"
 
 
 _NOISE: Mapping[str, str] = {
@@ -148,11 +172,31 @@ _NOISE: Mapping[str, str] = {
     r"0x[0-9a-f]+": "ADDRESS",
     r"\b\d+(\.\d+)?\b": "N",
 }
+# where the numbers are exit codes, they tell failures apart
+_CODES = re.compile(r"exit code|\bcode\b")
 
 
 def signature(message: str) -> str:
-    """Return the first line of a message without ids, names, times and numbers: like failures share it."""
-    line = next((line.strip() for line in message.splitlines() if line.strip()), "")
-    for pattern, word in _NOISE.items():
-        line = re.sub(pattern, word, line)
-    return line[:200]
+    """Return in a line what failures of the same kind share: what was expected, the verb, the last error.
+
+    Ids, names, times and numbers are taken out, but for exit codes.
+    """
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    parts = [lines[0] if _CODES.search(lines[0]) else _quiet(lines[0])]
+    if verb := next((line for line in lines if line.startswith("$ ")), ""):
+        words = [word for word in verb[2:].split() if not word.startswith("-")]
+        parts.append(" ".join(words[: 3 if words[1:2] and words[1] in _NOUNS else 2]))
+    if errors := [line.partition("|")[2].strip() for line in lines if line.startswith("stderr|")]:
+        parts.append(_quiet(errors[-1]))
+    return " · ".join(parts)[:200]
+
+
+_NOUNS = ("container", "image", "network", "system", "volume")
+
+
+def _quiet(line: str) -> str:
+    for expression, word in _NOISE.items():
+        line = re.sub(expression, word, line)
+    return line

@@ -14,11 +14,12 @@ from seatrial.fixtures import (
     target,
     toolbox,
 )
-from seatrial.session import SESSION, Session, seconds, usable
+from seatrial.selection import pattern, seconds
+from seatrial.session import SESSION, Session, usable
 
 __all__ = [
-    "engine", "private_daemon", "private_engine", "pytest_addoption", "pytest_configure", "registry",
-    "registry_with", "target", "toolbox",
+    "engine", "private_daemon", "private_engine", "pytest_addoption", "pytest_cmdline_main", "pytest_configure",
+    "registry", "registry_with", "target", "toolbox",
 ]
 
 MARKERS = (
@@ -55,6 +56,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="write which test names which claim, as JSON, after collection")  # fmt: skip
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Look at options that others read while they configure themselves."""
+    if config.getoption("deadline"):
+        config.option.session_timeout = usable(lambda: seconds(config.getoption("deadline")))
+    if config.getoption("check_f"):
+        usable(lambda: pattern(config.getoption("check_f")))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register markers and find out what this process is: controller, worker, or neither."""
@@ -67,5 +77,3 @@ def pytest_configure(config: pytest.Config) -> None:
         from seatrial import console
 
         console.install(config, config.getoption("console"))
-    if config.getoption("deadline"):
-        config.option.session_timeout = usable(lambda: seconds(config.getoption("deadline")))

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from seatrial import selection
 from seatrial.errors import Exit, SeatrialError
+from seatrial.exec import ExpectationError
+from seatrial.selection import claim_ids, split
 
 if TYPE_CHECKING:
     from seatrial.claims import Claim
     from seatrial.controller import Controller, Plan
     from seatrial.engines.base import CliEngine
-    from seatrial.known import Known
     from seatrial.outcome import Refusal, Trial
     from seatrial.results import TargetInfo
 
@@ -33,21 +34,17 @@ SESSION = pytest.StashKey["Session"]()
 TRIAL = pytest.StashKey["Trial"]()
 
 
-def seconds(duration: str) -> float:
-    """Read a duration as Go writes it (90s, 60m, 1h30m, 500ms); raises `SeatrialError` E502."""
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", duration)
-    if not parts or "".join(number + unit for number, unit in parts) != duration:
-        raise SeatrialError("E502", f"not a duration: {duration!r}", hint="for example 90s, 60m or 1h30m")
-    return sum(float(number) * units[unit] for number, unit in parts)
-
-
 def usable(function: Callable[[], Any]) -> Any:
-    """Call a function and let pytest show our errors as a usage error, without a traceback."""
+    """Call a function and let pytest show what a user can cause as a usage error, without a traceback."""
     try:
         return function()
     except SeatrialError as error:
         raise pytest.UsageError(str(error)) from None
+    except ExpectationError as error:
+        raise pytest.UsageError(f"E109: an engine's command failed\n  cause: {str(error).strip()}") from None
+    except OSError as error:
+        words = f"E405: this machine refuses a file\n  cause: {error}\n  hint:  is the directory writable?"
+        raise pytest.UsageError(words) from None
 
 
 class Session:
@@ -59,7 +56,7 @@ class Session:
         self.controller: Controller | None = None
         self.plan: Plan | None = None
         self._engines: dict[str, CliEngine] = {}
-        self._known: dict[str, dict[str, Known]] = {}
+        self._problems: list[str] = []
         self._claims: dict[str, Claim] | None = None
         if self.worker and (text := config.workerinput.get("seatrial")):  # type: ignore[attr-defined]
             from seatrial.controller import Plan
@@ -100,11 +97,13 @@ class Session:
             )
         )  # fmt: skip
         os.environ["SEATRIAL_RUN"] = controller.plan.run
+        # a shell that runs us in the background lets us ignore ^C, and clients under test would inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         self.required = usable(self._required)
         claims = self.claims
-        usable(lambda: controller.prepare(progress))
-        controller.write_claims(claims)
+        known = self.config.rootpath / "reports" / "known"
+        usable(lambda: controller.prepare(progress, known, claims))
         self.controller, self.plan = controller, controller.plan
 
     def _targets(self) -> list[str]:
@@ -133,7 +132,12 @@ class Session:
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
         """Learn how many tests the workers selected."""
         if self.controller is not None:
-            self.controller.selected = len(ids)
+            self.controller.selected = sum(bool(split(id_, self.names)[1]) for id_ in ids)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a worker found wrong with the tests."""
+        self._problems += getattr(node, "workeroutput", {}).get("seatrial", [])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -154,19 +158,38 @@ class Session:
         if self.controller.broken is not None:
             raise pytest.exit.Exception(str(self.controller.broken), int(Exit.INTERNAL))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Close the run and set the exit code."""
+    @pytest.hookimpl(wrapper=True, trylast=True)  # after xdist has ended its workers, before the summary
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
+        """Close the run, write the reports and set the exit code."""
+        outcome = yield
         if self.controller is None:
-            return
+            if self.worker:
+                self.config.workeroutput["seatrial"] = self._problems  # type: ignore[attr-defined]
+            return outcome
+        status, words = int(exitstatus), sorted(set(self._problems))
+        if words:
+            status = int(Exit.USAGE)
+            self.controller.cause = "tests of the suites are wrong"
+        deadline = self.config.getoption("deadline")
+        if deadline and self.controller.elapsed >= selection.seconds(deadline) and status != Exit.OK:
+            status, self.controller.cause = int(Exit.INTERRUPTED), f"the deadline of {deadline} was reached"
+        session.exitstatus = self.controller.finish(status, self.required)
+        words += [str(self.controller.broken)] if self.controller.broken else []
+        words += self._reports(session)
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.seatrial_closing = "\n".join(words)
+        return outcome
+
+    def _reports(self, session: pytest.Session) -> list[str]:
+        """Write each report although another fails; return the closing words."""
         from seatrial import report, results
         from seatrial.controller import point_at
         from seatrial.report import text
 
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        assert self.controller is not None  # noqa: S101 - for the type checker
         directory = self.controller.directory
-        session.exitstatus = self.controller.finish(int(exitstatus), self.required)
-        words = [str(self.controller.broken)] if self.controller.broken else []
+        words: list[str] = []
         for step in (
             lambda: report.write(directory),
             lambda: point_at(directory),
@@ -181,8 +204,7 @@ class Session:
             else:
                 continue
             session.exitstatus = int(Exit.INTERNAL)
-        if reporter is not None:
-            reporter.seatrial_closing = "\n".join(words)
+        return words
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say the verdict and where the reports are."""
@@ -219,42 +241,22 @@ class Session:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Select, sort, and refuse tests that name no claim or an unknown one."""
-        if pattern := config.getoption("check_f"):
-            self._select(pattern, items)
-        suites = config.rootpath / SUITES
-        named: dict[str, list[str]] = {}
-        problems = []
-        for item in items:
-            ids = _claim_ids(item)
-            for id_ in ids:
-                named.setdefault(id_, []).append(split(item.nodeid, self.names)[0])
-            if suites in item.path.parents:
-                unknown = [id_ for id_ in ids if id_ not in self.claims]
-                problems += [f"{item.nodeid} names the unknown claim {id_}" for id_ in unknown]
-                problems += [] if ids else [f"{item.nodeid} names no claim"]
-        if problems:
-            raise pytest.UsageError("\n".join(sorted(set(problems))))
-        if path := config.getoption("claims_out"):
-            unique = {id_: sorted(set(tests)) for id_, tests in sorted(named.items())}
-            Path(path).write_text(json.dumps({"named": unique}, indent=1) + "\n")
-        items.sort(key=_rank)
+        if config.getoption("check_f"):
+            wanted = selection.pattern(config.getoption("check_f"))
+            kept = [item for item in items if selection.matches(item, wanted)]
+            config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+            items[:] = kept
+        self._problems = selection.problems(items, config.rootpath / SUITES, self.claims)
+        if self._problems and self.worker:
+            items[:] = []  # the controller tells why
+        elif self._problems:
+            raise pytest.UsageError("\n".join(self._problems))
+        if (path := config.getoption("claims_out")) and not self.worker:
+            text = json.dumps({"named": selection.named(items, self.names)}, indent=1) + "\n"
+            usable(lambda: Path(path).write_text(text))
+        items.sort(key=selection.rank)
         if self.controller is not None:
-            self.controller.selected = len(items)
-
-    def _select(self, pattern: str, items: list[pytest.Item]) -> None:
-        from seatrial.names import gocheck
-
-        try:
-            wanted = re.compile(pattern)
-        except re.error as error:
-            raise pytest.UsageError(f"E503: not a regular expression: {pattern!r}\n  cause: {error}") from None
-        kept: list[pytest.Item] = []
-        for item in items:
-            name = item.name.partition("[")[0]
-            forms = (f"{gocheck(item.path.parent.name)}.{gocheck(name)}", name)
-            (kept if any(wanted.search(form) for form in forms) else []).append(item)
-        self.config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+            self.controller.selected = sum(bool(split(item.nodeid, self.names)[1]) for item in items)
 
     # -- one test ------------------------------------------------------------------------------
 
@@ -269,9 +271,11 @@ class Session:
         marker = item.get_closest_marker("exclusive")
         scope = (marker.args[0] if marker.args else marker.kwargs.get("scope", "engine")) if marker else ""
         with held(trial.target, scope):
+            trial.begin()
             return (yield)
 
     def _trial(self, item: pytest.Item) -> Trial | None:
+        assert self.plan is not None  # noqa: S101 - for the type checker
         target = getattr(item, "callspec", None) and item.callspec.params.get("target")  # type: ignore[attr-defined]
         if not target:
             return None
@@ -280,10 +284,10 @@ class Session:
 
         test = split(item.nodeid, [target])[0]
         path, line, _ = item.location
-        claims = [self.claims[id_] for id_ in _claim_ids(item) if id_ in self.claims]
+        claims = [self.claims[id_] for id_ in claim_ids(item) if id_ in self.claims]
         return Trial(
             test, target, claims[0].area if claims else item.path.parent.name, path, (line or 0) + 1, claims,
-            known.match(self.known(target), test), self._refusal(item, self.info(target)),
+            known.match(self.plan.known.get(target, {}), test), self._refusal(item, self.info(target)),
         )  # fmt: skip
 
     def _refusal(self, item: pytest.Item, info: TargetInfo) -> Refusal | None:
@@ -291,13 +295,11 @@ class Session:
         from seatrial.requires import REQUIREMENTS
         from seatrial.verdict import Verdict
 
-        names = [name for marker in item.iter_markers("requires") for name in marker.args]
+        names = selection.needs(item)
         disabled = [name for name in names if name in self.config.getoption("without")]
         if disabled:
             return Refusal(Verdict.DISABLED, f"disabled by --without {disabled[0]}", disabled[0])
         for name in names:
-            if name not in REQUIREMENTS:
-                raise pytest.UsageError(f"{item.nodeid} needs the unknown requirement {name!r}")
             outcome = info.requirements[name]
             if not outcome.holds:
                 requirement = REQUIREMENTS[name]
@@ -333,7 +335,8 @@ class Session:
         from dataclasses import asdict
 
         assert self.plan is not None  # noqa: S101 - for the type checker
-        if trial.verdict.red and self._dead(trial.target):
+        if trial.doubtful and self._dead(trial.target):
+            trial.engine_died()
             item.session.shouldstop = f"{trial.target} died"
         try:
             log, repro = trial.keep(Path(self.plan.directory), lab=trial.target in self.plan.labs)
@@ -345,12 +348,10 @@ class Session:
         """Look whether an engine died; leave word of it for the controller."""
         assert self.plan is not None  # noqa: S101 - for the type checker
         engine = self.engine(target, check=False)
-        trouble = engine.trouble() if engine is not None else "its lab is gone"
-        if not trouble:
-            return False
-        self.plan.obituary.parent.mkdir(parents=True, exist_ok=True)
-        self.plan.obituary.write_text(f"{target} died while the session ran: {trouble}\n")
-        return True
+        trouble = engine.trouble() if engine is not None else "it is gone"
+        if trouble:
+            self.plan.bury(f"{target} died while the session ran: {trouble}")
+        return bool(trouble)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
@@ -366,15 +367,6 @@ class Session:
         assert self.plan is not None  # noqa: S101 - for the type checker
         return next(info for info in self.plan.targets if info.name == target)
 
-    def known(self, target: str) -> dict[str, Known]:
-        """Return the expected failures of a target."""
-        if target not in self._known:
-            from seatrial.controller import load_known
-
-            directory = self.config.rootpath / "reports" / "known"
-            self._known |= usable(lambda: load_known(directory, [self.info(target)]))
-        return self._known[target]
-
     def engine(self, target: str, *, check: bool = True) -> CliEngine | None:
         """Return the driver of a target; without `check` None when its lab is gone."""
         assert self.plan is not None  # noqa: S101 - for the type checker
@@ -386,23 +378,3 @@ class Session:
                     raise
                 return None
         return self._engines[target]
-
-
-def _claim_ids(item: pytest.Item) -> list[str]:
-    return list(dict.fromkeys(id_ for marker in item.iter_markers("claim") for id_ in marker.args))
-
-
-def _rank(item: pytest.Item) -> int:
-    """Long private engines first, so that no worker ends with one; exclusive tests last, in one go."""
-    if item.get_closest_marker("exclusive"):
-        return 2
-    return 0 if {"private_daemon", "private_engine"} & set(getattr(item, "fixturenames", ())) else 1
-
-
-def split(node: str, targets: Sequence[str]) -> tuple[str, str]:
-    """Split a pytest id into the test (with its own parameters) and which of the targets it is on."""
-    name, _, parameters = node.removesuffix("]").partition("[")
-    fitting = [target for target in targets if parameters == target or parameters.startswith(f"{target}-")]
-    target = max(fitting, key=len, default="")
-    rest = parameters[len(target) :].removeprefix("-") if target else parameters
-    return (f"{name}[{rest}]" if rest else name), target

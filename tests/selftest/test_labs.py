@@ -113,7 +113,7 @@ def test_labs_of_other_directories_do_not_meet(lab, tmp_path):
 
     def seatrial(*args):
         return subprocess.run(
-            [sys.executable, "-m", "seatrial", *args], env=environment, capture_output=True, text=True, timeout=120
+            [sys.executable, "-m", "seatrial", *args], env=environment, capture_output=True, text=True, timeout=500
         )
 
     assert seatrial("lab", "list", "--json").stdout.strip() == "[]"

@@ -172,7 +172,7 @@ def test_interrupting_the_making_of_a_root_file_system_leaves_nothing(seatrial, 
     )  # fmt: skip
     _until(lambda: list(tmp_path.glob("cache/rootfs/.*.partial/half")))
     process.send_signal(number)
-    error = process.communicate(timeout=30)[1]
+    error = process.communicate(timeout=120)[1]
     assert process.returncode == code, error
     assert "Traceback" not in error
     assert [path.name for path in tmp_path.glob("cache/rootfs/*")] == [".trixie.lock"]

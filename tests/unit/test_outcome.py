@@ -1,6 +1,8 @@
 import pytest
 
 from seatrial.claims import Claim
+from seatrial.exec import run
+from seatrial.known import Known
 from seatrial.outcome import Refusal, Trial, signature
 from seatrial.verdict import Level, Verdict
 
@@ -62,8 +64,63 @@ def test_a_refused_test_takes_the_refusals_verdict():
     assert seen.result("gw0").requirement == "swarm"
 
 
-def test_like_failures_share_a_signature():
-    one = signature("expected exit code 0, seen 125\n$ docker run --name st-0a1b2c3d-c1")
-    assert one == signature("expected exit code 0, seen 126\nelse")
-    assert signature("no container st-0a1b2c3d-c1 at 172.17.0.2:80") == "no container NAME at ADDRESS"
+def _failure(code, verb, stderr):
+    return f"expected exit code 0, seen exit code {code}\n$ docker {verb} --name st-0a1b2c3d-c1 x\n  stderr| {stderr}"
+
+
+def test_like_failures_share_a_signature_and_others_do_not():
+    one = signature(_failure(125, "run", "no container st-0a1b2c3d-c1 at 172.17.0.2:80"))
+    assert one == "expected exit code 0, seen exit code 125 · docker run · no container NAME at ADDRESS"
+    assert one == signature(_failure(125, "run", "no container st-ffffffff-c9 at 10.0.0.1:81"))
+    different = [_failure(126, "run", "no container a"), _failure(125, "rm", "no container a"),
+                 _failure(125, "run", "no image a")]  # fmt: skip
+    assert len({one, *map(signature, different)}) == 4
+    assert signature("assert 3 == 4\n +  where 3 = x") == "assert N == N"
     assert signature("") == ""
+
+
+def _known():
+    return Known("suites/x/test_x.py::test_y", "it says a instead of b", "https://example.org")
+
+
+@pytest.mark.parametrize(
+    ("when", "error", "verdict"),
+    [
+        ("call", AssertionError("a"), Verdict.KNOWN),
+        ("call", KeyError("a"), Verdict.ERROR),
+        ("setup", AssertionError("a"), Verdict.FAIL),
+        ("teardown", AssertionError("left behind"), Verdict.FAIL),
+    ],
+)
+def test_only_the_engines_failure_of_the_claim_is_known(when, error, verdict):
+    seen = trial(known=_known())
+    seen.observe(Call(error), report(when, "failed"))
+    assert seen.verdict is verdict
+
+
+def test_a_group_of_failures_is_the_engines_unless_one_is_not():
+    mixed = trial()
+    mixed.observe(Call(ExceptionGroup("g", [AssertionError("a"), KeyError("b")])), report(outcome="failed"))
+    assert mixed.verdict is Verdict.ERROR
+    pure = trial()
+    pure.observe(Call(ExceptionGroup("g", [AssertionError("a"), AssertionError("b")])), report(outcome="failed"))
+    assert pure.verdict is Verdict.FAIL
+
+
+def test_a_pass_on_a_dead_engine_is_taken_back():
+    seen = trial()
+    run(["false"], expect=None, journal=seen.journal)
+    seen.observe(Call(), report("call"))
+    assert seen.doubtful
+    seen.engine_died()
+    assert seen.verdict is Verdict.ERROR
+    assert not trial().doubtful
+
+
+def test_logs_of_like_named_tests_do_not_share_a_file(tmp_path):
+    paths = set()
+    for name in ("[a:b]", "[a b]", "[/]", "[]"):
+        seen = trial()
+        seen.test += name
+        paths.add(seen.keep(tmp_path, lab=True)[0])
+    assert len(paths) == 4

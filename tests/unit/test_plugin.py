@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from seatrial.errors import SeatrialError
-from seatrial.session import seconds, split
+from seatrial.selection import seconds, split
 
 SUITE = """
 import pytest

@@ -1,0 +1,90 @@
+"""Which tests run, in which order, and what is wrong with them: everything about a list of items."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from seatrial.claims import Claim
+from seatrial.errors import SeatrialError
+from seatrial.names import gocheck
+from seatrial.requires import REQUIREMENTS
+
+
+def split(node: str, targets: Sequence[str]) -> tuple[str, str]:
+    """Split a pytest id into the test (with its own parameters) and which of the targets it is on."""
+    name, _, parameters = node.removesuffix("]").partition("[")
+    fitting = [target for target in targets if parameters == target or parameters.startswith(f"{target}-")]
+    target = max(fitting, key=len, default="")
+    rest = parameters[len(target) :].removeprefix("-") if target else parameters
+    return (f"{name}[{rest}]" if rest else name), target
+
+
+def claim_ids(item: pytest.Item) -> list[str]:
+    """Return the claims that a test names."""
+    return list(dict.fromkeys(id_ for marker in item.iter_markers("claim") for id_ in marker.args))
+
+
+def needs(item: pytest.Item) -> list[str]:
+    """Return the requirements that a test names."""
+    return [name for marker in item.iter_markers("requires") for name in marker.args]
+
+
+def named(items: Sequence[pytest.Item], targets: Sequence[str]) -> dict[str, list[str]]:
+    """Return which tests name which claim."""
+    found: dict[str, set[str]] = {}
+    for item in items:
+        for id_ in claim_ids(item):
+            found.setdefault(id_, set()).add(split(item.nodeid, targets)[0])
+    return {id_: sorted(tests) for id_, tests in sorted(found.items())}
+
+
+def problems(items: Sequence[pytest.Item], suites: Path, claims: Mapping[str, Claim]) -> list[str]:
+    """Return what is wrong with tests of the suites: no claim, an unknown one, an unknown requirement."""
+    found: set[str] = set()
+    for item in items:
+        found |= {
+            f"E504: {item.nodeid} needs the unknown requirement {name!r}"
+            for name in needs(item) if name not in REQUIREMENTS
+        }  # fmt: skip
+        if suites in item.path.parents:
+            ids = claim_ids(item)
+            found |= {f"E505: {item.nodeid} names the unknown claim {id_}" for id_ in ids if id_ not in claims}
+            if not ids:
+                found.add(f"E506: {item.nodeid} names no claim")
+    return sorted(found)
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """Compile what -check.f was given; raises `SeatrialError` E503."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise SeatrialError(
+            "E503", f"not a regular expression: {text!r}", str(error), "for example --check.f 'TestRun.*'"
+        ) from error
+
+
+def matches(item: pytest.Item, wanted: re.Pattern[str]) -> bool:
+    """Tell whether a test's name matches in one of its forms: TestRunEcho, Cli.TestRunEcho, test_run_echo."""
+    name = item.name.partition("[")[0]
+    return any(wanted.search(form) for form in (f"{gocheck(item.path.parent.name)}.{gocheck(name)}", name))
+
+
+def rank(item: pytest.Item) -> int:
+    """Long private engines first, so that no worker ends with one; exclusive tests last, in one go."""
+    if item.get_closest_marker("exclusive"):
+        return 2
+    return 0 if {"private_daemon", "private_engine"} & set(getattr(item, "fixturenames", ())) else 1
+
+
+def seconds(duration: str) -> float:
+    """Read a duration as Go writes it (90s, 60m, 1h30m, 500ms); raises `SeatrialError` E502."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", duration)
+    if not parts or "".join(number + unit for number, unit in parts) != duration:
+        raise SeatrialError("E502", f"not a duration: {duration!r}", hint="for example 90s, 60m or 1h30m")
+    return sum(float(number) * units[unit] for number, unit in parts)
