@@ -124,15 +124,12 @@ def _reached(target: Target, progress: Progress) -> Iterator[tuple[Host, labs.La
     if not target.is_lab:
         yield LOCAL, None
         return
-    live = runs.begin(new_run_id(), Path(), [str(target)])
-    try:
+    with runs.begun(new_run_id(), Path(), [str(target)]) as live:
         lab = labs.acquire(target, live.run, progress)
         try:
             yield lab.host, lab
         finally:
             labs.release(lab.name, live.run)
-    finally:
-        live.forget()
 
 
 def _runtime(target: Target, host: Host, facts: Mapping[str, Any]) -> TargetInfo:

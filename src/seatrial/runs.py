@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -59,11 +60,23 @@ def begin(run: str, reports: Path, targets: list[str]) -> LiveRun:
     return live
 
 
+@contextmanager
+def begun(run: str, reports: Path, targets: list[str]) -> Iterator[LiveRun]:
+    """Note the current process as the controller of a run for the length of a block."""
+    live = begin(run, reports, targets)
+    try:
+        yield live
+    finally:
+        live.forget()
+
+
 def noted() -> Iterator[LiveRun]:
     """List the runs that are noted, dead ones included."""
     for path in sorted((state_dir() / "runs").glob("*.json")):
         try:
             yield LiveRun(**json.loads(path.read_text()))
+        except FileNotFoundError:
+            continue  # it has just ended
         except (ValueError, TypeError):
             path.unlink(missing_ok=True)
 

@@ -46,6 +46,7 @@ def places():
 @pytest.fixture(scope="session")
 def leased():
     """A function that returns the driver of a shared lab engine; its lease ends with the session."""
+    from seatrial import runs
     from seatrial.engines import registry as engines
     from seatrial.lab import labs
     from seatrial.names import new_run_id
@@ -58,9 +59,10 @@ def leased():
         lab = held[text] = labs.acquire(parse(text), lease)
         return engines.in_lab(parse(text), lab)
 
-    yield driver
-    for lab in held.values():
-        labs.release(lab.name, lease)
+    with runs.begun(lease, Path(), []):  # else `seatrial clean` would take the lease for a dead run's
+        yield driver
+        for lab in held.values():
+            labs.release(lab.name, lease)
 
 
 class Project:

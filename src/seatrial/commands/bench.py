@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from pathlib import Path
 
 from seatrial.commands import console, say, verb
 from seatrial.errors import Exit
@@ -32,15 +34,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, and print a table."""
     from rich.table import Table
 
-    from seatrial import overhead
+    from seatrial import overhead, runs
     from seatrial.engines import registry as engines
     from seatrial.lab import images, labs
-    from seatrial.names import BUSYBOX
+    from seatrial.names import BUSYBOX, new_run_id
     from seatrial.targets import parse
 
     target = parse(arguments.engine)
-    lab = labs.acquire(target, "bench", say)
-    try:
+    name = new_run_id()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(runs.begun(name, Path(), [str(target)]))
+        lab = labs.acquire(target, name, say)
+        stack.callback(labs.release, lab.name, name)
         engine = engines.in_lab(target, lab)
         images.provide(engine)
         say("measuring calls")
@@ -50,8 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.gain:
             say("measuring the gain of workers (minutes)")
             figures.append(overhead.parallel_gain(engine, BUSYBOX, arguments.gain))
-    finally:
-        labs.release(lab.name, "bench")
     table = Table("what", "bare", "with the harness", "difference or share", "95% interval", "limit", "")
     for figure in figures:
         table.add_row(

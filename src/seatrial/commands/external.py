@@ -36,9 +36,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     target = parse(arguments.engine)
     name = external.environment_run()
-    live = runs.begin(name, arguments.results, [str(target)])
-    try:
+    with runs.begun(name, arguments.results, [str(target)]):
         say(f"docker-py against {target}")
         return external.docker_py(arguments.checkout, target, name, arguments.results, arguments.pytest)
-    finally:
-        live.forget()
