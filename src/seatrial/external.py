@@ -17,10 +17,10 @@ from pathlib import Path
 from seatrial.engines import registry as engines
 from seatrial.engines.base import CliEngine
 from seatrial.errors import SeatrialError
-from seatrial.exec import base_environment
+from seatrial.exec import RUN_VARIABLE, base_environment
 from seatrial.lab import images, labs
-from seatrial.names import BUSYBOX, slug
-from seatrial.paths import share_dir
+from seatrial.names import BUSYBOX, new_run_id, slug
+from seatrial.paths import remove_tree, share_dir
 from seatrial.targets import Target
 
 # what docker-py's tests expect to find; each gets an id of its own, because they remove some of them
@@ -94,13 +94,11 @@ def _provide(engine: CliEngine, run: str) -> None:
             full = name if engine.name == "docker" else f"docker.io/library/{name}"
             engine.cli("build", "--tag", full, str(context), env={"DOCKER_BUILDKIT": "0"}, timeout=120)
     finally:
-        shutil.rmtree(share_dir() / run, ignore_errors=True)
+        remove_tree(share_dir() / run)
 
 
 def environment_run() -> str:
     """Return a run id and mark this process with it, so that `seatrial clean` knows its children."""
-    from seatrial.names import new_run_id
-
     run = new_run_id()
-    os.environ["SEATRIAL_RUN"] = run
+    os.environ[RUN_VARIABLE] = run
     return run

@@ -8,6 +8,7 @@ connection in its network.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import socket
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 _CLONE_NEWNET = 0x40000000
+_MAX_LINKS = 40  # as the kernel counts
 _T = TypeVar("_T")
 
 
@@ -33,7 +35,7 @@ class Host(Protocol):
         """Return the command line that runs `argv` on this host, in directory `cwd`."""
 
     def path(self, inside: str | Path) -> Path:
-        """Return where a path of the host is seen from here."""
+        """Return where a path of the host is seen from here, with the host's own links followed."""
 
     def call(self, function: Callable[[], _T]) -> _T:
         """Run a function inside the host's network namespace and return its result."""
@@ -90,8 +92,8 @@ class NamespaceHost:
         return ["nsenter", f"--target={self.pid}", *flags, "--", *self.prefix, *argv]
 
     def path(self, inside: str | Path) -> Path:
-        """Return the path below the host's root."""
-        return self.root / str(inside).lstrip("/")
+        """Return the path below the host's root, which no link inside leads out of."""
+        return resolve(self.root, inside)
 
     def call(self, function: Callable[[], _T]) -> _T:
         """Run a function in a thread that has joined the network namespace."""
@@ -120,6 +122,34 @@ def _setns(descriptor: int) -> None:
     if libc.setns(descriptor, _CLONE_NEWNET) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), "setns")
+
+
+def resolve(root: Path, inside: str | Path) -> Path:
+    """Return where a path below a root directory is, links followed as if that root were `/`.
+
+    The kernel would follow an absolute link in /proc/PID/root from this machine's own root. What does
+    not exist is taken as it is written; raises OSError (ELOOP) after 40 links.
+    """
+    done: list[str] = []
+    left = [part for part in str(inside).split("/")[::-1] if part not in ("", ".")]
+    links = 0
+    while left:
+        part = left.pop()
+        if part == "..":
+            del done[-1:]
+            continue
+        try:
+            link = os.readlink(root.joinpath(*done, part))
+        except OSError:  # no link, or nothing there
+            done.append(part)
+            continue
+        links += 1
+        if links > _MAX_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(inside))
+        if link.startswith("/"):
+            done.clear()
+        left += [word for word in link.split("/")[::-1] if word not in ("", ".")]
+    return root.joinpath(*done)
 
 
 def connect(host: Host, address: tuple[str, int], timeout: float = 5.0) -> socket.socket:

@@ -76,8 +76,19 @@ def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator
 
 
 def mounts_below(directory: Path, pid: int | None = None) -> list[Path]:
-    """Return the mount points at and below a directory, latest first, as a process sees them."""
-    below = f"{directory.resolve()}/"
+    """Return the mount points at and below a directory, latest first, as a process sees them.
+
+    A directory below /proc/PID/root is one of that process and so are its mounts, which are named
+    below /proc/PID/root, too.
+    """
+    seen = re.fullmatch(r"(/proc/(\d+)/root)(/.*)?", str(directory))
+    if seen:
+        return [Path(f"{seen[1]}{point}") for point in _mounts_below(seen[3] or "/", int(seen[2]))]
+    return _mounts_below(str(directory.resolve()), pid)
+
+
+def _mounts_below(directory: str, pid: int | None) -> list[Path]:
+    below = f"{directory.rstrip('/')}/"
     found = []
     for line in Path(f"/proc/{pid or 'self'}/mountinfo").read_text().splitlines():
         point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split()[4])
@@ -92,7 +103,7 @@ def remove_tree(directory: Path) -> None:
     A bind mount of the same file system is invisible to `rm --one-file-system`, so the mount table
     is asked first.
     """
-    if not directory.exists():
+    if not os.path.lexists(directory):
         return
     if mounts := mounts_below(directory):
         raise SeatrialError(

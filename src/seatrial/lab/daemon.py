@@ -152,23 +152,27 @@ def docker(
         settings["default-runtime"] = runtime
     if storage:
         settings["storage-driver"] = storage
-    directory = host.path("/etc/docker")
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "daemon.json").write_text(json.dumps(settings, indent=1) + "\n")
+    _configure(host, "/etc/docker/daemon.json", json.dumps(settings, indent=1) + "\n")
     return Daemon(host, ("dockerd", *options), DOCKER_SOCKET, log, env or {})
 
 
 def podman(host: NamespaceHost, log: Path, *, runtime: str = "runc", storage: str = "overlay") -> Daemon:
     """Configure Podman in a lab host and describe its API service."""
     limits = {"nofile": _hard_limit("Max open files", 20000), "nproc": _hard_limit("Max processes", 32768)}
-    etc = host.path("/etc/containers")
-    etc.mkdir(parents=True, exist_ok=True)
-    (etc / "containers.conf").write_text(_CONTAINERS_CONF.format(runtime=runtime or "runc", **limits))
-    (etc / "storage.conf").write_text(_STORAGE_CONF.format(storage=storage or "overlay"))
-    (etc / "registries.conf.d").mkdir(exist_ok=True)
+    etc = "/etc/containers"
+    _configure(host, f"{etc}/containers.conf", _CONTAINERS_CONF.format(runtime=runtime or "runc", **limits))
+    _configure(host, f"{etc}/storage.conf", _STORAGE_CONF.format(storage=storage or "overlay"))
+    host.path(f"{etc}/registries.conf.d").mkdir(exist_ok=True)
     argv = ("podman", "system", "service", "--time=0", f"unix://{PODMAN_SOCKET}")
     host.path(PODMAN_SOCKET).parent.mkdir(parents=True, exist_ok=True)
     return Daemon(host, argv, PODMAN_SOCKET, log, {})
+
+
+def _configure(host: NamespaceHost, inside: str, text: str) -> None:
+    """Write a file of the host's, found from the host's root: its links do not lead to this machine's files."""
+    path = host.path(inside)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def _hard_limit(name: str, most: int) -> int:

@@ -21,7 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+from seatrial.errors import SeatrialError
 from seatrial.hosts import Host
+from seatrial.paths import remove_tree
 
 SOCKETS = "/run/docker/plugins"
 SPECS = "/etc/docker/plugins"
@@ -328,10 +330,8 @@ class VolumeStub(PluginStub):
 
 
 def _delete(directory: Path) -> None:
-    import shutil
-
-    if not any(path.is_mount() for path in (directory, *directory.glob("*"))):
-        shutil.rmtree(directory, ignore_errors=True)
+    with contextlib.suppress(SeatrialError):  # something is mounted there: it goes with the lab
+        remove_tree(directory)
 
 
 class AuthzStub(PluginStub):

@@ -13,7 +13,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import ssl
 import subprocess
 import time
@@ -30,6 +29,7 @@ from seatrial.errors import SeatrialError
 from seatrial.exec import base_environment, kill_group
 from seatrial.hosts import Host
 from seatrial.lab import rootfs
+from seatrial.paths import remove_tree
 
 _BINARY = "/usr/bin/docker-registry"
 _LISTENING = re.compile(rb"listening on 127\.0\.0\.1:(\d+)")
@@ -131,10 +131,10 @@ class Registry:
         by itself is told to. Never call it for the user's own engine: it writes below /etc.
         """
         if self.ca:
-            certificate = engine.host.path(engine.certificates) / self.address / "ca.crt"
+            certificate = engine.host.path(f"{engine.certificates}/{self.address}/ca.crt")
             self._install(certificate, self.host.path(self.ca).read_bytes(), certificate.parent)
         elif engine.registries:
-            dropin = engine.host.path(engine.registries) / f"seatrial-{self.port}.conf"
+            dropin = engine.host.path(f"{engine.registries}/seatrial-{self.port}.conf")
             self._install(dropin, _INSECURE.format(address=self.address).encode(), dropin)
 
     def _install(self, path: Path, content: bytes, owned: Path) -> None:
@@ -147,10 +147,7 @@ class Registry:
         kill_group(self.process)
         self.process.wait()
         for path in (*self._admitted, self.host.path(self.work)):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            remove_tree(path)
         self._admitted.clear()
 
     def __enter__(self) -> Registry:
