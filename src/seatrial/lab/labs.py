@@ -89,10 +89,12 @@ def standing() -> Iterator[Lab]:
 def acquire(target: Target, lease: str, progress: rootfs.Progress = lambda _: None) -> Lab:
     """Return the shared lab of a target, making it when it does not stand, and note the lease.
 
-    A lab whose engine died is made anew, unless another living run works in it (`SeatrialError` E208).
+    A lab whose engine died is made anew, unless another living run works in it (`SeatrialError` E208);
+    the user's lease stays.
     """
     root = _root_for(target, progress)
     name = target.lab_name
+    leases = [lease]
     with held(name, lambda: progress(f"waiting: another process is working on {target}")):
         lab = find(name)
         if lab is not None and not _usable(lab):
@@ -103,11 +105,12 @@ def acquire(target: Target, lease: str, progress: rootfs.Progress = lambda _: No
                     f"its engine does not answer, and the run {', '.join(others)} works in it",
                     "wait for that run to end, or end it: the lab is then made anew",
                 )  # fmt: skip
+            leases = list(dict.fromkeys([lease, *(kept for kept in lab.leases if kept == USER)]))
             remove(lab)
             lab = None
         if lab is None:
             progress(f"starting {target}")
-            lab = _make(name, target, root, lease)
+            lab = _make(name, target, root, leases)
         if lease not in lab.leases:
             lab.leases.append(lease)
         _save(lab)
@@ -201,21 +204,20 @@ def private(
     lab = _stand(Lab(name, str(target), 0, str(hosts.storage(name)), [lease]), root)
     runtime = runtime or target.runtime or os.environ.get("DOCKER_EXECDRIVER", "")
     storage = storage or os.environ.get("DOCKER_GRAPHDRIVER", "")
-    if target.engine == "docker":
-        daemon = daemons.docker(
-            lab.host, lab.log, options=options, config=config, runtime=runtime, storage=storage, env=env
-        )
-    else:
-        daemon = daemons.podman(lab.host, lab.log, runtime=runtime, storage=storage)
-    lab.socket = daemon.socket
-    engine = PrivateEngine(lab, daemon)
-    if start:
-        try:
+    try:
+        if target.engine == "docker":
+            daemon = daemons.docker(
+                lab.host, lab.log, options=options, config=config, runtime=runtime, storage=storage, env=env
+            )
+        else:
+            daemon = daemons.podman(lab.host, lab.log, runtime=runtime, storage=storage)
+        lab.socket = daemon.socket
+        if start:
             daemon.start()
-        except BaseException:
-            engine.close()
-            raise
-    return engine
+    except BaseException:
+        take_down(name)
+        raise
+    return PrivateEngine(lab, daemon)
 
 
 def _stand(lab: Lab, root: Path) -> Lab:
@@ -230,8 +232,8 @@ def _stand(lab: Lab, root: Path) -> Lab:
     return lab
 
 
-def _make(name: str, target: Target, root: Path, lease: str) -> Lab:
-    lab = _stand(Lab(name, str(target), 0, str(hosts.storage(name)), [lease]), root)
+def _make(name: str, target: Target, root: Path, leases: list[str]) -> Lab:
+    lab = _stand(Lab(name, str(target), 0, str(hosts.storage(name)), leases), root)
     try:
         if not target.is_runtime:
             describe = daemons.docker if target.engine == "docker" else daemons.podman
@@ -244,8 +246,16 @@ def _make(name: str, target: Target, root: Path, lease: str) -> Lab:
     return lab
 
 
-def _usable(lab: Lab) -> bool:
-    return lab.alive and (not lab.socket or daemons.answers(lab.host.path(lab.socket), 5.0))
+def _usable(lab: Lab, patience: float = 30.0) -> bool:
+    """Tell whether a lab's engine answers; one that lives gets `patience` seconds on a busy machine."""
+    deadline = time.monotonic() + patience
+    while lab.alive:
+        if not lab.socket or daemons.answers(lab.host.path(lab.socket), 5.0):
+            return True
+        if hosts.lab_of(lab.daemon_pid) != hosts.key(lab.name) or time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return False
 
 
 def remove(lab: Lab) -> None:
