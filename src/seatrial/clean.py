@@ -30,7 +30,7 @@ from seatrial.paths import locked, mounts_below, remove_tree, share_dir, state_d
 from seatrial.targets import Target, parse
 
 # They serve an engine's containers, of other runs as well, and go with the last of them.
-_SHARED_HELPERS = {"conmon", "aardvark-dns"}
+_SHARED_HELPERS = {"conmon", "aardvark-dns", "catatonit"}
 
 
 @dataclass(frozen=True)
@@ -251,8 +251,17 @@ def _object(engine: CliEngine, kind: str, name: str, whose: str) -> Leftover:
     return Leftover(
         f"{kind} {name.removeprefix('sha256:')[:64]} on {engine.target} {whose}",
         lambda: engine.remove(kind, [name]),
-        lambda: not engine.cli(kind, "inspect", name, expect=command.ANY).ok,
+        partial(_is_removed, engine, kind, name),
     )
+
+
+def _is_removed(engine: CliEngine, kind: str, name: str) -> bool:
+    """Tell whether an object is gone; raises `SeatrialError` E106 when the engine cannot say."""
+    if engine.cli(kind, "inspect", name, expect=command.ANY).ok:
+        return False
+    if trouble := engine.trouble():  # a dead engine knows no object either
+        raise _silent(engine, trouble)
+    return True
 
 
 def _test_images(engine: CliEngine) -> list[str]:
@@ -263,9 +272,13 @@ def _test_images(engine: CliEngine) -> list[str]:
 
 def _unanswered(engine: CliEngine, trouble: str) -> Leftover:
     def fail() -> None:
-        raise SeatrialError("E106", f"{engine.target} does not answer", trouble)
+        raise _silent(engine, trouble)
 
     return Leftover(f"objects on {engine.target}", fail, lambda: False)
+
+
+def _silent(engine: CliEngine, trouble: str) -> SeatrialError:
+    return SeatrialError("E106", f"{engine.target} does not answer", trouble)
 
 
 def _reachable(wanted: set[str]) -> Iterator[tuple[CliEngine, Lab | None]]:

@@ -1,7 +1,9 @@
 """Cleaning without an engine: what belongs to a dead run, and above all what does not."""
 
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from seatrial import clean, paths, runs
+from seatrial.engines.docker import DockerEngine
 from seatrial.errors import SeatrialError
 from seatrial.lab import host as hosts
 from seatrial.lab import labs
+from seatrial.targets import Target
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 DEAD = "20991231-235959-dead01"
@@ -86,6 +90,36 @@ def test_only_processes_of_dead_runs_end(dead, living, sleeper):
     assert orphan.wait(5) == -9
     assert busy.poll() is None
     assert other.poll() is None
+
+
+def test_what_serves_containers_of_other_runs_stays(dead, tmp_path):
+    shared = tmp_path / "catatonit"
+    shutil.copy(shutil.which("sleep"), shared)
+    process = subprocess.Popen([shared, "300"], env={"SEATRIAL_RUN": dead})
+    try:
+        assert removed() == []
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("known", "trouble", "problem"),
+    [
+        (False, "", ""),
+        (True, "", "it is still there"),
+        (False, "nothing listens", "docker does not answer: nothing listens"),
+    ],
+)
+def test_only_an_engine_that_answers_says_that_an_object_is_gone(monkeypatch, known, trouble, problem):
+    engine = DockerEngine(Target("docker"))
+    monkeypatch.setattr(engine, "cli", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(subprocess.CompletedProcess, "ok", known, raising=False)
+    monkeypatch.setattr(engine, "trouble", lambda: trouble)
+    ticks = itertools.count(0, 3)
+    monkeypatch.setattr(clean.time, "monotonic", lambda: next(ticks))
+    assert clean._reap(clean._object(engine, "container", "x", "of a dead run")).problem == problem
 
 
 def test_a_dead_run_is_forgotten_afterwards(dead):
