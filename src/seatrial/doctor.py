@@ -23,7 +23,7 @@ from seatrial.names import new_run_id
 from seatrial.probes import kconfig, machine
 from seatrial.requires import REQUIREMENTS, Kind
 from seatrial.results import TargetInfo
-from seatrial.targets import RUNTIMES, SUITES, Target, discover, docker_address, parse, reachable
+from seatrial.targets import RUNTIMES, SUITES, Target, discover, parse
 
 Progress = Callable[[str], None]
 
@@ -171,13 +171,8 @@ def _features(program: str, host: Host) -> tuple[dict[str, Any], str]:
 def possible() -> Iterator[Possible]:
     """List the targets that can be named here, and why others cannot."""
     for name in engines.drivers():
-        binary = engines.driver(name).binary
-        if not shutil.which(binary):
-            yield Possible(name, "absent", f"there is no {binary} command")
-        elif name == "docker" and (why := reachable(docker_address())):
-            yield Possible(name, "absent", why)
-        else:
-            yield Possible(name, "ready", shutil.which(binary) or "")
+        why = engines.absent(name)
+        yield Possible(name, "absent" if why else "ready", why or shutil.which(engines.driver(name).binary) or "")
     for name in RUNTIMES:
         path = shutil.which(name)
         yield Possible(name, "ready" if path else "absent", path or f"there is no {name} command")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,18 +135,19 @@ def discover() -> Target:
 
     Raises `SeatrialError` E103 with the one thing to do when there is neither.
     """
+    from seatrial.engines import registry
     from seatrial.lab import rootfs
 
-    why_not_docker = reachable(docker_address())
-    if shutil.which("docker") and not why_not_docker:
-        return Target("docker")
-    if shutil.which("podman"):
-        return Target("podman")
+    reasons = []
+    for name in ("docker", "podman"):
+        reasons.append(registry.absent(name))
+        if not reasons[-1]:
+            return Target(name)
     if rootfs.possible():
         return Target("docker", "bookworm")
     raise SeatrialError(
         "E103",
         "no engine is reachable",
-        why_not_docker or "there is no docker command",
+        "; ".join(reasons),
         "start Docker, install Podman, or run as root on Debian and the harness brings its own",
     )

@@ -1,3 +1,5 @@
+import socket
+
 import pytest
 
 from seatrial import targets
@@ -59,18 +61,26 @@ def test_unreachable_addresses_say_why(address, words):
     assert words in targets.reachable(address)
 
 
-def test_discovery_prefers_docker_then_podman_then_the_lab(monkeypatch):
-    present = {"docker", "podman"}
-    why = ""
-    monkeypatch.setattr(targets.shutil, "which", lambda name: name if name in present else None)
-    monkeypatch.setattr(targets, "reachable", lambda _: why)
-    assert targets.discover() == Target("docker")
-    why = "there is no socket"
-    assert targets.discover() == Target("podman")
-    present.clear()
+def test_discovery_prefers_docker_then_podman_then_the_lab(monkeypatch, tmp_path):
+    def install(name, script):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    install("podman", "exit 0")
+    install("docker", "exit 0")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "docker.sock"))
+        server.listen()
+        assert targets.discover() == Target("docker")
+        install("docker", "echo no daemon >&2; exit 1")  # something listens, but it is no engine
+        assert targets.discover() == Target("podman")
+    install("podman", "echo cannot reach it >&2; exit 125")
     monkeypatch.setattr("seatrial.lab.rootfs.possible", lambda: True)
     assert targets.discover() == Target("docker", "bookworm")
     monkeypatch.setattr("seatrial.lab.rootfs.possible", lambda: False)
     with pytest.raises(SeatrialError) as caught:
         targets.discover()
     assert caught.value.code == "E103"
+    assert caught.value.cause.endswith("cannot reach it")

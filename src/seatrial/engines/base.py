@@ -197,12 +197,13 @@ class CliEngine:
         """Return the options that make removal unconditional."""
         return {"container": ["--force", "--volumes"], "network": []}.get(kind, ["--force"])
 
-    def trouble(self) -> str:
-        """Return why the engine does not answer, or an empty string when it does."""
+    def trouble(self, patience: float | None = None) -> str:
+        """Return why the engine does not answer within `patience` seconds, or an empty string when it does."""
+        limit = self.patience if patience is None else patience
         try:
-            result = self.cli("version", expect=ANY, timeout=self.patience)
+            result = self.cli("version", expect=ANY, timeout=limit)
         except ExpectationError:
-            return f"does not answer within {self.patience:.0f} s"
+            return f"does not answer within {limit:.0f} s"
         except SeatrialError as error:
             return f"{error.message}: {error.cause}"
         last = result.stderr.strip().splitlines()[-1:] or [f"exit code {result.code}"]

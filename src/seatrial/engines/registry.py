@@ -43,19 +43,28 @@ def in_lab(target: Target, lab: Lab) -> CliEngine:
     return driver(target.engine)(target, lab.host, socket=socket)
 
 
-def on_this_machine(target: Target) -> CliEngine:
-    """Return the driver of this machine's engine after seeing that it answers.
+def absent(name: str) -> str:
+    """Return why this machine's engine of a name cannot be used, empty when it answers (in 5 seconds)."""
+    try:
+        on_this_machine(Target(name), patience=5.0)
+    except SeatrialError as error:
+        return error.cause or error.message
+    return ""
 
-    Raises `SeatrialError`: E101 without the CLI, E106 when the engine does not answer.
+
+def on_this_machine(target: Target, patience: float | None = None) -> CliEngine:
+    """Return the driver of this machine's engine after seeing that it answers within `patience` seconds.
+
+    Raises `SeatrialError`: E111 without the CLI, E106 when the engine does not answer.
     """
     cls = driver(target.engine)
     if not shutil.which(cls.binary):
         raise SeatrialError(
-            "E101", f"{target}: there is no {cls.binary} command here",
-            hint=f"install it, or test the harness's own with --engine {target.engine}@bookworm",
+            "E111", f"{target} is not installed here", f"there is no {cls.binary} command",
+            f"install it, or test the harness's own with --engine {target.engine}@bookworm",
         )  # fmt: skip
     engine = _docker(target) if target.engine == "docker" else _other(target, cls)
-    if trouble := engine.trouble():
+    if trouble := engine.trouble(patience):
         raise SeatrialError(
             "E106", f"{target} does not answer", trouble,
             f"start it, or test the harness's own with --engine {target.engine}@bookworm",
@@ -67,7 +76,7 @@ def _docker(target: Target) -> CliEngine:
     address = target.address or docker_address()
     if why := reachable(address):
         raise SeatrialError(
-            "E106", f"{target} is not reachable", why,
+            "E106", f"{target} does not answer", why,
             "start Docker (systemctl start docker), set DOCKER_HOST, or use --engine docker@bookworm",
         )  # fmt: skip
     kind, _, rest = address.partition("://")
