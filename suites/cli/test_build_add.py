@@ -69,30 +69,30 @@ ESCAPES = {
 
 @claim("build-229")
 @pytest.mark.parametrize("data", ESCAPES.values(), ids=ESCAPES)
-def test_archive_entries_that_point_outside_stay_inside_of_the_image(builder, data):
-    name = builder.bench.image_name()
-    context = builder.bench.context({"Dockerfile": "FROM IMAGE\nADD a /deep/er/\n", "a": data})
-    result = builder.cli("--tag", name, str(context), expect=None)
-    host = builder.bench.raw.host.path("/")
+def test_archive_entries_that_point_outside_stay_inside_of_the_image(default_builder, data):
+    name = default_builder.bench.image_name()
+    context = default_builder.bench.context({"Dockerfile": "FROM IMAGE\nADD a /deep/er/\n", "a": data})
+    result = default_builder.cli("--tag", name, str(context), expect=None)
+    host = default_builder.bench.raw.host.path("/")
     assert not list(host.glob("seatrial-escaped")) + list(host.glob("*/seatrial-escaped"))
     if result.ok:
-        found = builder.bench.once(name, "find", "/", "-xdev", "-name", "seatrial-escaped").text
+        found = default_builder.bench.once(name, "find", "/", "-xdev", "-name", "seatrial-escaped").text
         assert found.count("\n") == 0
         assert found.startswith(("/seatrial-escaped", "/deep/er/"))
     else:
-        assert not builder.bench.exists(name, "image")
+        assert not default_builder.bench.exists(name, "image")
 
 
 @claim("build-229")
-def test_archive_link_to_the_root_does_not_lead_out_of_the_image(builder):
+def test_archive_link_to_the_root_does_not_lead_out_of_the_image(default_builder):
     first = archive(link="/../../../../../../etc")
     second = archive(("link/seatrial-escaped", b"x"))
-    name = builder.bench.image_name()
-    context = builder.bench.context({"Dockerfile": "FROM IMAGE\nADD a /\nADD b /\n", "a": first, "b": second})
-    result = builder.cli("--tag", name, str(context), expect=None)
-    assert not builder.bench.raw.host.path("/etc/seatrial-escaped").exists()
+    name = default_builder.bench.image_name()
+    context = default_builder.bench.context({"Dockerfile": "FROM IMAGE\nADD a /\nADD b /\n", "a": first, "b": second})
+    result = default_builder.cli("--tag", name, str(context), expect=None)
+    assert not default_builder.bench.raw.host.path("/etc/seatrial-escaped").exists()
     if result.ok:
-        assert builder.bench.once(name, "find", "/", "-xdev", "-name", "seatrial-escaped").text
+        assert default_builder.bench.once(name, "find", "/", "-xdev", "-name", "seatrial-escaped").text
 
 
 @claim("build-032", "build-213")
@@ -121,9 +121,9 @@ def test_add_fetches_a_url_with_mode_600_and_its_time_and_leaves_it_packed(build
 
 @claim("build-031", "build-201")
 @pytest.mark.parametrize("path", ["/missing", "/error"])
-def test_add_of_a_url_that_is_not_served_is_refused(builder, web, path):
+def test_add_of_a_url_that_is_not_served_is_refused(default_builder, web, path):
     site = web({"/file": b"x"})
-    builder.refuses(f"FROM IMAGE\nADD {site.url}{path} /f\n", says=r"40[34]|not found|50\d|status|response")
+    default_builder.refuses(f"FROM IMAGE\nADD {site.url}{path} /f\n", says=r"40[34]|not found|50\d|status|response")
     assert path in site.requested
 
 
@@ -135,6 +135,6 @@ def test_add_of_a_url_nobody_listens_on_is_refused(default_builder, web):
 
 
 @claim("build-031")
-def test_copy_takes_no_url(builder):
-    builder.refuses("FROM IMAGE\nCOPY http://127.0.0.1:1/f /f\n",
+def test_copy_takes_no_url(default_builder):
+    default_builder.refuses("FROM IMAGE\nCOPY http://127.0.0.1:1/f /f\n",
                     says="source can't be a URL|not found|no such file|no items matching")  # fmt: skip

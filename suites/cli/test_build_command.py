@@ -46,11 +46,11 @@ def test_the_table_of_combinations_is_complete():
 
 
 @claim("build-022", "build-201")
-def test_container_without_any_command_is_refused(builder):
-    image = builder.build('FROM IMAGE\nCMD ["echo"]\nCMD []\n')
-    builder.bench.fails("run", "--rm", image.name, says="no_command")
-    image = builder.build('FROM IMAGE\nCMD ["nosuchprogram"]\n')
-    builder.bench.fails("run", "--rm", image.name, says="executable file not found|no such file", code=127)
+def test_container_without_any_command_is_refused(default_builder):
+    image = default_builder.build('FROM IMAGE\nCMD ["echo"]\nCMD []\n')
+    default_builder.bench.fails("run", "--rm", image.name, says="no_command")
+    image = default_builder.build('FROM IMAGE\nCMD ["nosuchprogram"]\n')
+    default_builder.bench.fails("run", "--rm", image.name, says="executable file not found|no such file", code=127)
 
 
 @claim("build-020", "build-021")
@@ -79,10 +79,10 @@ def test_only_the_last_cmd_and_the_last_entrypoint_count(default_builder):
 
 
 @claim("build-024", "build-025")
-def test_arguments_of_run_replace_cmd_and_follow_the_entrypoint(builder):
-    image = builder.build('FROM IMAGE\nENTRYPOINT ["echo", "e"]\nCMD ["c"]\n')
+def test_arguments_of_run_replace_cmd_and_follow_the_entrypoint(default_builder):
+    image = default_builder.build('FROM IMAGE\nENTRYPOINT ["echo", "e"]\nCMD ["c"]\n')
     assert image.run("given", "-n", "$x").text == "e given -n $x"
-    bench = builder.bench
+    bench = default_builder.bench
     assert bench.once("--entrypoint", "printf", image.name, "%s.", "a", "b").text == "a.b."
     assert bench.once("--entrypoint", "pwd", image.name).text == "/"
 

@@ -53,8 +53,10 @@ def test_label_option_wins_over_the_dockerfile_and_finds_the_image(default_build
 
 
 @claim("build-015", "build-011")
-def test_maintainer_is_the_author(builder):
-    base = builder.build('FROM IMAGE\nMAINTAINER Jane Doe <jane@example.org>\nRUN true\nCMD ["echo", "started"]\n')
+def test_maintainer_is_the_author(default_builder):
+    base = default_builder.build(
+        'FROM IMAGE\nMAINTAINER Jane Doe <jane@example.org>\nRUN true\nCMD ["echo", "started"]\n'
+    )
     assert base.inspect()["Author"] == "Jane Doe <jane@example.org>"
     assert base.run().text == "started"
 
@@ -123,14 +125,14 @@ def test_healthcheck_is_recorded_with_its_options_and_inherited(default_builder,
 
 @claim("build-209")
 @requires("healthcheck")
-def test_healthcheck_of_the_image_runs_and_none_ends_it(builder):
-    bench = builder.bench
-    base = builder.build("FROM IMAGE\nHEALTHCHECK --interval=1s --retries=1 CMD test ! -f /ill\n")
+def test_healthcheck_of_the_image_runs_and_none_ends_it(default_builder):
+    bench = default_builder.bench
+    base = default_builder.build("FROM IMAGE\nHEALTHCHECK --interval=1s --retries=1 CMD test ! -f /ill\n")
     container = bench.run(base.name, "sleep", "600")
     container.until("health", lambda: container.state["Health"]["Status"] == "healthy")
     container.sh("touch /ill")
     container.until("illness", lambda: container.state["Health"]["Status"] == "unhealthy")
-    without = builder.build(f"FROM {base}\nHEALTHCHECK NONE\n")
+    without = default_builder.build(f"FROM {base}\nHEALTHCHECK NONE\n")
     healthy = bench.run(without.name, "sleep", "600")
     assert not healthy.state.get("Health")
     bench.cli("kill", container.name, healthy.name)
@@ -159,13 +161,13 @@ def test_failing_trigger_fails_the_child_s_build(default_builder):
 
 
 @claim("build-003", "build-041")
-def test_build_and_commit_make_the_same_content(builder):
-    bench = builder.bench
+def test_build_and_commit_make_the_same_content(default_builder):
+    bench = default_builder.bench
     script = (
         "mkdir -p /made/dir && echo text >/made/file && chmod 640 /made/file && ln -s file /made/link && "
         "rm /etc/group"
     )
-    image = builder.build(f'FROM IMAGE\nRUN {script}\nENV A=b\nCMD ["cat", "/made/file"]\n')
+    image = default_builder.build(f'FROM IMAGE\nRUN {script}\nENV A=b\nCMD ["cat", "/made/file"]\n')
     container = bench.create(bench.image, "sh", "-c", script)
     bench.cli("start", "--attach", container.name)
     committed = bench.image_name("committed")

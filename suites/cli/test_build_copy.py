@@ -25,12 +25,12 @@ def test_files_land_where_the_destination_says(builder, word):
 
 
 @claim("build-033", "build-042")
-def test_directory_is_copied_by_content_with_dot_files_and_empty_directories(builder):
+def test_directory_is_copied_by_content_with_dot_files_and_empty_directories(default_builder):
     files = {f"tree/{path}": f"content of {path}" for path in ("a", ".hidden", "deep/er/b", "deep/.x/y")}
     dockerfile = "FROM IMAGE\nCOPY tree /t1\nCOPY tree/ /t2/\nCOPY . /all/\n"
-    context = builder.bench.context({"Dockerfile": dockerfile, **files})
+    context = default_builder.bench.context({"Dockerfile": dockerfile, **files})
     (context / "tree/empty").mkdir()
-    image = builder.build_from(str(context))
+    image = default_builder.build_from(str(context))
     expected = {path.removeprefix("tree/"): hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
     for place in ("/t1", "/t2", "/all/tree"):
         sums = image.sh(f"cd {place} && find . -type f | xargs sha256sum; ls -d empty")
@@ -40,8 +40,8 @@ def test_directory_is_copied_by_content_with_dot_files_and_empty_directories(bui
 
 
 @claim("build-033")
-def test_wildcards_choose_files(builder):
-    image = builder.build(
+def test_wildcards_choose_files(default_builder):
+    image = default_builder.build(
         "FROM IMAGE\nCOPY a*.txt /star/\nCOPY ?.c /question/\nCOPY [xy].h /class/\nCOPY */deep.* /path/\n"
         "COPY maybe* a1.txt /some/\n",
         dict.fromkeys(("a1.txt", "a2.txt", "b1.txt", "p.c", "pp.c", "x.h", "z.h", "d1/deep.o", "d2/d/deep.o"), ""),
@@ -142,16 +142,16 @@ def test_links_in_the_context_are_copied_as_links_inside_of_directories(builder)
 
 @claim("build-212")
 @pytest.mark.parametrize("kind", ["absolute", "relative"])
-def test_link_out_of_the_context_gives_nothing_of_the_host(builder, kind):
-    bench = builder.bench
+def test_link_out_of_the_context_gives_nothing_of_the_host(default_builder, kind):
+    bench = default_builder.bench
     secret = bench.workdir / "secret"
     secret.write_text("of the host")
     context = bench.context({"Dockerfile": "FROM IMAGE\nCOPY link /copied\n"})
     (context / "link").symlink_to(secret if kind == "absolute" else "../secret")
     name = bench.image_name()
-    result = builder.cli("--tag", name, str(context), expect=None)
+    result = default_builder.cli("--tag", name, str(context), expect=None)
     assert "of the host" not in result.output
-    if result.ok:  # a builder may copy the link, never what it points to
+    if result.ok:  # a default_builder may copy the link, never what it points to
         assert "of the host" not in bench.once(name, "sh", "-c", "cat /copied; ls -l /copied", expect=None).output
     else:
         assert not bench.exists(name, "image")

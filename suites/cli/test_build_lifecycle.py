@@ -125,37 +125,37 @@ def test_image_does_not_depend_on_the_host_s_settings(default_builder, wrapper, 
 
 
 @claim("build-055", "build-002")
-def test_two_builds_of_the_same_context_have_the_same_content(builder):
+def test_two_builds_of_the_same_context_have_the_same_content(default_builder):
     files = {f"t/{number}": "x" * number for number in range(5)}
     text = "FROM IMAGE\nCOPY t /t\nRUN echo made >/made; mkdir -p /a/b; ln -s /made /a/b/link; chmod 700 /a\nENV A=b\n"
     script = (
         "find /a /t /made /bin /etc/passwd /root /tmp | sort | xargs stat -c '%n %a %u:%g %F'; "
         "find /t /made /bin -type f | sort | xargs md5sum"
     )
-    first, second = (builder.build(text, files) for _ in range(2))
+    first, second = (default_builder.build(text, files) for _ in range(2))
     assert first.sh(script) == second.sh(script)
     assert first.config["Env"] == second.config["Env"]
     assert first.sh(script).count("\n") > 50
 
 
 @claim("build-045", "build-039", "build-011")
-def test_image_built_with_its_dependencies_runs_its_tests(builder):
-    image = builder.build(
+def test_image_built_with_its_dependencies_runs_its_tests(default_builder):
+    image = default_builder.build(
         "FROM IMAGE\nLABEL org.example.role=tests\nRUN mkdir /suite\nCOPY run tests /suite/\nWORKDIR /suite\n"
         'ENTRYPOINT ["sh", "run"]\n',
         {"run": "for t in case-*; do sh $t && echo ok $t || { echo not ok $t; bad=1; }; done; exit ${bad:-0}\n",
          "tests/case-1": "test 1 = 1\n", "tests/case-2": "test $# = 0 && test -d /suite\n"},
     )  # fmt: skip
     assert image.run().text.splitlines() == ["ok case-1", "ok case-2"]
-    bad = builder.build(f"FROM {image}\nRUN echo 'exit 3' >/suite/case-3\n")
-    result = builder.bench.once(bad.name, expect=1)
+    bad = default_builder.build(f"FROM {image}\nRUN echo 'exit 3' >/suite/case-3\n")
+    result = default_builder.bench.once(bad.name, expect=1)
     assert result.text.splitlines()[-1] == "not ok case-3"
 
 
 @claim("build-039", "build-201")
-def test_steps_are_told_in_order_and_stop_at_the_failing_one(builder):
+def test_steps_are_told_in_order_and_stop_at_the_failing_one(default_builder):
     text = "FROM IMAGE\nRUN echo st-one\nRUN echo st-two; exit 6\nRUN echo st-three\n"
-    result = builder.refuses(text, says=r"(code:?|status) 6\b")
+    result = default_builder.refuses(text, says=r"(code:?|status) 6\b")
     told = re.findall(r"(?i)(?:step \d/\d ?:|\[\d/\d\]) RUN echo (st-\w+)", result.output)
     assert list(dict.fromkeys(told)) == ["st-one", "st-two"]
     ran = re.findall(r"(?m)^(?:#\d+ [\d.]+ )?(st-\w+)$", result.output)

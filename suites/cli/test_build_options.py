@@ -27,13 +27,13 @@ def test_every_tag_names_the_same_image(builder):
 
 
 @claim("build-035")
-def test_tag_moves_to_the_newer_image(builder):
-    name = builder.bench.image_name()
-    context = builder.bench.context({"Dockerfile": UNIQUE, "file": "x"})
-    old = builder.build_from(str(context), name=name).inspect()["Id"]
-    builder.bench.track("image", old)
-    assert builder.build_from(str(context), name=name).inspect()["Id"] != old
-    assert builder.bench.exists(old, "image")
+def test_tag_moves_to_the_newer_image(default_builder):
+    name = default_builder.bench.image_name()
+    context = default_builder.bench.context({"Dockerfile": UNIQUE, "file": "x"})
+    old = default_builder.build_from(str(context), name=name).inspect()["Id"]
+    default_builder.bench.track("image", old)
+    assert default_builder.build_from(str(context), name=name).inspect()["Id"] != old
+    assert default_builder.bench.exists(old, "image")
 
 
 @claim("build-035", "build-201")
@@ -55,8 +55,8 @@ def test_quiet_prints_the_image_id_alone(builder):
 
 
 @claim("build-035", "build-216")
-def test_quiet_build_that_fails_says_why(builder):
-    builder.refuses("FROM IMAGE\nRUN echo reason-shown; exit 5\n", None, "--quiet", says=r"(code:?|status) 5\b")
+def test_quiet_build_that_fails_says_why(default_builder):
+    default_builder.refuses("FROM IMAGE\nRUN echo reason-shown; exit 5\n", None, "--quiet", says=r"(code:?|status) 5\b")
 
 
 @claim("build-218")
@@ -68,9 +68,9 @@ def test_iidfile_holds_the_image_id(builder):
 
 
 @claim("build-218", "build-216")
-def test_iidfile_of_a_failed_build_is_not_left(builder):
-    path = builder.bench.workdir / "iid"
-    builder.refuses("FROM IMAGE\nRUN exit 1\n", None, "--iidfile", str(path), says="1")
+def test_iidfile_of_a_failed_build_is_not_left(default_builder):
+    path = default_builder.bench.workdir / "iid"
+    default_builder.refuses("FROM IMAGE\nRUN exit 1\n", None, "--iidfile", str(path), says="1")
     assert not path.exists()
 
 
@@ -113,12 +113,13 @@ def test_cache_ends_at_the_first_step_that_differs(builder):
 
 @claim("build-224", "build-206")
 @exclusive
-def test_build_arg_is_part_of_the_cache_key_from_its_first_use(builder):
+def test_build_arg_is_part_of_the_cache_key_from_its_first_use(default_builder):
     files = {"file": "x"}
-    text = UNIQUE.replace("KEY", f"{builder.bench.run_id} {builder.bench.key}").replace("COPY", "ARG V\nCOPY")
+    key = f"{default_builder.bench.run_id} {default_builder.bench.key}"
+    text = UNIQUE.replace("KEY", key).replace("COPY", "ARG V\nCOPY")
 
     def made(value):
-        return builder.build(text, files, "--build-arg", f"V={value}", cached=True).sh(SEEN).split()
+        return default_builder.build(text, files, "--build-arg", f"V={value}", cached=True).sh(SEEN).split()
 
     before, after = made("1")
     assert made("1") == [before, after]
@@ -134,16 +135,16 @@ def test_network_none_leaves_build_steps_with_loopback_only(builder):
 
 
 @claim("build-219")
-def test_network_host_is_the_engine_s_network(builder, web):
+def test_network_host_is_the_engine_s_network(default_builder, web):
     site = web({"/f": b"answered"})
-    image = builder.build(f"FROM IMAGE\nRUN wget -q -O /f {site.url}/f\n", None, "--network", "host")
+    image = default_builder.build(f"FROM IMAGE\nRUN wget -q -O /f {site.url}/f\n", None, "--network", "host")
     assert image.sh("cat /f") == "answered"
     assert site.requested == ["/f"]
 
 
 @claim("build-220")
-def test_add_host_is_seen_by_build_steps_and_not_by_the_image(builder):
-    image = builder.build("FROM IMAGE\nRUN grep extra.example /etc/hosts >/f\n", None,
+def test_add_host_is_seen_by_build_steps_and_not_by_the_image(default_builder):
+    image = default_builder.build("FROM IMAGE\nRUN grep extra.example /etc/hosts >/f\n", None,
                           "--add-host", "extra.example:10.9.8.7")  # fmt: skip
     assert image.sh("cat /f").split() == ["10.9.8.7", "extra.example"]
     assert "extra.example" not in image.sh("cat /etc/hosts")

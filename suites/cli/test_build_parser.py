@@ -129,9 +129,9 @@ def test_dockerfile_that_does_not_begin_with_from_is_refused(default_builder, te
 
 
 @claim("build-012", "build-206")
-def test_arg_may_stand_before_from_and_is_seen_by_from_only(builder):
-    image = builder.build("ARG base=nothing\nFROM ${base}\nRUN echo \"<$base>\" >/f\n",
-                          None, "--build-arg", f"base={builder.bench.image}")  # fmt: skip
+def test_arg_may_stand_before_from_and_is_seen_by_from_only(default_builder):
+    image = default_builder.build("ARG base=nothing\nFROM ${base}\nRUN echo \"<$base>\" >/f\n",
+                          None, "--build-arg", f"base={default_builder.bench.image}")  # fmt: skip
     assert image.sh("cat /f") == "<>"
 
 

@@ -25,8 +25,8 @@ def test_run_in_exec_form_goes_without_a_shell(builder):
 
 
 @claim("build-017", "build-020")
-def test_malformed_json_is_the_shell_form(builder):
-    image = builder.build("FROM IMAGE\nCMD ['echo', 'x']\n")
+def test_malformed_json_is_the_shell_form(default_builder):
+    image = default_builder.build("FROM IMAGE\nCMD ['echo', 'x']\n")
     assert image.config["Cmd"] == ["/bin/sh", "-c", "['echo', 'x']"]
 
 
@@ -51,9 +51,9 @@ def test_run_killed_by_a_signal_ends_the_build(default_builder):
 
 
 @claim("build-038", "build-039")
-def test_runs_happen_one_after_the_other_in_file_order(builder):
+def test_runs_happen_one_after_the_other_in_file_order(default_builder):
     clock = "cut -d' ' -f1 /proc/uptime"
-    image = builder.build(
+    image = default_builder.build(
         f"FROM IMAGE\nRUN {clock} >/t; sleep 0.3; {clock} >>/t\nRUN {clock} >>/t\nRUN {clock} >>/t\n"
     )
     begun, ended, second, third = map(float, image.sh("cat /t").split())
@@ -61,8 +61,9 @@ def test_runs_happen_one_after_the_other_in_file_order(builder):
 
 
 @claim("build-016", "build-018")
-def test_run_output_is_shown_and_its_standard_input_is_empty(builder):
-    image = builder.build("FROM IMAGE\nRUN echo to-out; echo to-err >&2; echo \"in=$(wc -c)\"\n", stdin="typed\n")
+def test_run_output_is_shown_and_its_standard_input_is_empty(default_builder):
+    text = 'FROM IMAGE\nRUN echo to-out; echo to-err >&2; echo "in=$(wc -c)"\n'
+    image = default_builder.build(text, stdin="typed\n")
     assert "to-out" in image.output.replace("echo to-out", "")
     assert "to-err" in image.output.replace("echo to-err", "")
     assert "in=0" in image.output
@@ -83,9 +84,9 @@ def test_env_is_seen_by_later_steps_and_at_run_time(builder):
 
 
 @claim("build-053", "build-206")
-def test_env_is_inherited_by_images_built_on_it_and_arg_is_not(builder):
-    base = builder.build("FROM IMAGE\nARG HIDDEN=x\nENV DEBIAN_FRONTEND=noninteractive KEPT=$HIDDEN\n")
-    child = builder.build(f'FROM {base}\nRUN echo "$DEBIAN_FRONTEND|$KEPT|$HIDDEN" >/f\n')
+def test_env_is_inherited_by_images_built_on_it_and_arg_is_not(default_builder):
+    base = default_builder.build("FROM IMAGE\nARG HIDDEN=x\nENV DEBIAN_FRONTEND=noninteractive KEPT=$HIDDEN\n")
+    child = default_builder.build(f'FROM {base}\nRUN echo "$DEBIAN_FRONTEND|$KEPT|$HIDDEN" >/f\n')
     assert child.sh('cat /f; echo "$DEBIAN_FRONTEND|$KEPT|$HIDDEN"').splitlines() == ["noninteractive|x|"] * 2
 
 
@@ -122,13 +123,13 @@ def test_build_arg_that_nobody_declares_is_named_and_has_no_effect(default_build
 
 
 @claim("build-044", "build-206")
-def test_proxy_arguments_are_predeclared_and_leave_no_trace(builder):
-    image = builder.build("FROM IMAGE\nENV no_proxy=kept.example\nRUN echo $HTTP_PROXY $no_proxy >/f\n", None,
+def test_proxy_arguments_are_predeclared_and_leave_no_trace(default_builder):
+    image = default_builder.build("FROM IMAGE\nENV no_proxy=kept.example\nRUN echo $HTTP_PROXY $no_proxy >/f\n", None,
                           "--build-arg", "HTTP_PROXY=http://secret@proxy.invalid:1")  # fmt: skip
     assert image.sh("cat /f; echo $no_proxy$HTTP_PROXY").splitlines() == [
         "http://secret@proxy.invalid:1 kept.example", "kept.example",
     ]  # fmt: skip
-    history = builder.bench.cli("history", "--no-trunc", image.name).stdout
+    history = default_builder.bench.cli("history", "--no-trunc", image.name).stdout
     assert "no_proxy" in history
     assert "secret" not in history
     assert "no_proxy=kept.example" in image.config["Env"]
@@ -167,9 +168,9 @@ def test_workdir_is_made_resolved_and_used_by_all_that_follows(builder):
 
 
 @claim("build-210")
-def test_shell_replaces_the_shell_of_run_cmd_and_entrypoint(builder):
-    options = () if builder.kind != "buildah" else ("--format", "docker")
-    image = builder.build(
+def test_shell_replaces_the_shell_of_run_cmd_and_entrypoint(default_builder):
+    options = () if default_builder.kind != "buildah" else ("--format", "docker")
+    image = default_builder.build(
         'FROM IMAGE\nSHELL ["/bin/sh", "-euxc"]\nRUN echo $- >/f\nSHELL ["/bin/busybox", "echo", "not run:"]\n'
         "RUN touch /never\nCMD touch /never\n", None, *options,
     )

@@ -17,8 +17,8 @@ def test_stages_pass_files_by_name_and_number_and_nothing_else(builder):
 
 
 @claim("build-014", "build-215")
-def test_stage_may_build_on_an_earlier_stage(builder):
-    image = builder.build(
+def test_stage_may_build_on_an_earlier_stage(default_builder):
+    image = default_builder.build(
         "FROM IMAGE AS base\nENV A=kept\nWORKDIR /w\nRUN echo base >f\n"
         'FROM base AS next\nRUN echo "next $A" >>f\nFROM next\nCMD ["cat", "f"]\n'
     )
@@ -34,8 +34,8 @@ def test_target_ends_the_build_at_a_stage(builder):
 
 
 @claim("build-215", "build-206")
-def test_arg_is_seen_in_the_stage_that_declares_it_only(builder):
-    image = builder.build(
+def test_arg_is_seen_in_the_stage_that_declares_it_only(default_builder):
+    image = default_builder.build(
         'ARG G=global\nFROM IMAGE AS one\nARG G\nARG V=one\nRUN echo "$G $V" >/f\n'
         'FROM IMAGE\nRUN echo "<$G><$V>" >/g\nCOPY --from=one /f /f\n',
         None, "--build-arg", "V=given",
@@ -44,9 +44,9 @@ def test_arg_is_seen_in_the_stage_that_declares_it_only(builder):
 
 
 @claim("build-215")
-def test_copy_from_another_image(builder):
-    other = builder.build("FROM IMAGE\nRUN echo other >/only-here\n")
-    image = builder.build(f"FROM IMAGE\nCOPY --from={other} /only-here /copied\n")
+def test_copy_from_another_image(default_builder):
+    other = default_builder.build("FROM IMAGE\nRUN echo other >/only-here\n")
+    image = default_builder.build(f"FROM IMAGE\nCOPY --from={other} /only-here /copied\n")
     assert image.sh("cat /copied") == "other"
 
 
@@ -64,16 +64,17 @@ def test_copy_from_what_is_not_there_is_refused(default_builder, text, says):
 
 
 @claim("build-013", "build-040")
-def test_scratch_is_an_empty_image(builder):
-    busybox = builder.build("FROM IMAGE\n")
-    image = builder.build(
+def test_scratch_is_an_empty_image(default_builder):
+    busybox = default_builder.build("FROM IMAGE\n")
+    image = default_builder.build(
         f'FROM {busybox} AS from\nFROM scratch\nCOPY --from=from /bin/busybox /busybox\nENTRYPOINT ["/busybox"]\n'
         'CMD ["ls", "/"]\n'
     )
     assert len(image.layers) == 1
     assert set(image.run().text.split()) - {"dev", "etc", "proc", "sys", "run"} == {"busybox"}
-    bare = builder.build("FROM scratch\nLABEL only=label\n")
-    assert not bare.inspect()["RootFS"].get("Layers") or builder.trait("build_scratch_layers") == len(bare.layers)
+    bare = default_builder.build("FROM scratch\nLABEL only=label\n")
+    assert bare.config["Labels"]["only"] == "label"
+    assert bare.inspect()["Size"] < 10_000
 
 
 @claim("build-215")
