@@ -84,6 +84,7 @@ class Bench:
         """A directory of the test that has the same path inside a lab; removed after the test."""
         path = share_dir() / self.run_id / self.key
         path.mkdir(parents=True, exist_ok=True)
+        self.journal.watch(path)
         return path
 
     @cached_property

@@ -38,9 +38,12 @@ class Conversation:
         journal: Journal | None = None,
     ) -> None:
         self.argv = tuple(argv)
-        self.call = Call(self.argv, time.time(), str(cwd) if cwd else None, dict(env or {}))
+        self.call = Call(
+            self.argv, time.time(), str(cwd) if cwd else None, dict(env or {}), talk=True, tty=tty
+        )  # fmt: skip
+        self._journal = journal
         if journal is not None:
-            journal.calls.append(self.call)
+            journal.begin(self.call)
         self._began = time.perf_counter()
         self._buffers: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self._cursor = 0
@@ -67,10 +70,11 @@ class Conversation:
         try:
             # setsid makes the terminal the controlling one, so that ^C becomes a signal where a
             # client leaves the terminal cooked.
-            wrapped = ["setsid", "--ctty", "--wait", *host.enter(self.argv, cwd)]
+            entered = host.enter(self.argv, cwd)
+            wrapped = ["setsid", "--ctty", "--wait", *entered]
             self.process = popen(
-                wrapped, LOCAL, {**host.environment, "TERM": "xterm", **(env or {})}, None,
-                stdin=slave, stdout=slave, stderr=slave,
+                wrapped, LOCAL, {**host.environment, "TERM": "xterm", **(env or {})},
+                cwd if entered == list(self.argv) else None, stdin=slave, stdout=slave, stderr=slave,
             )  # fmt: skip
         finally:
             os.close(slave)
@@ -96,6 +100,7 @@ class Conversation:
         take all of it within `timeout` seconds.
         """
         rest = text.encode() if isinstance(text, str) else text
+        self.call.stdin = (self.call.stdin or b"") + rest
         place = self._master
         if place is None:
             if self.process.stdin is None:
@@ -119,6 +124,7 @@ class Conversation:
 
     def close_stdin(self) -> None:
         """Close standard input."""
+        self.call.ended = True
         if self.process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
@@ -147,6 +153,8 @@ class Conversation:
 
     def signal(self, number: int) -> None:
         """Send a signal to the command."""
+        if self._journal is not None:
+            self._journal.note(f"signal {number} was sent to: {shlex.join(self.argv)}")
         os.kill(self.pid, number)
 
     def wait_for(self, pattern: str, timeout: float = 20.0) -> str:

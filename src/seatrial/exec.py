@@ -20,8 +20,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
+from seatrial import repro
 from seatrial.errors import SeatrialError
 from seatrial.hosts import LOCAL, Host
+from seatrial.repro import Files
 
 # The mark by which `seatrial clean` recognises processes of a run that was killed.
 RUN_VARIABLE = "SEATRIAL_RUN"
@@ -117,13 +119,44 @@ class Call:
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | None = None
     result: Result | None = None
+    before: list[str] = field(default_factory=list)  # shell lines that make the files it may need
+    talk: bool = False  # it runs beside the others; `stdin` is what was typed so far
+    tty: bool = False
+    ended: bool = False  # its standard input was closed
 
 
 class Journal:
-    """Every command of one test, in order."""
+    """Every command of one test, in order, with the files that the test made for them."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.notes: list[str] = []
+        self._files = Files()
+        self._watched: list[Path] = []
+
+    def watch(self, directory: Path) -> None:
+        """Keep what the test puts into a directory before each command, so that `repro` can put it there."""
+        if directory not in self._watched:
+            self._watched.append(directory)
+
+    def ignore(self, directory: Path) -> None:
+        """Leave out a part of a watched directory."""
+        self._files.ignore(directory)
+
+    def note(self, text: str) -> None:
+        """Say once at the end of `repro` what a script cannot repeat."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def begin(self, call: Call) -> None:
+        """Take in a command that is about to start."""
+        call.before = [line for directory in self._watched for line in self._files.changes(directory)]
+        self.calls.append(call)
+
+    def end(self) -> None:
+        """Take in that a command has ended: files that it wrote, it will write again."""
+        for directory in self._watched:
+            self._files.note(directory)
 
     def log(self) -> str:
         """Return the whole journal as text, with UTC times."""
@@ -137,11 +170,31 @@ class Journal:
         """Return a shell script that repeats the commands in order, without the harness.
 
         Commands that ended in failure do not stop it: the point of the script is to get as far as
-        the test did.
+        the test did. What it cannot repeat, it says at its end.
         """
-        lines = ["#!/bin/sh", *(f"# {line}" for line in preamble.splitlines()), "set -x"]
-        lines += [_shell(call) for call in self.calls]
-        return "\n".join(lines) + "\n"
+        lines = ["#!/bin/sh", *(f"# {line}" for line in preamble.splitlines()), "set -x", "{"]
+        talks = 0
+        for call in self.calls:
+            talks += call.talk
+            lines += [*call.before, _shell(call, talks)]
+        if talks:
+            lines += ["code=$?", f"kill {' '.join(f'$p{number}' for number in range(1, talks + 1))}", "(exit $code)"]
+        # one block, read as a whole: no command can take the rest of the script for its input
+        lines += [":" if not self.calls else "", "} </dev/null"]
+        return "\n".join([*filter(None, lines), *(f"# {line}" for line in self._unrepeated())]) + "\n"
+
+    def _unrepeated(self) -> list[str]:
+        lines = list(self.notes)
+        lines += [f"missing: {what}" for what in self._files.missing]
+        if any(call.talk and call.stdin for call in self.calls):
+            lines.append("what was typed, in turns with what was seen, is typed at once")
+        if any(_ID.search(word) for call in self.calls for word in call.argv):
+            lines.append("ids in the commands are those of the test; the engine gives out others")
+        lines += [f"remains: {directory}" for directory in self._watched]
+        return ["", "Not repeated: what the test did itself (waiting, reading files, asking the kernel)", *lines]
+
+
+_ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 def _render(call: Call) -> str:
@@ -150,13 +203,14 @@ def _render(call: Call) -> str:
     return f"[{stamp}] {body}"
 
 
-def _shell(call: Call) -> str:
-    words = [f"{name}={shlex.quote(value)}" for name, value in call.env.items()]
-    command = " ".join([*words, shlex.join(call.argv)])
-    if call.stdin is not None:
-        printable = call.stdin.decode("utf-8", "replace")
-        command = f"printf %s {shlex.quote(printable)} | {command}"
-    return f"(cd {shlex.quote(call.cwd)} && {command})" if call.cwd else command
+def _shell(call: Call, talks: int) -> str:
+    if call.talk:
+        return repro.spawned(
+            call.argv, call.env, call.cwd, call.stdin or b"", tty=call.tty, ended=call.ended, number=talks
+        )  # fmt: skip
+    # a command that did not end would hold up the script as it held up the test
+    timeout = max(1, round(call.result.duration)) if call.result and call.result.timed_out else 0
+    return repro.command(call.argv, call.env, call.cwd, call.stdin, timeout)
 
 
 def base_environment() -> dict[str, str]:
@@ -188,7 +242,7 @@ def run(
     """
     call = Call(tuple(argv), time.time(), str(cwd) if cwd else None, dict(env or {}), _bytes(stdin))
     if journal is not None:
-        journal.calls.append(call)
+        journal.begin(call)
     process = popen(
         argv,
         host,
@@ -211,6 +265,8 @@ def run(
         raise
     result = Result(call.argv, process.returncode, out, err, time.perf_counter() - began, timed_out)
     call.result = result
+    if journal is not None:
+        journal.end()
     check(result, expect, stdout, stderr)
     return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -74,6 +75,10 @@ class PrivateFactory:
             env=env, start=start,
         )  # fmt: skip
         bench = PrivateBench(made, self._owner)
+        wanted = {"options": " ".join(options), "daemon.json": json.dumps(config) if config else "",
+                  "storage": storage, "runtime": runtime}  # fmt: skip
+        said = ", ".join(f"{name} {value}" for name, value in wanted.items() if value)
+        self._owner.journal.note(f"the test had an engine of its own: {said or 'no options'}")
         self._stack.callback(bench.close)
         if start:
             bench.provide_image()
@@ -105,6 +110,8 @@ class RegistryFactory:
         """
         bench = engine or self._engine
         work = bench.workdir / f"registry{next(self._numbers)}"
+        bench.journal.ignore(work)
+        bench.journal.note("the test's registries are not there")
         registry = self._stack.enter_context(Registry.start(bench.raw.host, work, tls=tls, auth=auth))
         if trusted and isinstance(bench.raw.host, NamespaceHost):
             registry.admit(bench.raw)

@@ -1,10 +1,12 @@
 import os
 import signal
+import subprocess
 
 import pytest
 
+from seatrial import exec as command
 from seatrial.conversation import Conversation
-from seatrial.exec import ExpectationError
+from seatrial.exec import ExpectationError, Journal
 
 
 def test_conversation_takes_turns():
@@ -82,3 +84,25 @@ def test_what_is_never_taken_is_told_in_time():
         talk.wait_for("busy")
         with pytest.raises(ExpectationError, match=r"(?s)bytes were not taken within 0 s.*busy"):
             talk.send(b"x" * 300_000, timeout=0.3)
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipe", "terminal"])
+def test_a_conversation_is_repeated_beside_the_other_commands(tmp_path, tty):
+    journal = Journal()
+    talk = Conversation(
+        ["sh", "-c", 'read a; echo "$WORD $a" >out; exec sleep 48.4'], tty=tty, env={"WORD": "got"}, cwd=tmp_path,
+        journal=journal,
+    )  # fmt: skip
+    with talk:
+        talk.send("it's one\n")
+        talk.signal(signal.SIGCONT)
+        command.run(["sh", "-c", "sleep 0.5; cat out; exit 3"], cwd=tmp_path, expect=3,
+                    journal=journal)  # fmt: skip
+    (tmp_path / "out").unlink()
+    script = tmp_path / "repro.sh"
+    script.write_text(journal.repro())
+    again = subprocess.run(["sh", str(script)], capture_output=True, text=True, timeout=30)
+    assert again.returncode == 3
+    assert again.stdout.endswith("got it's one\n")  # after the terminal's echo
+    assert subprocess.run(["pgrep", "-f", "^sleep 48.4"], capture_output=True, text=True).stdout == ""
+    assert f"# signal {signal.SIGCONT:d} was sent to: sh -c" in script.read_text()

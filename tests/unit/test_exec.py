@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import time
 
@@ -100,3 +101,74 @@ def test_journal_repeats_the_commands_as_a_script(tmp_path):
     assert (tmp_path / "out").read_text() == first == "it's\ntwo\n"
     assert "exit 4" in journal.tail(1)
     assert "it's" not in journal.tail(1)
+
+
+def repeated(journal, tmp_path):
+    script = tmp_path / "repro.sh"
+    script.write_text(journal.repro("why"))
+    with script.open() as stdin:
+        return subprocess.run(["sh"], stdin=stdin, capture_output=True, timeout=30)
+
+
+def test_repeating_makes_the_files_again_that_a_test_made_for_its_commands(tmp_path):
+    journal, work = Journal(), tmp_path / "it's work"
+    work.mkdir()
+    journal.watch(work)
+    (work / "context").mkdir()
+    (work / "context" / "a").write_bytes(b"\x00\xff one\n")
+    (work / "context" / "a").chmod(0o711)
+    (work / "link").symlink_to("context/a")
+    (work / "dir").symlink_to("context")
+    run(["sh", "-c", "cat dir/a link >own"], cwd=work, journal=journal)
+    (work / "context" / "a").write_text("two\n")
+    run(["sh", "-c", f"stat -c %a context/a; cat own context/a >{tmp_path}/out"], cwd=work, journal=journal)
+    first = (tmp_path / "out").read_bytes()
+    shutil.rmtree(work)
+    (tmp_path / "out").unlink()
+    again = repeated(journal, tmp_path)
+    assert (again.returncode, again.stdout) == (0, b"711\n")
+    assert (tmp_path / "out").read_bytes() == first == b"\x00\xff one\n" * 2 + b"two\n"
+    assert "own <<" not in journal.repro()
+    assert f"# remains: {work}" in journal.repro()
+
+
+def test_what_is_too_large_to_repeat_is_named(tmp_path):
+    journal, work = Journal(), tmp_path / "work"
+    work.mkdir()
+    journal.watch(work)
+    (work / "a-small").write_bytes(b"x" * 60_000)
+    (work / "b-large").write_bytes(b"x" * 6_000)
+    (work / "c-registry").mkdir()
+    (work / "c-registry" / "blob").write_text("x")
+    journal.ignore(work / "c-registry")
+    journal.note("the registry")
+    run(["wc", "-c"], stdin=b"\0" * 70_000, journal=journal)
+    run(["echo", "end"], journal=journal)
+    script = journal.repro()
+    assert f"# missing: {work}/b-large: 6000 bytes" in script
+    assert "# not repeated, because it read 70000 bytes: wc -c" in script
+    assert "# the registry" in script
+    assert "blob" not in script
+    assert repeated(journal, tmp_path).stdout == b"end\n"
+
+
+@pytest.mark.parametrize("data", [b"\x00\xff\r\n", b"it's\n%s\\n", b""], ids=["binary", "text", "empty"])
+def test_repeating_gives_commands_what_they_read(tmp_path, data):
+    journal = Journal()
+    run(["cat"], stdin=data, journal=journal)
+    assert repeated(journal, tmp_path).stdout == data
+
+
+def test_a_repeated_command_does_not_read_the_script(tmp_path):
+    journal = Journal()
+    run(["cat"], journal=journal)
+    run(["echo", "end"], journal=journal)
+    assert repeated(journal, tmp_path).stdout == b"end\n"
+
+
+def test_a_command_that_did_not_end_does_not_hold_up_the_script(tmp_path):
+    journal = Journal()
+    with pytest.raises(ExpectationError):
+        run(["sleep", "48.3"], timeout=0.2, journal=journal)
+    run(["echo", "end"], journal=journal)
+    assert repeated(journal, tmp_path).stdout == b"end\n"
