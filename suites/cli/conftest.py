@@ -179,3 +179,21 @@ def ask():
         return answer[-1] if answer and answer[0].endswith("200 OK") else ""
 
     return get
+
+
+@pytest.fixture
+def touched(engine):
+    """Call it to get a created container that holds a file like no other, so that no two commits are alike.
+
+    An engine that finds a new layer among its own uses that one, and Podman fails when another test
+    removes it at that moment.
+    """
+    numbers = itertools.count(1)
+
+    def make():
+        c = engine.create()
+        (engine.workdir / "mark").write_text(f"{engine.key} {next(numbers)}\n")
+        engine.cli("cp", str(engine.workdir / "mark"), f"{c.name}:/mark")
+        return c
+
+    return make

@@ -18,7 +18,8 @@ def commit(engine, container, *options, name=""):
 
 def changed(engine, script, *options):
     """Return a stopped container in which a script has run."""
-    c = engine.create(*options, engine.image, "sh", "-c", script)
+    # the file keeps the layer from being like one of another test
+    c = engine.create(*options, engine.image, "sh", "-c", f"echo {engine.key} >/mark; {script}")
     engine.cli("start", "--attach", c.name)
     return c
 
@@ -34,17 +35,17 @@ def test_commit_makes_an_image_of_added_changed_and_removed_files(engine):
 
 
 @claim("image-056", "image-016")
-def test_commit_prints_the_id_of_the_image(engine):
+def test_commit_prints_the_id_of_the_image(engine, touched):
     name = engine.image_name()
-    c = engine.create()
+    c = touched()
     printed = engine.cli("commit", c.name, name, stdout=r"^(sha256:)?[0-9a-f]{64}$").text
     assert printed.removeprefix("sha256:") == engine.image_id(name)
 
 
 @claim("image-056")
-def test_commit_takes_repository_and_tag_from_the_name(engine):
+def test_commit_takes_repository_and_tag_from_the_name(engine, touched):
     base = engine.image_name().removesuffix(":latest")
-    c = engine.create()
+    c = touched()
     engine.cli("commit", c.name, f"{base}:v1")
     engine.cli("commit", c.name, base)
     assert engine.exists(f"{base}:v1", "image")
@@ -52,23 +53,23 @@ def test_commit_takes_repository_and_tag_from_the_name(engine):
 
 
 @claim("image-021", "image-020")
-def test_commit_without_a_name_gives_a_dangling_image(engine):
-    printed = engine.cli("commit", engine.create().name).text.removeprefix("sha256:")
+def test_commit_without_a_name_gives_a_dangling_image(engine, touched):
+    printed = engine.cli("commit", touched().name).text.removeprefix("sha256:")
     assert engine.inspect(printed, "image")["RepoTags"] == []
     listed = engine.cli("images", "--quiet", "--no-trunc", "--filter", "dangling=true").stdout
     assert printed in listed
 
 
 @claim("image-028", "image-043", "image-012")
-def test_commit_keeps_the_author(engine):
-    image = commit(engine, engine.create(), "--author", "Ann Other <ann@example.org>")
+def test_commit_keeps_the_author(engine, touched):
+    image = commit(engine, touched(), "--author", "Ann Other <ann@example.org>")
     assert engine.inspect(image, "image")["Author"] == "Ann Other <ann@example.org>"
 
 
 @claim("image-038", "image-012")
-def test_commit_keeps_the_message(engine):
+def test_commit_keeps_the_message(engine, touched):
     options = [*engine.trait("commit_message_options"), "--message", "first light"]
-    image = commit(engine, engine.create(), *options)
+    image = commit(engine, touched(), *options)
     assert engine.inspect(image, "image")["Comment"] == "first light"
 
 
@@ -96,9 +97,9 @@ _CHANGES = {
 
 @claim("image-002", "image-048")
 @pytest.mark.parametrize("change", _CHANGES)
-def test_commit_change_sets_what_containers_get(engine, change):
+def test_commit_change_sets_what_containers_get(engine, touched, change):
     instruction, field, wanted = _CHANGES[change]
-    image = commit(engine, engine.create(), "--change", instruction)
+    image = commit(engine, touched(), "--change", instruction)
     value = engine.inspect(image, "image")["Config"][field]
     if isinstance(value, dict) and isinstance(wanted, tuple):
         assert wanted in value.items()
@@ -109,8 +110,8 @@ def test_commit_change_sets_what_containers_get(engine, change):
 
 
 @claim("image-048", "image-041")
-def test_committed_environment_and_command_reach_the_process(engine):
-    image = commit(engine, engine.create(), "--change", "ENV TIDE=high", "--change",
+def test_committed_environment_and_command_reach_the_process(engine, touched):
+    image = commit(engine, touched(), "--change", "ENV TIDE=high", "--change",
                    'CMD ["sh","-c","echo $TIDE; pwd; id -u"]', "--change", "WORKDIR /var",
                    "--change", "USER operator")  # fmt: skip
     assert engine.once(image).lines == ["high", "/var", "37"]
@@ -120,9 +121,9 @@ def test_committed_environment_and_command_reach_the_process(engine):
 
 @claim("image-002")
 @pytest.mark.parametrize("change", ["RUN true", "FROM scratch", "SAIL away"], ids=["run", "from", "unknown"])
-def test_commit_refuses_a_change_that_is_no_setting(engine, change):
+def test_commit_refuses_a_change_that_is_no_setting(engine, touched, change):
     name = engine.image_name()
-    c = engine.create()
+    c = touched()
     engine.fails("commit", "--change", change, c.name, name, says="bad_change")
     assert not engine.exists(name, "image")
 
@@ -203,8 +204,8 @@ def test_commit_under_a_taken_name_leaves_the_old_image_without_one(engine):
 
 
 @claim("image-020")
-def test_an_image_that_lost_its_name_is_no_longer_listed_under_it(engine):
-    name = commit(engine, engine.create())
+def test_an_image_that_lost_its_name_is_no_longer_listed_under_it(engine, touched):
+    name = commit(engine, touched())
     old = engine.image_id(name)
     commit(engine, changed(engine, "echo x >/x"), name=name)
     engine.track("image", old)
@@ -217,28 +218,29 @@ def test_the_layer_of_a_commit_holds_only_the_changes(engine):
     image = commit(engine, changed(engine, "echo one >/one; echo x >>/etc/group; rm /etc/nsswitch.conf"))
     top = members(Saved(engine.cli("save", image).out).image.layers[-1])
     regular = {path for path, member in top.items() if not member.isdir()}
-    assert regular - set(engine.trait("own_files")) == {"one", "etc/group", "etc/.wh.nsswitch.conf"}
+    assert regular - {"mark", *engine.trait("own_files")} == {"one", "etc/group", "etc/.wh.nsswitch.conf"}
 
 
 @claim("image-028")
-def test_commit_of_an_untouched_container_adds_no_files(engine):
-    base = Saved(engine.cli("save", engine.image).out).image
-    image = Saved(engine.cli("save", commit(engine, engine.create())).out).image
+def test_commit_of_an_untouched_container_adds_no_files(engine, small_image):
+    name = small_image({"f": engine.key})
+    base = Saved(engine.cli("save", name).out).image
+    image = Saved(engine.cli("save", commit(engine, engine.create(name, "/f"))).out).image
     assert image.diff_ids[: len(base.diff_ids)] == base.diff_ids
     assert [name for layer in image.layers[len(base.layers) :] for name in members(layer)] == []
 
 
 @claim("image-040", "image-042")
-def test_the_image_says_what_made_it(engine):
+def test_the_image_says_what_made_it(engine, touched):
     field = engine.trait("image_maker")
-    data = engine.inspect(commit(engine, engine.create()), "image")
+    data = engine.inspect(commit(engine, touched()), "image")
     version = data[field["version"]].partition("+")[0]
     assert version == (engine.raw.version().engine if field["filled"] else "")
 
 
 @claim("image-039", "image-038", "image-035")
-def test_saved_configuration_of_a_commit_says_what_inspect_says(engine):
-    image = commit(engine, engine.create(), "--author", "Ann", "--change", "LABEL deck=upper")
+def test_saved_configuration_of_a_commit_says_what_inspect_says(engine, touched):
+    image = commit(engine, touched(), "--author", "Ann", "--change", "LABEL deck=upper")
     saved = Saved(engine.cli("save", image).out).image.described
     shown = engine.inspect(image, "image")
     assert saved["author"] == shown["Author"] == "Ann"

@@ -357,7 +357,7 @@ def test_import_keeps_what_an_archive_says_of_its_files(engine):
     fifo.type, fifo.mode = tarfile.FIFOTYPE, 0o600
     owned.type, owned.mode, owned.uid, owned.gid, owned.mtime = tarfile.DIRTYPE, 0o2750, 1234, 4321, 981173106
     name = engine.image_name()
-    engine.cli("import", "-", name, stdin=tree({"pipe": fifo, "owned": owned, "exec": "x"}, mode=0o711))
+    engine.cli("import", "-", name, stdin=tree({"pipe": fifo, "owned": owned, "exec": engine.key}, mode=0o711))
     kept = members(export(engine, engine.create(name, "/x")))
     assert kept["pipe"].isfifo()
     assert kept["pipe"].mode & 0o7777 == 0o600

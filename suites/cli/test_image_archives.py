@@ -29,7 +29,7 @@ def load(engine, data, *options, **more):
 
 @claim("image-024", "image-007", "image-009")
 def test_save_and_load_bring_back_id_layers_names_and_settings(engine, small_image):
-    name = small_image({"f": "x"}, "--change", "LABEL deck=upper", "--change", 'CMD ["/f"]')
+    name = small_image({"f": engine.key}, "--change", "LABEL deck=upper", "--change", 'CMD ["/f"]')
     engine.cli("tag", name, second := engine.image_name())
     before = engine.inspect(name, "image")
     archive = engine.cli("save", *engine.trait("save_several"), name, second).out
@@ -46,7 +46,7 @@ def test_save_and_load_bring_back_id_layers_names_and_settings(engine, small_ima
 
 @claim("image-024", "image-007")
 def test_a_loaded_image_runs(engine):
-    c = engine.create(engine.image, "sh", "-c", "echo sail >/word")
+    c = engine.create(engine.image, "sh", "-c", f"echo sail >/word; echo {engine.key} >/mark")
     engine.cli("start", "--attach", c.name)
     name = engine.image_name()
     engine.cli("commit", "--change", 'CMD ["cat","/word"]', c.name, name)
@@ -59,7 +59,7 @@ def test_a_loaded_image_runs(engine):
 @claim("image-011", "image-036", "image-057", "image-016")
 @pytest.mark.parametrize("layers", [1, 3])
 def test_the_id_of_an_image_is_the_digest_of_its_configuration(engine, layers):
-    image = made(engine, *(tree({f"f{number}": f"{number}"}) for number in range(layers)))
+    image = made(engine, *(tree({f"f{number}": f"{number} {engine.key}"}) for number in range(layers)))
     load(engine, image.archive())
     assert engine.image_id(image.names[0]) == image.id
     assert engine.inspect(image.names[0], "image")["RootFS"]["Layers"] == image.diff_ids
@@ -69,7 +69,7 @@ def test_the_id_of_an_image_is_the_digest_of_its_configuration(engine, layers):
 def test_saved_configuration_is_what_inspect_shows(engine, small_image):
     changes = ["LABEL deck=upper", "ENV TIDE=low", 'ENTRYPOINT ["/f"]', 'CMD ["-x"]', "EXPOSE 80/tcp",
                "VOLUME /v", "WORKDIR /w", "USER 7"]  # fmt: skip
-    name = small_image({"f": "x"}, *(word for change in changes for word in ("--change", change)))
+    name = small_image({"f": engine.key}, *(word for change in changes for word in ("--change", change)))
     saved = Saved(engine.cli("save", name).out).image
     shown = engine.inspect(name, "image")
     assert saved.id == shown["Id"].removeprefix("sha256:")
@@ -81,7 +81,7 @@ def test_saved_configuration_is_what_inspect_shows(engine, small_image):
 
 @claim("image-009", "image-016", "image-036")
 def test_saved_layers_have_the_digests_that_inspect_names(engine):
-    c = engine.create(engine.image, "sh", "-c", "echo x >/x")
+    c = engine.create(engine.image, "sh", "-c", f"echo {engine.key} >/x")
     engine.cli("start", "--attach", c.name)
     name = engine.image_name()
     engine.cli("commit", c.name, name)
@@ -96,7 +96,7 @@ def test_saved_layers_have_the_digests_that_inspect_names(engine):
 def test_save_of_several_images_writes_their_common_layers_once(engine):
     names = []
     for word in ("one", "two"):
-        c = engine.create(engine.image, "sh", "-c", f"echo {word} >/word")
+        c = engine.create(engine.image, "sh", "-c", f"echo {engine.key} >/mark; echo {word} >/word")
         engine.cli("start", "--attach", c.name)
         engine.cli("commit", c.name, name := engine.image_name())
         names.append(name)
@@ -113,7 +113,7 @@ def test_save_of_several_images_writes_their_common_layers_once(engine):
 def test_save_by_repository_takes_every_tag_or_refuses(engine, small_image):
     repository = engine.image_name().removesuffix(":latest")
     for tag in ("a", "b"):
-        small_image({tag: tag}, name=f"{repository}:{tag}")
+        small_image({tag: engine.key + tag}, name=f"{repository}:{tag}")
     if engine.trait("save_by_repository"):
         saved = Saved(engine.cli("save", repository).out)
         assert {name for image in saved for name in image.names} == {f"{repository}:a", f"{repository}:b"}
@@ -123,7 +123,7 @@ def test_save_by_repository_takes_every_tag_or_refuses(engine, small_image):
 
 @claim("image-009")
 def test_save_to_a_file_writes_what_it_writes_to_standard_output(engine, small_image):
-    name = small_image({"f": "x"})
+    name = small_image({"f": engine.key})
     path = engine.workdir / "out.tar"
     assert engine.cli("save", "--output", str(path), name).stdout == ""
     assert oct(os.stat(path).st_mode & 0o777) == engine.trait("save_file_mode")
@@ -132,7 +132,7 @@ def test_save_to_a_file_writes_what_it_writes_to_standard_output(engine, small_i
 
 @claim("image-009")
 def test_save_does_not_write_to_a_terminal(engine, small_image):
-    talk = engine.spawn("save", small_image({"f": "x"}), tty=True)
+    talk = engine.spawn("save", small_image({"f": engine.key}), tty=True)
     result = talk.wait(FAILURE)
     assert "terminal" in result.stdout.lower()
 
@@ -141,7 +141,7 @@ def test_save_does_not_write_to_a_terminal(engine, small_image):
 @pytest.mark.parametrize("second", [False, True], ids=["alone", "beside-a-known-one"])
 def test_save_of_an_unknown_image_fails_and_leaves_no_file(engine, small_image, second):
     path = engine.workdir / "out.tar"
-    names = [small_image({"f": "x"})] if second else []
+    names = [small_image({"f": engine.key})] if second else []
     options = engine.trait("save_several") if second else []
     engine.fails("save", *options, "--output", str(path), *names, engine.image_name(), says="no_such_image")
     assert not path.exists()
@@ -150,7 +150,7 @@ def test_save_of_an_unknown_image_fails_and_leaves_no_file(engine, small_image, 
 @claim("image-009")
 def test_save_into_a_missing_directory_fails(engine, small_image):
     path = engine.workdir / "no" / "such" / "out.tar"
-    engine.fails("save", "--output", str(path), small_image({"f": "x"}), says="no such file|not exist")
+    engine.fails("save", "--output", str(path), small_image({"f": engine.key}), says="no such file|not exist")
 
 
 @claim("image-009")
@@ -199,7 +199,7 @@ def test_load_twice_is_no_error_and_no_second_image(engine):
 
 @claim("image-007", "image-015")
 def test_load_moves_a_name_to_the_image_of_the_archive(engine, small_image):
-    name = small_image({"f": "old"})
+    name = small_image({"f": "old " + engine.key})
     old = engine.image_id(name)
     image = made(engine, names=[name])
     load(engine, image.archive())
@@ -210,7 +210,7 @@ def test_load_moves_a_name_to_the_image_of_the_archive(engine, small_image):
 
 @claim("image-007")
 def test_load_of_several_images_takes_them_all(engine):
-    first, second = made(engine), made(engine, tree({"g": "g"}))
+    first, second = made(engine), made(engine, tree({"g": engine.key}))
     files = {**first.files(), f"{second.id}.json": second.config, "second.tar": second.layers[0]}
     listed = [
         *json.loads(files.pop("manifest.json")),
@@ -289,7 +289,7 @@ def test_load_from_a_terminal_fails(engine):
 
 @claim("image-201")
 def test_a_refused_load_leaves_the_image_that_had_the_name(engine, small_image):
-    name = small_image({"f": "good"})
+    name = small_image({"f": "good " + engine.key})
     before = engine.image_id(name)
     image = made(engine, names=[name])
     engine.fails("load", stdin=tree(_wrong_layer(image)))
@@ -318,7 +318,7 @@ def test_layers_stack_up_to_the_limit_of_the_engine(engine):
     load(engine, image.archive())
     seen = engine.once("--pull", "never", image.names[0], "sh", "-c", "ls /deep | wc -l; cut -d' ' -f1 /top")
     assert seen.text.split() == ["124", "124"]
-    higher = made(engine, *layers, tree({"one": "more"}))
+    higher = made(engine, *layers, tree({"one": engine.key}))
     if engine.trait("more_than_125_layers"):
         load(engine, higher.archive())
         assert engine.image_id(higher.names[0]) == higher.id
@@ -330,7 +330,7 @@ def test_layers_stack_up_to_the_limit_of_the_engine(engine):
 @claim("image-044", "image-049")
 def test_a_program_of_another_machine_does_not_run(engine):
     elf = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\x02\x00\xff\x7f" + bytes(100)
-    image = made(engine, tree({"x": elf}, mode=0o755), architecture="s390x")
+    image = made(engine, tree({"x": elf, "key": engine.key}, mode=0o755), architecture="s390x")
     load(engine, image.archive())
     assert engine.inspect(image.names[0], "image")["Architecture"] == "s390x"
     engine.fails("run", "--rm", "--pull", "never", image.names[0], says="exec format error")

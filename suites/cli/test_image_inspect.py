@@ -28,8 +28,8 @@ def test_a_layer_has_the_digest_of_the_archive_that_it_was_made_from(engine, sma
 
 
 @claim("image-037", "image-013")
-def test_parent_of_a_committed_image_is_the_image_below(engine):
-    engine.cli("commit", engine.create().name, first := engine.image_name())
+def test_parent_of_a_committed_image_is_the_image_below(engine, touched):
+    engine.cli("commit", touched().name, first := engine.image_name())
     engine.cli("commit", engine.create(first).name, second := engine.image_name())
     chain = []
     at = engine.image_id(second)
@@ -40,9 +40,9 @@ def test_parent_of_a_committed_image_is_the_image_below(engine):
 
 
 @claim("image-039")
-def test_created_is_the_time_of_making_in_utc(engine):
+def test_created_is_the_time_of_making_in_utc(engine, touched):
     before = datetime.datetime.now(datetime.UTC)
-    engine.cli("commit", engine.create().name, name := engine.image_name())
+    engine.cli("commit", touched().name, name := engine.image_name())
     after = datetime.datetime.now(datetime.UTC)
     text = engine.inspect(name, "image")["Created"]
     found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6})\d*(Z|\+00:00)", text)
@@ -52,8 +52,8 @@ def test_created_is_the_time_of_making_in_utc(engine):
 
 
 @claim("image-040")
-def test_the_image_names_no_other_container_than_its_own(engine):
-    c = engine.create()
+def test_the_image_names_no_other_container_than_its_own(engine, touched):
+    c = touched()
     engine.cli("commit", c.name, name := engine.image_name())
     assert engine.inspect(name, "image").get("Container", "") in ("", c.id)
 
@@ -71,19 +71,20 @@ def test_an_image_made_here_is_of_this_machine(engine, small_image):
 def test_size_is_that_of_all_files_of_all_layers(engine, small_image):
     name = small_image({"a": bytes(70_000), "d": None, "d/b": bytes(30_001)})
     assert 0 <= engine.inspect(name, "image")["Size"] - 100_001 <= engine.trait("size_overhead")
-    c = engine.create(engine.image, "sh", "-c", "head -c 50000 /dev/zero >/c; rm /etc/passwd")
+    script = f"head -c 50000 /dev/zero >/c; echo {engine.key} >/mark; rm /etc/passwd"
+    c = engine.create(engine.image, "sh", "-c", script)
     engine.cli("start", "--attach", c.name)
     engine.cli("commit", c.name, grown := engine.image_name())
     added = engine.inspect(grown, "image")["Size"] - engine.inspect(engine.image, "image")["Size"]
-    assert 50_000 <= added <= 50_000 + engine.trait("size_overhead")
+    assert 50_009 <= added <= 50_009 + engine.trait("size_overhead")
 
 
 @claim("image-048", "image-041")
-def test_settings_of_an_image_reach_its_containers_in_the_kernel(engine):
+def test_settings_of_an_image_reach_its_containers_in_the_kernel(engine, touched):
     changes = ["ENV TIDE=low", "WORKDIR /var/tmp", "USER operator", "LABEL deck=upper",
                'ENTRYPOINT ["sleep"]', 'CMD ["61"]']  # fmt: skip
     options = [word for change in changes for word in ("--change", change)]
-    engine.cli("commit", *options, engine.create().name, name := engine.image_name())
+    engine.cli("commit", *options, touched().name, name := engine.image_name())
     c = engine.run(name)
     assert c.kernel.argv == ["sleep", "61"]
     assert c.kernel.environ["TIDE"] == "low"

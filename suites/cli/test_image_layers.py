@@ -23,7 +23,8 @@ def stack(engine):
         name = engine.image_name()
         labels = {RUN_LABEL: engine.run_id, TEST_LABEL: engine.key}
         config = {**base.described["config"], "Labels": labels}
-        layers = [*base.layers, *(files if isinstance(files, bytes) else tree(files) for files in trees)]
+        mark = tree({"mark": engine.key})  # without it the layers could be those of another test
+        layers = [*base.layers, mark, *(files if isinstance(files, bytes) else tree(files) for files in trees)]
         image = Image.make(layers, [name], config=config, architecture=base.described["architecture"])
         engine.cli("load", stdin=image.archive())
         return name
@@ -141,7 +142,7 @@ def test_layers_are_mounted_with_the_topmost_left(engine, stack):
     options = {name: value for name, _, value in (option.partition("=") for option in mount.super_options)}
     assert {"lowerdir", "upperdir", "workdir"} <= set(options)
     depth = len(engine.inspect(image, "image")["RootFS"]["Layers"])
-    assert depth == 4
+    assert depth == 5
     assert len(options["lowerdir"].split(":")) >= depth
     upper, lowers = directories(engine, c)
     levels = [(lower / "level").read_text() for lower in lowers if (lower / "level").exists()]
@@ -174,7 +175,7 @@ def _owned(name, size):
 
 @claim("image-054", "image-045")
 def test_deleting_files_of_a_lower_layer_makes_no_image_smaller(engine):
-    c = engine.create(engine.image, "sh", "-c", "rm -rf /home /usr /var /bin/[a-q]*")
+    c = engine.create(engine.image, "sh", "-c", f"echo {engine.key} >/mark; rm -rf /home /usr /var /bin/[a-q]*")
     engine.cli("start", "--attach", c.name)
     engine.cli("commit", c.name, name := engine.image_name())
     assert engine.inspect(name, "image")["Size"] >= engine.inspect(engine.image, "image")["Size"]
@@ -187,7 +188,7 @@ def test_deleting_files_of_a_lower_layer_makes_no_image_smaller(engine):
 def test_images_on_one_base_share_its_directory(engine):
     lowers = []
     for number in range(3):
-        c = engine.create(engine.image, "sh", "-c", f"echo {number} >/n")
+        c = engine.create(engine.image, "sh", "-c", f"echo {number} {engine.key} >/n")
         engine.cli("start", "--attach", c.name)
         engine.cli("commit", c.name, name := engine.image_name())
         lowers.append(set(engine.inspect(name, "image")["GraphDriver"]["Data"]["LowerDir"].split(":")))

@@ -64,7 +64,8 @@ def test_rmi_of_an_image_that_a_container_uses_is_refused(engine, image, state):
 
 @claim("image-008")
 def test_rmi_by_force_of_a_running_containers_image(engine):
-    c = engine.run(engine.image, "sh", "-c", "trap exit TERM; while :; do sleep 0.1; done")
+    c = engine.run(engine.image, "sh", "-c", f"echo {engine.key} >/mark; trap exit TERM; while :; do sleep 0.1; done")
+    c.until("has written", lambda: c.kernel.file("/mark").exists())
     engine.cli("commit", c.name, name := engine.image_name())
     id_ = engine.image_id(name)
     user = engine.run(name, "sh", "-c", "trap exit TERM; while :; do sleep 0.1; done")
@@ -84,7 +85,7 @@ def test_rmi_by_force_of_a_running_containers_image(engine):
 
 @claim("image-008", "image-013")
 def test_rmi_of_an_image_on_which_another_is_based_leaves_the_other_whole(engine):
-    c = engine.create(engine.image, "sh", "-c", "echo base >/base")
+    c = engine.create(engine.image, "sh", "-c", f"echo base >/base; echo {engine.key} >/mark")
     engine.cli("start", "--attach", c.name)
     engine.cli("commit", c.name, base := engine.image_name())
     engine.track("image", base_id := engine.image_id(base))
@@ -162,11 +163,11 @@ def test_prune_removes_dangling_images_and_with_all_every_unused_one(private_eng
 
 
 @claim("image-022")
-def test_prune_takes_only_what_its_filter_names(engine):
+def test_prune_takes_only_what_its_filter_names(engine, touched):
     ids = {}
     for deck in ("upper", "lower"):
         label = f"LABEL deck-{engine.key}={deck}"
-        ids[deck] = engine.cli("commit", "--change", label, engine.create().name).text.removeprefix("sha256:")
+        ids[deck] = engine.cli("commit", "--change", label, touched().name).text.removeprefix("sha256:")
     engine.cli("image", "prune", "--force", "--filter", f"label=deck-{engine.key}=upper")
     assert not engine.exists(ids["upper"], "image")
     assert engine.exists(ids["lower"], "image")
@@ -174,8 +175,8 @@ def test_prune_takes_only_what_its_filter_names(engine):
 
 @claim("image-022")
 @pytest.mark.parametrize("option", ["ship=1", "until=never"])
-def test_prune_refuses_the_filter(engine, option):
-    lost = engine.cli("commit", engine.create().name).text.removeprefix("sha256:")
+def test_prune_refuses_the_filter(engine, touched, option):
+    lost = engine.cli("commit", touched().name).text.removeprefix("sha256:")
     # the label keeps an engine that takes the filter after all from pruning what is not the test's
     own = f"label=seatrial.test={engine.key}"
     says = f"{engine.says('bad_filter')}|time or duration"
@@ -184,8 +185,8 @@ def test_prune_refuses_the_filter(engine, option):
 
 
 @claim("image-022")
-def test_prune_asks_first_and_takes_no_for_an_answer(engine):
-    lost = engine.cli("commit", engine.create().name).text.removeprefix("sha256:")
+def test_prune_asks_first_and_takes_no_for_an_answer(engine, touched):
+    lost = engine.cli("commit", touched().name).text.removeprefix("sha256:")
     result = engine.cli("image", "prune", "--filter", f"label=seatrial.test={engine.key}", stdin="n\n", expect=None)
     assert "[y/N]" in result.stdout
     assert engine.exists(lost, "image")
