@@ -21,7 +21,7 @@ from seatrial.results import TargetInfo
 def probe(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
     """Return identity, facts and judged requirements of an engine that answers.
 
-    Raises `SeatrialError` E107 when the engine behind the target is another one than the target
+    Raises `SeatrialError` E113 when the engine behind the target is another one than the target
     names: a published job for one engine once tested another for years.
     """
     version = engine.version()
@@ -34,7 +34,7 @@ def probe(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
     identity = str(facts.get("identity", engine.name))
     if identity != engine.name:
         raise SeatrialError(
-            "E107", f"{engine.target} is not {engine.name}", f"the engine says that it is {identity}",
+            "E113", f"{engine.target} is not {engine.name}", f"the engine says that it is {identity}",
             f"use --engine {identity}+unix://... for this address",
         )  # fmt: skip
     host = {**machine, **_host_of(engine, machine)}

@@ -115,7 +115,7 @@ def examine_target(target: Target, facts: Mapping[str, Any], progress: Progress)
             return capabilities.probe(engine, facts)
         except command.ExpectationError as error:
             raise SeatrialError(
-                "E106", f"{target} does not answer as it should", str(error).strip(), "see the engine's log"
+                "E112", f"{target} answers, but not as it should", str(error).strip(), "see the engine's log"
             ) from error
 
 
@@ -137,8 +137,8 @@ def _runtime(target: Target, host: Host, facts: Mapping[str, Any]) -> TargetInfo
     program = target.path or target.engine
     if host is LOCAL and not shutil.which(program):
         raise SeatrialError(
-            "E101", f"{target}: there is no {program} command here",
-            hint="name the lab's" + (f": {target.engine}@bookworm" if target.engine in labs.RUNTIMES else ""),
+            "E111", f"{target} is not installed here", f"there is no {program} command",
+            "name the lab's" + (f": {target.engine}@bookworm" if target.engine in labs.RUNTIMES else ""),
         )  # fmt: skip
     said = command.run([program, "--version"], host=host, expect=command.ANY, timeout=20)
     if not said.ok or not said.output.strip():
@@ -180,7 +180,7 @@ def possible() -> Iterator[Possible]:
         rootfs.possible(raise_error=True)
         why_not = ""
     except SeatrialError as error:
-        why_not = error.message
+        why_not = error.cause
     for name in (*labs.ENGINES, *labs.RUNTIMES):
         for suite in SUITES:
             yield _possible_lab(Target(name, suite), why_not)

@@ -2,14 +2,77 @@
 
 Every error that a user can cause is a `SeatrialError`. It renders itself in full, so neither the
 command line nor the pytest plugin needs to know more than how to print it.
-
-    E1xx  targets and engines      E2xx  labs                E3xx  files we read
-    E4xx  files we write           E5xx  the running session
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
+
+
+# E1xx targets and engines, E2xx labs, E3xx files that are read, E4xx files that are written, E5xx how the
+# harness is called, and the running session. One meaning each; a code is never given another one.
+CODES = {
+    "E101": "a command cannot be started",
+    "E102": "a target string cannot be read",
+    "E103": "no target was named and no engine is reachable",
+    "E104": "an engine has no API socket that is seen from here",
+    "E105": "no driver is registered for an engine",
+    "E106": "an engine or a runtime does not answer",
+    "E107": "an engine does not say which version it is",
+    "E108": "an engine cannot pull the test image",
+    "E109": "a command of an engine ended otherwise than it should",
+    "E110": "an engine cannot run a container",
+    "E111": "the command of a target is not installed on this machine",
+    "E112": "an engine answers, but not as it should",
+    "E113": "an engine is another one than its target names",
+    "E114": "a target must not be used for tests that prune whatever they find",
+    "E201": "there is no lab of such a suite, engine or runtime",
+    "E202": "labs cannot be made on this machine",
+    "E203": "a root file system cannot be made",
+    "E204": "a lab host cannot be made",
+    "E205": "an engine did not start in its lab",
+    "E206": "a lab needs another kernel",
+    "E207": "there is nothing to make the test image from",
+    "E208": "a lab is broken and a living run still uses it",
+    "E209": "a lab cannot be ended",
+    "E210": "a lab does not stand",
+    "E211": "a registry did not start",
+    "E213": "a lab is asked for and the target is none",
+    "E214": "mmdebstrap cannot be installed",
+    "E215": "a lab is broken",
+    "E301": "a results stream cannot be read",
+    "E302": "a claims table is broken",
+    "E303": "a list of known failures is broken",
+    "E304": "a list of required tests cannot be read",
+    "E305": "a history is broken",
+    "E306": "the claims that a run has kept cannot be read",
+    "E307": "two runs have nothing to compare",
+    "E308": "the suites cannot be collected",
+    "E309": "a history was written by a newer version",
+    "E310": "an archive is no tar archive",
+    "E312": "a directory is no checkout of docker-py",
+    "E313": "a line of a results stream is broken",
+    "E314": "there is no run in a directory",
+    "E315": "there are no suites in a directory",
+    "E316": "there is no such area of claims",
+    "E317": "there are no claims tables in a directory",
+    "E401": "a results stream cannot be written",
+    "E402": "the link to the latest run cannot be made",
+    "E403": "a history cannot be written",
+    "E404": "a directory cannot be deleted",
+    "E405": "this machine refuses a file",
+    "E406": "a report cannot be written",
+    "E499": "a report could not be written for a reason that is a defect of the harness",
+    "E501": "the lab of a running session is gone",
+    "E502": "an option is not a duration",
+    "E503": "an option is not a regular expression",
+    "E504": "a test needs an unknown requirement",
+    "E505": "a test names an unknown claim",
+    "E506": "a test names no claim",
+    "E507": "labs are to be taken down and none is named",
+    "E508": "a command is to be run in a lab and none is named",
+    "E509": "a module that is needed is not installed",
+}
 
 
 class Exit(IntEnum):
@@ -27,7 +90,7 @@ class Exit(IntEnum):
 class SeatrialError(Exception):
     """An error with a stable code, what happened, why, and what to do about it.
 
-    `code` is one of the table above, `message` one sentence, `cause` the underlying reason
+    `code` is one of `CODES`, `message` one sentence, `cause` the underlying reason
     (empty when the message says it all), `hint` the user's next step.
     """
 

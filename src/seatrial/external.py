@@ -36,7 +36,7 @@ def docker_py(checkout: Path, target: Target, run: str, reports: Path, args: lis
     """Run docker-py's integration tests and return pytest's exit code.
 
     The JUnit file is `reports/docker-py-<target>.xml`; `args` go to pytest. The checkout is not
-    written to. Raises `SeatrialError` E312 when it is none, E212 for an engine that is not ours to spoil.
+    written to. Raises `SeatrialError` E312 when it is none, E114 for an engine that is not ours to spoil.
     """
     if not (checkout / "tests/integration").is_dir() or not (checkout / "docker").is_dir():
         raise SeatrialError(
@@ -45,12 +45,12 @@ def docker_py(checkout: Path, target: Target, run: str, reports: Path, args: lis
         )  # fmt: skip
     if target.address or target.is_runtime:
         raise SeatrialError(
-            "E212", f"docker-py's tests do not run against {target}", "they prune whatever they find",
+            "E114", f"docker-py's tests do not run against {target}", "they prune whatever they find",
             "name an engine that the harness can start for itself, such as docker or docker@trixie",
         )  # fmt: skip
     if missing := [name for name in ("paramiko", "websocket") if find_spec(name) is None]:
         raise SeatrialError(
-            "E311", f"docker-py's tests import {missing[0]}, which is not installed",
+            "E509", f"docker-py's tests import {missing[0]}, which is not installed",
             hint="make test-docker-py installs it, or pip install 'seatrial[docker-py]'",
         )  # fmt: skip
     reports.mkdir(parents=True, exist_ok=True)

@@ -99,7 +99,7 @@ class Flaky:
 
 
 class History:
-    """The database; raises `SeatrialError` E305 when it is broken and E403 when it cannot be written."""
+    """The database; raises `SeatrialError` E305 when it is broken, E309 when it is newer and E403 when it cannot be written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -197,7 +197,7 @@ class History:
                 written = db.execute("pragma user_version").fetchone()[0]
                 if written > FORMAT:
                     raise SeatrialError(
-                        "E305", f"the history {self.path} was written by a newer Seatrial", "",
+                        "E309", f"the history {self.path} was written by a newer Seatrial", "",
                         "use that version, or move the file away: a new one is begun",
                     )  # fmt: skip
                 if written < FORMAT:

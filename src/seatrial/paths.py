@@ -114,4 +114,5 @@ def remove_tree(directory: Path) -> None:
         check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        raise SeatrialError("E404", f"cannot delete {directory}", done.stderr.strip().splitlines()[-1:][0])
+        last = done.stderr.strip().splitlines()[-1:] or [f"rm ended with exit code {done.returncode}"]
+        raise SeatrialError("E404", f"cannot delete {directory}", last[0])

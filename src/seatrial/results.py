@@ -180,8 +180,8 @@ class Stream:
 def read(path: Path) -> Run:
     """Read a stream back, checking each line against the schema.
 
-    A missing footer is allowed here and visible as `run.complete`; a missing header, an unreadable
-    line or a line after the footer raises `SeatrialError` E301.
+    A missing footer is allowed here and visible as `run.complete`; an unreadable file raises
+    `SeatrialError` E301, a missing header, an unreadable line or a line after the footer E313.
     """
     try:
         # not splitlines(): it also parts lines at characters that JSON leaves as they are, such as U+2028
@@ -238,7 +238,7 @@ def target_from(value: dict[str, Any]) -> TargetInfo:
 
 def _broken(path: Path, line: int, cause: str) -> SeatrialError:
     return SeatrialError(
-        "E301", f"the results {path} are broken in line {line}", cause, "run the suite again; nothing was reported"
+        "E313", f"the results {path} are broken in line {line}", cause, "run the suite again; nothing was reported"
     )
 
 

@@ -283,4 +283,4 @@ def test_doctor_tells_of_one_target_though_another_is_not_there(lab, project):
     result = project.seatrial("doctor", DOCKER, "runtime:/nowhere/runc")
     assert result.returncode == 4
     assert "overlay2" in result.stdout
-    assert "E101: runtime:/nowhere/runc" in result.stderr
+    assert "E111: runtime:/nowhere/runc" in result.stderr

@@ -164,7 +164,7 @@ def test_a_newer_format_is_not_touched(past):
     db.close()
     with pytest.raises(SeatrialError, match="newer") as raised:
         past.changes(make(2, {"a": V.PASS}), "docker")
-    assert raised.value.code == "E305"
+    assert raised.value.code == "E309"
 
 
 def test_a_locked_database_is_told(past, monkeypatch):

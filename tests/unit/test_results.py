@@ -84,7 +84,7 @@ def test_a_broken_line_is_named(tmp_path, tail, line):
     path = append(write(tmp_path / "r.jsonl", HEADER, PASS, FOOTER), tail)
     with pytest.raises(SeatrialError, match=f"broken in line {line}") as raised:
         read(path)
-    assert raised.value.code == "E301"
+    assert raised.value.code == "E313"
     assert raised.value.hint
 
 
@@ -112,7 +112,7 @@ def test_a_file_without_header_is_refused(tmp_path, content):
     (tmp_path / "r.jsonl").write_text(content)
     with pytest.raises(SeatrialError) as raised:
         read(tmp_path / "r.jsonl")
-    assert raised.value.code == "E301"
+    assert raised.value.code == "E313"
 
 
 def test_two_headers_are_refused(tmp_path):

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not arguments.suites.is_dir():
         raise SeatrialError(
-            "E302", f"there are no suites in {arguments.suites}", "no such directory",
+            "E315", f"there are no suites in {arguments.suites}", "no such directory",
             "run it in the checkout, or name the directory of the suites",
         )  # fmt: skip
     tables = claims.load(arguments.suites)
@@ -54,10 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
         areas = [area for area in areas if area.area == arguments.area]
         if not areas:
             known = ", ".join(sorted({claim.area for claim in tables.values()})) or "none"
-            raise SeatrialError("E302", f"there is no area {arguments.area!r}", hint=f"areas: {known}")
+            raise SeatrialError("E316", f"there is no area {arguments.area!r}", hint=f"areas: {known}")
     if not areas:
         raise SeatrialError(
-            "E302", f"there are no claims tables in {arguments.suites}", hint="they are SUITE/claims/AREA.tsv"
+            "E317", f"there are no claims tables in {arguments.suites}", hint="they are SUITE/claims/AREA.tsv"
         )  # fmt: skip
     unknown = sorted(set(named) - set(tables))
     if arguments.json:

@@ -86,7 +86,7 @@ def run_up(arguments: argparse.Namespace) -> int:
     for target in targets:
         if not target.is_lab:
             raise SeatrialError(
-                "E201", f"{target} is no lab", "it names an engine of this machine",
+                "E213", f"{target} is no lab", "it names an engine of this machine",
                 f"seatrial lab up {target.engine}@bookworm",
             )  # fmt: skip
     for target in targets:
@@ -119,7 +119,7 @@ def run_down(arguments: argparse.Namespace) -> int:
 
     if bool(arguments.targets) == arguments.all:
         raise SeatrialError(
-            "E210", "which labs?", hint="name targets (`seatrial lab list` shows them), or else say --all"
+            "E507", "which labs?", hint="name targets (`seatrial lab list` shows them), or else say --all"
         )  # fmt: skip
     chosen = list(labs.standing()) if arguments.all else [_standing(text) for text in arguments.targets]
     if not chosen:
@@ -211,13 +211,13 @@ def run_inside(arguments: argparse.Namespace) -> int:
     argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
     if not argv:
         raise SeatrialError(
-            "E210", "no command to run", hint=f"seatrial lab run {arguments.target} -- COMMAND [ARGUMENT...]"
+            "E508", "no command to run", hint=f"seatrial lab run {arguments.target} -- COMMAND [ARGUMENT...]"
         )  # fmt: skip
     rootfs.possible(raise_error=True)
     lab = _standing(arguments.target)
     if not lab.alive:
         raise SeatrialError(
-            "E210", f"the lab {lab.target} is broken", "its keeper is gone", f"seatrial lab up {lab.target}"
+            "E215", f"the lab {lab.target} is broken", "its keeper is gone", f"seatrial lab up {lab.target}"
         )  # fmt: skip
     terminal = {name: os.environ[name] for name in ("TERM", "COLORTERM", "NO_COLOR") if name in os.environ}
     entered = lab.host.enter(argv)

@@ -40,7 +40,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _directory(path: Path) -> Path:
     if not path.is_dir():
         raise SeatrialError(
-            "E301", f"there is no run in {path}", "no such directory", "name a directory below reports/"
+            "E314", f"there is no run in {path}", "no such directory", "name a directory below reports/"
         )  # fmt: skip
     return path
 

@@ -134,7 +134,7 @@ def _root_for(target: Target, progress: rootfs.Progress) -> Path:
     for program in (target.runtime, target.engine if target.is_runtime else ""):
         if program and not any((root / place / program).exists() for place in ("usr/bin", "usr/sbin")):
             raise SeatrialError(
-                "E201", f"there is no lab {target}", f"Debian {target.suite} has no runtime {program}",
+                "E201", f"there is no lab of {target}", f"Debian {target.suite} has no runtime {program}",
                 f"runtimes of labs: {', '.join(RUNTIMES)}",
             )  # fmt: skip
     return root

@@ -50,7 +50,7 @@ def ensure(suite: str, progress: Progress = lambda _: None) -> Path:
     """Return the root file system of a suite, making it if it is not there (about a minute)."""
     if suite not in SUITES:
         raise SeatrialError(
-            "E201", f"there is no lab of the suite {suite!r}", hint=f"choose one of: {', '.join(SUITES)}"
+            "E201", f"there is no lab of {suite}", "no such suite", f"choose one of: {', '.join(SUITES)}"
         )
     root = location(suite)
     if root.is_dir():
@@ -73,7 +73,7 @@ def possible(*, raise_error: bool = False) -> bool:
     elif not shutil.which("apt-get") and not shutil.which("mmdebstrap"):
         missing, hint = "labs need apt-get or mmdebstrap", "use a Debian host or name an engine with --engine"
     if missing and raise_error:
-        raise SeatrialError("E202", missing, hint=hint)
+        raise SeatrialError("E202", "labs cannot be made here", missing, hint)
     return not missing
 
 
@@ -89,7 +89,7 @@ def _install_mmdebstrap(progress: Progress) -> None:
         result = command.run(argv, env=env, timeout=600, expect=command.ANY)
         if not result.ok:
             raise SeatrialError(
-                "E202", "cannot install mmdebstrap", _last(result.output), "apt-get install mmdebstrap"
+                "E214", "cannot install mmdebstrap", _last(result.output), "apt-get install mmdebstrap"
             )
 
 

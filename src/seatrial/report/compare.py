@@ -109,7 +109,7 @@ def compare(left: Path, right: Path, targets: tuple[str, str] | None = None) -> 
     """Compare the runs in two directories; the same directory twice compares two targets of one run.
 
     `targets` names the target of each side. Without it, every target that both runs have is compared with
-    itself, or the only one of each side with the other. Raises `SeatrialError` E301 for unreadable results
+    itself, or the only one of each side with the other. Raises `SeatrialError` E301 or E313 for unreadable results
     and E307 when there is nothing to compare.
     """
     runs = read(left / "results.jsonl"), read(right / "results.jsonl")

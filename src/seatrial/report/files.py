@@ -9,7 +9,7 @@ from seatrial.errors import SeatrialError
 
 
 def save(path: Path, text: str) -> Path:
-    """Write a text file whole or not at all; raises `SeatrialError` E402 and keeps an older file."""
+    """Write a text file whole or not at all; raises `SeatrialError` E406 and keeps an older file."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         try:
@@ -22,7 +22,7 @@ def save(path: Path, text: str) -> Path:
             beside.unlink(missing_ok=True)
     except OSError as error:
         raise SeatrialError(
-            "E402",
+            "E406",
             f"cannot write the report {path}",
             error.strerror or str(error),
             "free space or name another directory with --results DIR; the results stream is kept and the "

@@ -26,7 +26,7 @@ OPEN_CASES = 3  # tests of a group shown unfolded
 
 
 def write(view: View, directory: Path) -> list[Path]:
-    """Write index.html and report.css; raises `SeatrialError` E402."""
+    """Write index.html and report.css; raises `SeatrialError` E406."""
     style = resources.files("seatrial.report").joinpath("templates/report.css").read_text("utf-8")
     return [save(directory / "report.css", style), save(directory / "index.html", render(view))]
 

@@ -22,7 +22,7 @@ from seatrial.verdict import Verdict
 
 
 def write(run: Run, directory: Path, claims: Mapping[str, Claim]) -> list[Path]:
-    """Write junit-<target>.xml for every target of a run; raises `SeatrialError` E402."""
+    """Write junit-<target>.xml for every target of a run; raises `SeatrialError` E406."""
     return [save(directory / name, render(run, target, claims)) for target, name in file_names(run).items()]
 
 

@@ -82,7 +82,7 @@ $ cat /proc/21874/cgroup
   9:memory:/
 The option was accepted and has no effect: no group was made for the container.
 """
-DEAD = """E502: docker@sid stopped answering in the middle of the test
+DEAD = """E106: docker@sid stopped answering in the middle of the test
   cause: /run/seatrial/docker-sid.sock: connection refused
   hint:  its log ends with "fatal error: concurrent map writes"; see daemon.log
 """

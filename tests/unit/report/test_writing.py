@@ -253,7 +253,7 @@ def test_unreadable_results_write_nothing(tmp_path):
     (tmp_path / "results.jsonl").write_text("{")
     with pytest.raises(SeatrialError) as raised:
         report.write(tmp_path)
-    assert raised.value.code == "E301"
+    assert raised.value.code == "E313"
     assert [path.name for path in tmp_path.iterdir()] == ["results.jsonl"]
 
 
@@ -288,7 +288,7 @@ def test_a_full_disk_keeps_the_older_file_and_leaves_nothing_half(tmp_path, monk
     monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(SeatrialError) as raised:
         files.save(path, "new")
-    assert (raised.value.code, raised.value.cause) == ("E402", "No space left on device")
+    assert (raised.value.code, raised.value.cause) == ("E406", "No space left on device")
     assert raised.value.hint
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
