@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,7 +21,7 @@ from seatrial.conversation import Conversation
 from seatrial.engines.base import CliEngine, Dialect
 from seatrial.exec import ANY, FAILURE, Expect, ExpectationError, Journal, Result, Stdin, check
 from seatrial.names import BUSYBOX, IMAGE_NAMESPACE, RUN_LABEL, TEST_LABEL, TOOLBOX
-from seatrial.paths import share_dir
+from seatrial.paths import remove_tree, share_dir
 from seatrial.probes.kernel import Kernel
 
 # Commands that make labelled objects, and the kind that each may leave behind.
@@ -32,6 +31,11 @@ _MAKERS: Mapping[tuple[str, ...], str] = {
     ("build",): "image", ("image", "build"): "image",
 }  # fmt: skip
 _IMAGE_COMMANDS = {"build", "commit", "import", "load", "tag", "pull", "image"}
+# name and id of an object, for listings
+_ROWS: Mapping[str, str] = {
+    "container": "{{.Names}} {{.ID}}", "network": "{{.Name}} {{.ID}}", "volume": "{{.Name}}",
+    "image": "{{.Repository}}:{{.Tag}} {{.ID}}",
+}  # fmt: skip
 _ID = re.compile(r"(?:sha256:)?\b[0-9a-f]{64}\b")
 
 
@@ -61,6 +65,7 @@ class Bench:
         self._made: dict[str, set[str]] = {kind: set() for kind in ("container", "network", "volume", "image")}
         self._dirty: set[str] = set()
         self._stack = ExitStack()
+        self._problems: list[str] = []
 
     @property
     def dialect(self) -> Dialect:
@@ -107,8 +112,14 @@ class Bench:
         self._made[kind].update(names)
 
     def defer(self, function: Callable[..., object], *args: object) -> None:
-        """Call a function after the test, last first."""
-        self._stack.callback(function, *args)
+        """Call a function after the test, last first; one that fails does not keep the others from it."""
+        self._stack.callback(self._attempt, getattr(function, "__name__", "a deferred call"), function, *args)
+
+    def _attempt(self, what: str, function: Callable[..., object], *args: object) -> None:
+        try:
+            function(*args)
+        except Exception as error:  # whatever it is: all else has to be cleaned up as well
+            self._problems.append(f"{what} failed: {type(error).__name__}: {error}")
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -128,22 +139,30 @@ class Bench:
         """Start a command and talk to it; it is ended after the test."""
         self._mark(args)
         talk = self.raw.spawn(*self._labelled(args), tty=tty, env=env, cwd=cwd, journal=self.journal)
-        self._stack.callback(talk.close)
+        self.defer(talk.close)
         return talk
 
     def fails(self, *args: str, says: str = "", code: int | None = None, **options: Any) -> Result:
-        """Run a command that must be refused: non-zero exit, a message, and nothing on standard output.
+        """Run a command that must be refused: non-zero exit and a message on standard error.
 
         `says` is a situation of the dialect or a regular expression; `code` the exit code, by default
-        any but zero.
+        any but zero. That nobody answers is no refusal, unless `says` speaks of it.
         """
         result = self.cli(*args, expect=FAILURE if code is None else code, **options)
         pattern = self.dialect.says.get(says, says)
+        if not pattern or not re.search(pattern, result.stderr, re.IGNORECASE | re.MULTILINE):
+            self._reached(result)
         if not re.search(pattern, result.stderr, re.IGNORECASE | re.MULTILINE):
             raise ExpectationError(f"expected a message like /{pattern}/\n{result}")
         if not result.stderr.strip():
             raise ExpectationError(f"refused without a message\n{result}")
         return result
+
+    def _reached(self, result: Result) -> None:
+        """Raise `ExpectationError` when a command failed because the engine does not answer."""
+        pattern = self.dialect.says.get("unreachable")
+        if pattern and re.search(pattern, result.stderr, re.IGNORECASE | re.MULTILINE):
+            raise ExpectationError(f"the engine does not answer\n{result}")
 
     def _labelled(self, args: Sequence[str]) -> list[str]:
         for verb in _MAKERS:
@@ -250,34 +269,63 @@ class Bench:
         return str(self.inspect(name, "image")["Id"]).removeprefix("sha256:")
 
     def exists(self, name: str, kind: str = "container") -> bool:
-        """Tell whether the engine knows an object."""
-        return self.cli(kind, "inspect", name, expect=ANY).ok
+        """Tell whether the engine knows an object; raises `ExpectationError` when it does not answer."""
+        result = self.cli(kind, "inspect", name, expect=ANY)
+        if not result.ok:
+            self._reached(result)
+        return result.ok
 
     # -- afterwards ----------------------------------------------------------------------------
 
     def close(self) -> list[str]:
-        """Remove what the test made; return what could not be removed, in words."""
+        """Remove what the test made; return what could not be removed or done, in words."""
         self._stack.close()
-        left: list[str] = []
-        label = f"{TEST_LABEL}={self.key}"
-        if "container" in self._dirty or self._made["container"]:
-            left += self._sweep("container", label)
-        for kind in ("network", "volume"):
+        for kind in self._made:
             if kind in self._dirty or self._made[kind]:
-                left += self._sweep(kind, label)
-        if "image" in self._dirty or self._made["image"]:
-            left += self._sweep("image", label)
+                self._attempt(f"removing {kind}s", self._sweep, kind)
         if "workdir" in self.__dict__:
-            shutil.rmtree(self.workdir, ignore_errors=True)
-        return left
+            self._attempt("removing files", remove_tree, self.workdir)
+        return self._problems
 
-    def _sweep(self, kind: str, label: str) -> list[str]:
+    def _sweep(self, kind: str) -> None:
+        label = f"{TEST_LABEL}={self.key}"
         tracked = self._made[kind]
         names = [*tracked, *(name for name in self.raw.find(kind, label) if name not in tracked)]
         if not names:
-            return []
+            return
         self.raw.remove(kind, names)
-        return [f"{kind} {name} of this test cannot be removed" for name in self.raw.find(kind, label)]
+        left = self.raw.find(kind, label)
+        if again := self._present(kind):  # an image goes only after those that are made from it
+            self.raw.remove(kind, again)
+            left += [name for name in self._present(kind) if name not in left]
+        self._problems += [f"{kind} {name} of this test cannot be removed" for name in left]
+
+    def _present(self, kind: str) -> list[str]:
+        """Return which of the tracked names and ids are still there; an image's id only if nobody named it."""
+        tracked = self._made[kind]
+        if not tracked:
+            return []
+        every = ["--all"] if kind == "container" else []
+        rows = [row.split() for row in self.raw.cli(kind, "ls", *every, "--format", _ROWS[kind]).lines]
+        return sorted(name for name in tracked if any(_is(name, *row[:2]) for row in rows if row))
+
+
+def _is(tracked: str, listed: str, id_: str = "") -> bool:
+    """Tell whether a row of a listing is a tracked object; ids may be cut off on either side."""
+    repository, colon, tag = listed.rpartition(":")
+    if not colon:  # no image
+        unnamed = True
+    elif repository == "<none>" or tag == "<none>":
+        unnamed, listed = True, ""
+    else:
+        unnamed = False
+        if ":" not in tracked.rpartition("/")[2]:
+            listed = listed.removesuffix(":latest")
+    # a linked container has several names; an engine may list an image with more of its address
+    if any(name == tracked or name.endswith(f"/{tracked}") for name in listed.split(",")):
+        return True
+    wanted, seen = tracked.removeprefix("sha256:"), id_.removeprefix("sha256:")
+    return unnamed and len(seen) >= 12 and len(wanted) >= 12 and (wanted.startswith(seen) or seen.startswith(wanted))
 
 
 class Build:

@@ -35,10 +35,10 @@ class PrivateBench(Bench):
         images.provide(self.raw)
 
     def close(self) -> list[str]:
-        """Take the engine down with everything in it."""
+        """Take the engine down with everything in it; return what could not be done, in words."""
         self._stack.close()
         self._made_lab.close()
-        return []
+        return self._problems
 
 
 class PrivateFactory:
@@ -48,12 +48,15 @@ class PrivateFactory:
         self._target = parse(target, tuple(engines.drivers()))
         self._owner = owner
         self._stack = ExitStack()
+        self._left: list[str] = []
 
     def __enter__(self) -> PrivateFactory:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+        if self._left:
+            raise AssertionError("left behind: " + "; ".join(self._left))
 
     def __call__(
         self,
@@ -79,7 +82,7 @@ class PrivateFactory:
                   "storage": storage, "runtime": runtime}  # fmt: skip
         said = ", ".join(f"{name} {value}" for name, value in wanted.items() if value)
         self._owner.journal.note(f"the test had an engine of its own: {said or 'no options'}")
-        self._stack.callback(bench.close)
+        self._stack.callback(lambda: self._left.extend(bench.close()))
         if start:
             bench.provide_image()
         return bench
