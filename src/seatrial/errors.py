@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-
 # E1xx targets and engines, E2xx labs, E3xx files that are read, E4xx files that are written, E5xx how the
 # harness is called, and the running session. One meaning each; a code is never given another one.
 CODES = {

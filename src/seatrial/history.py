@@ -99,7 +99,7 @@ class Flaky:
 
 
 class History:
-    """The database; raises `SeatrialError` E305 when it is broken, E309 when it is newer and E403 when it cannot be written."""
+    """The database; raises `SeatrialError`: E305 broken, E309 newer than this, E403 not writable."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -26,8 +26,7 @@ def messages(source):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "SeatrialError":
             yield template(node.args[0]), template(node.args[1])
         elif isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in parts:
-            for code, message in re.findall(r"\A(E\d{3}): ([^\n]*)", template(node)):
-                yield code, message
+            yield from re.findall(r"\A(E\d{3}): ([^\n]*)", template(node))
 
 
 def used():

@@ -22,8 +22,8 @@ def write(directory: Path, history: Path | None = None) -> list[Path]:
 
     `history` is the database that the run enters and is compared with, by default history.sqlite beside
     the run's directory. Trouble with the history or the claims never costs the reports: they are written,
-    say what is missing, and then the `SeatrialError` is raised. Raises E301 for unreadable results, E313 for broken ones and
-    E406 when a report cannot be written.
+    say what is missing, and then the `SeatrialError` is raised. Raises E301 for unreadable
+    results, E313 for broken ones and E406 when a report cannot be written.
     """
     run = read(directory / "results.jsonl")
     problems: list[SeatrialError] = []
