@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from seatrial.engines.base import KINDS, CliEngine
+from seatrial.exec import ANY
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import host as lab_host
-from seatrial.names import RUN_LABEL
+from seatrial.names import BUSYBOX, RUN_LABEL, TOOLBOX
 from seatrial.probes.kernel import parse_mountinfo
 
 Snapshot = Mapping[str, frozenset[str]]
@@ -58,16 +60,27 @@ def leaks(
 
     An engine tears a container down after it has answered, so what is still there gets `patience`
     seconds to go. Where the engine is not this run's alone (`alone` is False, or it is no lab), only
-    what carries the run's label counts: the rest may be somebody else's.
+    what carries the run's label counts: the rest may be somebody else's. The harness's own images may
+    be brought in at any time, and stay.
     """
     deadline = time.monotonic() + patience
     alone = alone and isinstance(engine.host, NamespaceHost)
     while True:
         now = take(engine) if alone else _labelled(engine, run)
-        left = [(kind, name) for kind in sorted(now) for name in sorted(now[kind] - before.get(kind, frozenset()))]
+        fresh = {kind: now[kind] - before.get(kind, frozenset()) for kind in now}
+        if fresh["image"]:
+            fresh["image"] -= _own_images(engine)
+        left = [(kind, name) for kind in sorted(fresh) for name in sorted(fresh[kind])]
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.3)
+
+
+def _own_images(engine: CliEngine) -> frozenset[str]:
+    """Return the ids of the harness's images, with the algorithm's name and without it, as listings may have it."""
+    shown = [engine.cli("image", "inspect", name, expect=ANY) for name in (BUSYBOX, TOOLBOX)]
+    ids = [str(json.loads(result.stdout)[0]["Id"]).removeprefix("sha256:") for result in shown if result.ok]
+    return frozenset(form for id_ in ids for form in (id_, f"sha256:{id_}"))
 
 
 def _labelled(engine: CliEngine, run: str) -> Snapshot:
