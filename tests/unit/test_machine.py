@@ -1,6 +1,8 @@
 """Facts about the machine, measured on made-up trees and sockets."""
 
 import socket
+import threading
+import time
 
 import pytest
 
@@ -32,6 +34,28 @@ def tree(root, *files):
 def test_peers_are_those_that_answer(listener, deaf):
     assert machine.peers(f"{listener}, {deaf}") == [listener]
     assert machine.peers("") == []
+
+
+def test_a_name_that_is_not_resolved_in_time_is_given_up(monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(20) and [])
+    began = time.monotonic()
+    reason = machine.network("https://slow.example", timeout=0.2)
+    over.set()
+    assert reason == "slow.example:443: its name is not resolved within 0.2 s"
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("name", ["nowhere.invalid", "a..b"])
+def test_a_name_that_does_not_exist_is_a_reason(name):
+    assert machine.network(f"https://{name}").startswith(f"{name}:443: ")
+
+
+def test_every_address_of_a_name_is_tried(monkeypatch, listener, deaf):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", int(where.rpartition(":")[2])))
+             for where in (deaf, listener)]  # fmt: skip
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    assert machine.network("https://both.example") == ""
 
 
 def test_a_notary_that_does_not_answer_is_none(listener, deaf):

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -118,14 +119,46 @@ def lsms(securityfs: Path = Path("/sys/kernel/security")) -> list[str]:
 
 
 def network(url: str, timeout: float = 3.0) -> str:
-    """Return an empty string when a TCP connection to the URL's host opens, else the reason."""
+    """Return an empty string when a TCP connection to the URL's host opens, else the reason.
+
+    The name is resolved within `timeout` seconds, and each of its addresses gets as long.
+    """
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    reason = "it has no address"
     try:
-        socket.create_connection((parts.hostname or "", port), timeout).close()
+        for family, kind, protocol, _, address in _addresses(parts.hostname or "", port, timeout):
+            try:
+                with socket.socket(family, kind, protocol) as client:
+                    client.settimeout(timeout)
+                    client.connect(address)
+                    return ""
+            except OSError as error:
+                reason = error.strerror or str(error)
     except OSError as error:
-        return f"{parts.hostname}:{port}: {error.strerror or error}"
-    return ""
+        reason = error.strerror or str(error)
+    return f"{parts.hostname}:{port}: {reason}"
+
+
+def _addresses(name: str, port: int, timeout: float) -> list[Any]:
+    """Resolve a name as `socket.getaddrinfo` does, which itself knows no limit of time."""
+    found: list[list[Any] | Exception] = []
+
+    def resolve() -> None:
+        try:
+            found.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            found.append(error)
+
+    thread = threading.Thread(target=resolve, daemon=True)  # a resolver that hangs holds nobody up
+    thread.start()
+    thread.join(timeout)
+    if not found:
+        raise TimeoutError(f"its name is not resolved within {timeout:g} s")
+    (answer,) = found
+    if isinstance(answer, Exception):
+        raise answer if isinstance(answer, OSError) else OSError(str(answer))
+    return answer
 
 
 def peers(words: str) -> list[str]:
