@@ -10,6 +10,8 @@ ENGINE ?=
 SUITE ?=
 N ?= 8
 PYTEST_ARGS ?=
+# --suite adds the duration of the whole CLI suite.
+BENCH_ARGS ?=
 # As in Docker's own Makefile.
 TESTFLAGS ?=
 TESTDIRS ?=
@@ -19,6 +21,8 @@ export DOCKER_GRAPHDRIVER DOCKER_EXECDRIVER
 LABS := docker@bookworm docker@trixie docker@sid podman@bookworm podman@trixie podman@sid
 
 engines = $(foreach target,$(ENGINE),--engine '$(target)')
+# for what takes one target only
+engine = $(if $(word 2,$(ENGINE)),$(error make $@ takes one ENGINE, not several: $(ENGINE)),$(engines))
 # `-check.f REGEX` is Docker's; anything else is handed to pytest
 flags = $(if $(filter -check.f,$(firstword $(TESTFLAGS))),--check.f '$(wordlist 2,99,$(TESTFLAGS))',$(TESTFLAGS))
 paths = $(if $(TESTDIRS),$(TESTDIRS:%=$(1)/%),$(1))
@@ -80,13 +84,13 @@ $(VENV)/.docker-py: $(READY)
 
 test-docker-py: $(VENV)/.docker-py ## docker-py's own integration tests: DOCKER_PY=CHECKOUT ENGINE=docker@trixie
 	@[ -n '$(DOCKER_PY)' ] || { echo "name a checkout of docker-py: make test-docker-py DOCKER_PY=DIR" >&2; exit 4; }
-	$(PY) -m seatrial docker-py '$(DOCKER_PY)' $(engines)
+	$(PY) -m seatrial docker-py '$(DOCKER_PY)' $(engine)
 
-bench: $(READY) ## what the harness itself costs, paired with bare commands in one run
-	$(PY) -m seatrial bench $(engines)
+bench: $(READY) ## what the harness itself costs, paired with bare commands in one run (BENCH_ARGS=--suite: and all of suites/cli)
+	$(PY) -m seatrial bench $(engine) $(BENCH_ARGS)
 
 mutants: $(READY) ## show that the suites fail on engines that break their claims
-	$(PY) tests/mutants/campaign.py $(foreach target,$(firstword $(ENGINE)),--engine $(target)) $(if $(N),-n $(N))
+	$(PY) tests/mutants/campaign.py $(engine) $(if $(N),-n $(N))
 
 lab: $(READY) ## bring lab engines up and leave them: make lab ENGINE="docker@trixie podman@sid"
 	$(PY) -m seatrial lab up $(or $(ENGINE),docker@bookworm)

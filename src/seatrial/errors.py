@@ -55,6 +55,7 @@ CODES = {
     "E315": "there are no suites in a directory",
     "E316": "there is no such area of claims",
     "E317": "there are no claims tables in a directory",
+    "E318": "there are no tests in a place",
     "E401": "a results stream cannot be written",
     "E402": "the link to the latest run cannot be made",
     "E403": "a history cannot be written",

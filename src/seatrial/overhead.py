@@ -72,8 +72,8 @@ def call_cost(engine: CliEngine, pairs: int = 60) -> Figure:
     return _difference("a CLI call", bare, ours, differences, "ms", 5.0)
 
 
-def start_cost(pairs: int = 7) -> list[Figure]:
-    """Compare the start of pytest with and without the plugin, and time its help."""
+def start_cost(target: str, pairs: int = 7) -> list[Figure]:
+    """Compare a session of one empty test on a target with plain pytest, and time pytest's help."""
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "test_nothing.py").write_text("def test_nothing(): pass\n")
         (Path(name) / "pyproject.toml").write_text("[tool.pytest]\n")
@@ -82,12 +82,13 @@ def start_cost(pairs: int = 7) -> list[Figure]:
             argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args]
             return lambda: subprocess.run(argv, cwd=name, capture_output=True, check=True)
 
-        without, with_plugin = paired(pytest("-p", "no:seatrial"), pytest(), pairs)
+        session = pytest("--engine", target, "--results", str(Path(name) / "reports"))
+        without, with_plugin = paired(pytest("-p", "no:seatrial"), session, pairs)
         plain_help, our_help = paired(pytest("-p", "no:seatrial", "--help"), pytest("--help"), pairs)
     started = [1000 * (b - a) for a, b in zip(without, with_plugin, strict=True)]
     helped = [1000 * seconds for seconds in our_help]
     return [
-        _difference("start of the plugin", without, with_plugin, started, "ms", 1000.0),
+        _difference("start of a session", without, with_plugin, started, "ms", 1000.0),
         _difference("pytest --help, in all", plain_help, our_help, helped, "ms", 1000.0),
     ]
 
@@ -104,6 +105,23 @@ def _difference(
 
 def _ms(samples: Sequence[float]) -> str:
     return f"{1000 * statistics.median(samples):.1f} ms"
+
+
+def _run_suite(target: str, suite: Sequence[str], workers: int) -> None:
+    command = [sys.executable, "-m", "pytest", *suite, "-q", "-n", str(workers), "--engine", target]
+    with tempfile.TemporaryDirectory() as results:
+        ended = subprocess.run([*command, "--results", results], capture_output=True, text=True, check=False)
+    if ended.returncode not in (0, 1):
+        raise RuntimeError(f"the suite did not run:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+
+
+def suite_duration(target: str, suite: Sequence[str], workers: int = 8) -> Figure:
+    """Time one run of a suite; there is no limit, it depends on the machine."""
+    began = time.perf_counter()
+    _run_suite(target, suite, workers)
+    took = time.perf_counter() - began
+    words = f"{took:.0f} s"
+    return Figure(f"{' '.join(suite)} at -n {workers}", "", words, took, took, took, "s", "none", kept=True)
 
 
 def parallel_gain(engine: CliEngine, image: str, suite: Sequence[str], rounds: int = 3, calls: int = 48) -> Figure:
@@ -124,15 +142,7 @@ def parallel_gain(engine: CliEngine, image: str, suite: Sequence[str], rounds: i
         return work
 
     def run(workers: int) -> Callable[[], object]:
-        command = [sys.executable, "-m", "pytest", *suite, "-q", "-n", str(workers), "--engine", str(engine.target)]
-
-        def work() -> None:
-            with tempfile.TemporaryDirectory() as results:
-                ended = subprocess.run([*command, "--results", results], capture_output=True, text=True, check=False)
-            if ended.returncode not in (0, 1):
-                raise RuntimeError(f"the suite did not run:\n{ended.stdout[-2000:]}")
-
-        return work
+        return lambda: _run_suite(str(engine.target), suite, workers)
 
     gains: list[tuple[float, float]] = []
     for _ in range(rounds):

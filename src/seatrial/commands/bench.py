@@ -7,18 +7,23 @@ import contextlib
 from pathlib import Path
 
 from seatrial.commands import console, say, verb
-from seatrial.errors import Exit
+from seatrial.errors import Exit, SeatrialError
 
 _MORE = """\
 Each figure is taken in turns with a bare command, in the same run; the interval is a 95% bootstrap of
 the median (of the gain: the least and the greatest of the rounds). A busy machine widens it.
 
 examples:
-  seatrial bench                                call, start and help, against docker@bookworm
-  seatrial bench --gain suites/cli/test_help.py suites/cli/test_capabilities.py
+  seatrial bench                                call, start, help and gain, against docker@bookworm
+  seatrial bench --gain suites/cli/test_help.py suites/cli/test_ports.py
+  seatrial bench --gain                         without the gain, which takes minutes
+  seatrial bench --suite                        and the duration of the whole of suites/cli
 
 exit codes: 0 within the limits, 1 beyond one
 """
+
+_SUITE = "suites/cli"
+_SLICE = [f"{_SUITE}/test_run_command.py", f"{_SUITE}/test_capabilities.py"]
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,8 +31,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "bench", run, "measure what the harness itself costs", _MORE)
     parser.add_argument("--engine", default="docker@bookworm", metavar="TARGET", help="a lab engine")
     parser.add_argument("--pairs", type=int, default=60, help="pairs of calls (default 60)")
-    parser.add_argument("--gain", nargs="+", default=[], metavar="PATH",
-                        help="tests that are run with -n 0 and -n 8 (takes minutes)")  # fmt: skip
+    parser.add_argument("--gain", nargs="*", default=_SLICE, metavar="PATH",
+                        help=f"tests that are run with -n 0 and -n 8 (default: {' '.join(_SLICE)})")  # fmt: skip
+    parser.add_argument("--suite", action="store_true", help=f"also time all of {_SUITE} with -n 8")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,6 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     from seatrial.targets import parse
 
     target = parse(arguments.engine)
+    for path in [*arguments.gain, *([_SUITE] if arguments.suite else [])]:
+        if not Path(path).exists():
+            raise SeatrialError(
+                "E318", f"there are no tests in {path}", "no such file", "run it in the checkout, or name some: --gain"
+            )  # fmt: skip
     name = new_run_id()
     with contextlib.ExitStack() as stack:
         stack.enter_context(runs.begun(name, Path(), [str(target)]))
@@ -51,10 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
         say("measuring calls")
         figures = [overhead.call_cost(engine, arguments.pairs)]
         say("measuring starts")
-        figures += overhead.start_cost()
+        figures += overhead.start_cost(str(target))
         if arguments.gain:
             say("measuring the gain of workers (minutes)")
             figures.append(overhead.parallel_gain(engine, BUSYBOX, arguments.gain))
+        if arguments.suite:
+            say(f"running {_SUITE} (many minutes)")
+            figures.append(overhead.suite_duration(str(target), [_SUITE]))
     table = Table("what", "bare", "with the harness", "difference or share", "95% interval", "limit", "")
     for figure in figures:
         table.add_row(

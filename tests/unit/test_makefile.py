@@ -1,0 +1,28 @@
+"""Targets of make that take one engine say so."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+
+
+def make(*args):
+    return subprocess.run(["make", "--dry-run", *args], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("goal", ["bench", "mutants", "test-docker-py"])
+def test_one_engine_is_taken_and_several_are_refused(goal):
+    one = make(goal, "ENGINE=docker@sid", "DOCKER_PY=checkout")
+    assert one.returncode == 0, one.stderr
+    assert "--engine 'docker@sid'" in one.stdout
+    several = make(goal, "ENGINE=docker@sid podman@sid", "DOCKER_PY=checkout")
+    assert several.returncode == 2
+    assert f"make {goal} takes one ENGINE, not several: docker@sid podman@sid" in several.stderr
+
+
+def test_suites_take_several():
+    assert "--engine 'docker@sid' --engine 'podman@sid'" in make("suites", "ENGINE=docker@sid podman@sid").stdout

@@ -1,0 +1,41 @@
+"""What is measured, without measuring it."""
+
+import subprocess
+
+import pytest
+
+from seatrial import overhead
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    noted = []
+
+    def run(argv, **_):
+        noted.append(argv)
+        return subprocess.CompletedProcess(argv, 0, "", "")
+
+    monkeypatch.setattr(overhead.subprocess, "run", run)
+    return noted
+
+
+def test_the_start_is_measured_with_the_plugin_at_work(commands):
+    figures = overhead.start_cost("docker@sid", pairs=1)
+    assert [figure.what for figure in figures] == ["start of a session", "pytest --help, in all"]
+    plain, ours = commands[:2]
+    assert plain[-2:] == ["-p", "no:seatrial"]
+    assert "no:seatrial" not in ours
+    assert ours[ours.index("--engine") + 1] == "docker@sid"
+
+
+def test_a_suite_is_timed_with_eight_workers(commands):
+    figure = overhead.suite_duration("docker@sid", ["suites/cli"])
+    assert commands[0][3:10] == ["suites/cli", "-q", "-n", "8", "--engine", "docker@sid", "--results"]
+    assert (figure.kept, figure.unit, figure.what) == (True, "s", "suites/cli at -n 8")
+
+
+def test_a_suite_that_does_not_run_is_no_figure(monkeypatch):
+    ended = subprocess.CompletedProcess([], 4, "no such file", "")
+    monkeypatch.setattr(overhead.subprocess, "run", lambda *_, **__: ended)
+    with pytest.raises(RuntimeError, match="no such file"):
+        overhead.suite_duration("docker@sid", ["suites/cli"])
