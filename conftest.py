@@ -1,9 +1,10 @@
-"""Registers the plugin when the package is not installed; nothing else."""
+"""Tells in one sentence that the package is not installed: drivers and plugin come from its entry points."""
 
-import sys
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.metadata import entry_points
 
-if find_spec("seatrial") is None:
-    sys.path.insert(0, str(Path(__file__).parent / "src"))
-    pytest_plugins = ["seatrial.plugin"]
+import pytest
+
+
+def pytest_addoption() -> None:
+    if not entry_points(group="seatrial.engines"):
+        raise pytest.UsageError("seatrial is not installed in this Python: run `make setup`, then .venv/bin/pytest")
