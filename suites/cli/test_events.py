@@ -25,6 +25,8 @@ def told(engine, since, *filters):
 def past(engine, since, filters, template):
     """Return what `events` prints of the time since a moment."""
     words = [word for text in filters for word in ("--filter", text)]
+    # "until now" is a whole second, and an engine refuses one that lies before the start
+    since = f"{float(since) - 1:.9f}"
     return engine.cli("events", "--since", since, *engine.trait("events_so_far"), *words, "--format", template).lines
 
 
