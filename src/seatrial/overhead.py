@@ -19,6 +19,7 @@ from pathlib import Path
 
 from seatrial.bench import Bench, Owner
 from seatrial.engines.base import CliEngine
+from seatrial.errors import Exit
 from seatrial.exec import base_environment
 
 _RESAMPLES = 2000
@@ -73,14 +74,21 @@ def call_cost(engine: CliEngine, pairs: int = 60) -> Figure:
 
 
 def start_cost(target: str, pairs: int = 7) -> list[Figure]:
-    """Compare a session of one empty test on a target with plain pytest, and time pytest's help."""
+    """Compare a session without tests on a target with plain pytest, and time pytest's help."""
     with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "test_nothing.py").write_text("def test_nothing(): pass\n")
+        (Path(name) / "test_nothing.py").touch()
         (Path(name) / "pyproject.toml").write_text("[tool.pytest]\n")
 
         def pytest(*args: str) -> Callable[[], object]:
             argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args]
-            return lambda: subprocess.run(argv, cwd=name, capture_output=True, check=True)
+            expected = Exit.OK if "--help" in args else Exit.NOTHING
+
+            def work() -> None:
+                ended = subprocess.run(argv, cwd=name, capture_output=True, text=True, check=False)
+                if ended.returncode != expected:
+                    raise RuntimeError(f"pytest did not start:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+
+            return work
 
         session = pytest("--engine", target, "--results", str(Path(name) / "reports"))
         without, with_plugin = paired(pytest("-p", "no:seatrial"), session, pairs)

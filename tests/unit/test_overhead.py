@@ -13,7 +13,8 @@ def commands(monkeypatch):
 
     def run(argv, **_):
         noted.append(argv)
-        return subprocess.CompletedProcess(argv, 0, "", "")
+        nothing = "-n" not in argv and "--help" not in argv  # pytest's exit code without tests is 5
+        return subprocess.CompletedProcess(argv, 5 if nothing else 0, "", "")
 
     monkeypatch.setattr(overhead.subprocess, "run", run)
     return noted
@@ -34,8 +35,13 @@ def test_a_suite_is_timed_with_eight_workers(commands):
     assert (figure.kept, figure.unit, figure.what) == (True, "s", "suites/cli at -n 8")
 
 
-def test_a_suite_that_does_not_run_is_no_figure(monkeypatch):
+@pytest.mark.parametrize(
+    "measure",
+    [lambda: overhead.start_cost("docker@sid"), lambda: overhead.suite_duration("docker@sid", ["x"])],
+    ids=["start", "suite"],
+)
+def test_what_does_not_run_is_no_figure(monkeypatch, measure):
     ended = subprocess.CompletedProcess([], 4, "no such file", "")
     monkeypatch.setattr(overhead.subprocess, "run", lambda *_, **__: ended)
     with pytest.raises(RuntimeError, match="no such file"):
-        overhead.suite_duration("docker@sid", ["suites/cli"])
+        measure()
