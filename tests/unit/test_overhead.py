@@ -1,5 +1,6 @@
 """What is measured, without measuring it."""
 
+import itertools
 import subprocess
 
 import pytest
@@ -32,7 +33,15 @@ def test_the_start_is_measured_with_the_plugin_at_work(commands):
 def test_a_suite_is_timed_with_eight_workers(commands):
     figure = overhead.suite_duration("docker@sid", ["suites/cli"])
     assert commands[0][3:10] == ["suites/cli", "-q", "-n", "8", "--engine", "docker@sid", "--results"]
-    assert (figure.kept, figure.unit, figure.what) == (True, "s", "suites/cli at -n 8")
+    assert (figure.kept, figure.unit, figure.what) == (True, "min", "suites/cli at -n 8")
+
+
+def test_a_suite_that_takes_too_long_breaks_its_limit(commands, monkeypatch):
+    ticks = itertools.count(0, 901)
+    monkeypatch.setattr(overhead.time, "perf_counter", lambda: next(ticks))
+    figure = overhead.suite_duration("docker@sid", ["suites/cli"])
+    assert not figure.kept
+    assert round(figure.value, 2) == 15.02
 
 
 @pytest.mark.parametrize(
