@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from seatrial import exec as command
+from seatrial.bench import wait_until
 from seatrial.conversation import Conversation
 from seatrial.exec import ExpectationError, Journal
 
@@ -88,9 +89,9 @@ def test_what_is_never_taken_is_told_in_time():
 
 @pytest.mark.parametrize("tty", [False, True], ids=["pipe", "terminal"])
 def test_a_conversation_is_repeated_beside_the_other_commands(tmp_path, tty):
-    journal = Journal()
+    journal, length = Journal(), f"48.{os.getpid()}"
     talk = Conversation(
-        ["sh", "-c", 'read a; echo "$WORD $a" >out; exec sleep 48.4'], tty=tty, env={"WORD": "got"}, cwd=tmp_path,
+        ["sh", "-c", f'read a; echo "$WORD $a" >out; exec sleep {length}'], tty=tty, env={"WORD": "got"}, cwd=tmp_path,
         journal=journal,
     )  # fmt: skip
     with talk:
@@ -104,5 +105,6 @@ def test_a_conversation_is_repeated_beside_the_other_commands(tmp_path, tty):
     again = subprocess.run(["sh", str(script)], capture_output=True, text=True, timeout=30)
     assert again.returncode == 3
     assert again.stdout.endswith("got it's one\n")  # after the terminal's echo
-    assert subprocess.run(["pgrep", "-f", "^sleep 48.4"], capture_output=True, text=True).stdout == ""
+    left = ["pgrep", "-f", f"^sleep {length}"]
+    wait_until("the end of all that it started", lambda: subprocess.run(left, stdout=subprocess.DEVNULL).returncode)
     assert f"# signal {signal.SIGCONT:d} was sent to: sh -c" in script.read_text()

@@ -1,11 +1,14 @@
+import re
 import shutil
 import subprocess
 import time
 
 import pytest
 
+from seatrial.bench import wait_until
 from seatrial.errors import SeatrialError
 from seatrial.exec import ANY, FAILURE, ExpectationError, Journal, run
+from seatrial.probes.kernel import Kernel
 
 
 def test_result_holds_what_the_command_did():
@@ -40,11 +43,11 @@ def test_expected_exit_codes_pass(expect):
 
 def test_timeout_ends_the_whole_group():
     began = time.monotonic()
-    with pytest.raises(ExpectationError, match="did not end within"):
+    with pytest.raises(ExpectationError, match="did not end within") as caught:
         run(["sh", "-c", "sleep 47.1 & echo $!; wait"], timeout=0.5)
     assert time.monotonic() - began < 5
-    left = subprocess.run(["pgrep", "-f", "sleep 47.1"], capture_output=True, text=True)
-    assert left.stdout == ""
+    child = Kernel(int(re.search(r"stdout\| (\d+)", str(caught.value))[1]))
+    wait_until("the child's end", lambda: not child.alive, timeout=5)
 
 
 def test_timeout_returns_although_a_lost_child_holds_the_pipe():
