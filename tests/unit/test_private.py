@@ -17,13 +17,12 @@ def closed(monkeypatch):
 
 
 def test_what_could_not_be_undone_is_told_and_the_engine_goes_all_the_same(closed):
-    with (
-        pytest.raises(AssertionError, match=r"left behind: .*ZeroDivisionError"),
-        private.PrivateFactory("docker@bookworm", Owner("run", "0123abcd")) as factory,
-    ):
-        bench = factory(start=False)
-        bench.defer(closed.append, "deferred")
-        bench.defer(lambda: 1 / 0)
+    factory = private.PrivateFactory("docker@bookworm", Owner("run", "0123abcd"))
+    bench = factory(start=False)
+    bench.defer(closed.append, "deferred")
+    bench.defer(lambda: 1 / 0)
+    with pytest.raises(AssertionError, match=r"left behind: .*ZeroDivisionError"):
+        factory.__exit__(None, None, None)
     assert closed == ["deferred", "engine"]
 
 
