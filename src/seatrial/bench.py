@@ -37,6 +37,7 @@ _ROWS: Mapping[str, str] = {
     "image": "{{.Repository}}:{{.Tag}} {{.ID}}",
 }  # fmt: skip
 _ID = re.compile(r"(?:sha256:)?\b[0-9a-f]{64}\b")
+_STEP = re.compile(r"^ ---> Running in ([0-9a-f]{12})$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,8 @@ class Bench:
             self._made["image"].update(own)
             if args[0] in ("commit", "import", "build") or args[:2] == ("image", "import"):
                 self._made["image"].update(_ID.findall(result.stdout)[-1:])
+            # the builder of old keeps the container of a step that failed
+            self._made["container"].update(_STEP.findall(result.stdout))
 
     # -- objects -------------------------------------------------------------------------------
 

@@ -216,7 +216,8 @@ def test_ulimits_reach_the_kernel(engine):
     assert limits["Max open files"] == ("100", "200")
     assert limits["Max processes"] == ("64", "64")
     assert limits["Max core file size"] == ("0", "0")
-    assert c.sh("ulimit -n; ulimit -Hn").stdout.split() == ["100", "200"]
+    # not the soft one: runc before 1.2 may raise it for what `exec` starts (opencontainers/runc#4265)
+    assert c.sh("ulimit -Hn").text == "200"
 
 
 @claim("cli-039")
