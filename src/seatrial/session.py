@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,7 @@ class Session:
         self.plan: Plan | None = None
         self._engines: dict[str, CliEngine] = {}
         self._problems: list[str] = []
+        self._began = time.monotonic()
         self._claims: dict[str, Claim] | None = None
         if self.worker and (text := config.workerinput.get("seatrial")):  # type: ignore[attr-defined]
             from seatrial.controller import Plan
@@ -171,7 +173,9 @@ class Session:
             status = int(Exit.USAGE)
             self.controller.cause = "tests of the suites are wrong"
         deadline = self.config.getoption("deadline")
-        if deadline and self.controller.elapsed >= selection.seconds(deadline) and status != Exit.OK:
+        # its clock started when pytest-timeout configured itself, about when this session did
+        elapsed = time.monotonic() - self._began + 1.0
+        if deadline and elapsed >= selection.seconds(deadline) and status != Exit.OK:
             status, self.controller.cause = int(Exit.INTERRUPTED), f"the deadline of {deadline} was reached"
         session.exitstatus = self.controller.finish(status, self.required)
         words += [str(self.controller.broken)] if self.controller.broken else []

@@ -145,7 +145,7 @@ def test_a_full_disk_is_told_and_nothing_passes_for_whole(project, tmp_path):
     [
         (["--engine", "dokcer"], "E102"),
         (["--engine", "docker@potato"], "E102"),
-        (["--engine", "docker+unix:///nonexistent.sock"], "E101|E106"),  # E101 where there is no docker command
+        (["--engine", "docker+unix:///nonexistent.sock"], "E111|E106"),  # E111 where there is no docker command
         (["--engine", "docker@bookworm", "--required", "nowhere.txt"], "E304"),
         (["--engine", "docker@bookworm", "--deadline", "soon"], "E502"),
         (["--engine", "docker@bookworm", "--check.f", "("], "E503"),
@@ -202,7 +202,7 @@ def test_no_permission_to_use_the_socket(project, tmp_path):
         project.write(BUSY)
         ended = project.pytest("--engine", f"docker+unix://{path}")
     assert ended.returncode == 4
-    assert re.search("E101|E106", ended.stderr + ended.stdout)
+    assert re.search("E111|E106", ended.stderr + ended.stdout)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
