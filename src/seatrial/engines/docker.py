@@ -106,15 +106,15 @@ class DockerEngine(CliEngine):
             "builders": builders,
             "legacy_builder": "legacy" in builders,
             "buildkit": "buildkit" in builders,
-            "limits": {
-                "memory": bool(info.get("MemoryLimit")),
-                "swap": bool(info.get("SwapLimit")),
-                "kernel_memory": bool(info.get("KernelMemory")),
-                "cpu_shares": bool(info.get("CPUShares")),
-                "cpu_quota": bool(info.get("CpuCfsQuota")),
-                "cpu_period": bool(info.get("CpuCfsPeriod")),
-                "cpuset": bool(info.get("CPUSet")),
-                "pids": bool(info.get("PidsLimit")),
-                "oom_control": bool(info.get("OomKillDisable")),
-            },
+            "limits": limits(info),
         }
+
+
+def limits(info: Mapping[str, Any]) -> dict[str, bool]:
+    """Return which resources an engine with Docker's `info` says that it can limit."""
+    fields = {
+        "memory": "MemoryLimit", "swap": "SwapLimit", "kernel_memory": "KernelMemory", "cpu_shares": "CPUShares",
+        "cpu_quota": "CpuCfsQuota", "cpu_period": "CpuCfsPeriod", "cpuset": "CPUSet", "pids": "PidsLimit",
+        "oom_control": "OomKillDisable",
+    }  # fmt: skip
+    return {name: bool(info.get(field)) for name, field in fields.items()}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
-from seatrial.engines.docker import components, security_options
+from seatrial.engines.docker import components, limits, security_options
 from seatrial.errors import SeatrialError
 
 
@@ -83,17 +83,7 @@ class NerdctlEngine(CliEngine):
             "builders": ["buildkit"] if client.get("buildctl") else [],
             "legacy_builder": False,
             "buildkit": bool(client.get("buildctl")),
-            "limits": {
-                "memory": bool(info.get("MemoryLimit")),
-                "swap": bool(info.get("SwapLimit")),
-                "kernel_memory": False,
-                "cpu_shares": bool(info.get("CPUShares")),
-                "cpu_quota": bool(info.get("CpuCfsQuota")),
-                "cpu_period": bool(info.get("CpuCfsPeriod")),
-                "cpuset": bool(info.get("CPUSet")),
-                "pids": bool(info.get("PidsLimit")),
-                "oom_control": bool(info.get("OomKillDisable")),
-            },
+            "limits": {**limits(info), "kernel_memory": False},
         }
 
     def find(self, kind: str, label: str = "") -> list[str]:
