@@ -14,7 +14,7 @@ from typing import Any
 
 from seatrial.engines import http
 from seatrial.errors import SeatrialError
-from seatrial.exec import background
+from seatrial.exec import background, run
 from seatrial.hosts import NamespaceHost
 from seatrial.lab.host import own_environment
 
@@ -165,6 +165,11 @@ def podman(host: NamespaceHost, log: Path, *, runtime: str = "runc", storage: st
     host.path(f"{etc}/registries.conf.d").mkdir(exist_ok=True)
     argv = ("podman", "system", "service", "--time=0", f"unix://{PODMAN_SOCKET}")
     host.path(PODMAN_SOCKET).parent.mkdir(parents=True, exist_ok=True)
+    # Only Docker loads br_netfilter on a real machine. Where it is part of the kernel, a bridge would send a
+    # container's own published port back through iptables, and lose it.
+    filtered = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+    if host.path(filtered).exists():
+        run(["tee", filtered], host=host, stdin="0\n")
     return Daemon(host, argv, PODMAN_SOCKET, log, {})
 
 
