@@ -49,10 +49,12 @@ class Trial:
     claims: Sequence[Claim]
     known: Known | None = None
     refusal: Refusal | None = None
+    effects: Sequence[str] = ()
     journal: Journal = field(default_factory=Journal)
     began: float = 0.0
     verdicts: list[Verdict] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
 
     @property
     def level(self) -> Level:
@@ -92,7 +94,12 @@ class Trial:
         if verdict is Verdict.FAIL and self.level is Level.SHOULD:
             verdict = Verdict.WARN
         where = f"{report.when}: " if report.when != "call" else ""
-        self.messages.append(where + _words(error))
+        words = _words(error)
+        if report.when == "call" and _engines_fault(error):
+            self.ignored = [option for option in self.effects if self._accepted(option)]
+            if self.ignored:
+                words = f"accepted without effect: {', '.join(self.ignored)}\n{words}"
+        self.messages.append(where + words)
         if self.known is not None and report.when == "call" and _engines_fault(error):
             verdict = Verdict.KNOWN
             report.outcome = "skipped"
@@ -104,6 +111,12 @@ class Trial:
         report.sections.append(("what was claimed", self.sentences()))
         if tail := self.journal.tail():
             report.sections.append(("last commands", tail))
+
+    def _accepted(self, option: str) -> bool:
+        """Tell whether the engine took an option each time that it was given."""
+        name = option.split()[-1]
+        calls = [call for call in self.journal.calls if any(word.split("=", 1)[0] == name for word in call.argv)]
+        return bool(calls) and all(call.result is None or call.result.ok for call in calls)
 
     def sentences(self) -> str:
         """Return the claims in words."""
@@ -126,6 +139,7 @@ class Trial:
             requirement=self.refusal.requirement if self.refusal else "",
             link=known.link if known else "", message=message, signature=signature(message),
             known_passes=known is not None and self.verdict is Verdict.PASS,
+            effects=list(self.effects), ignored=self.ignored,
             log=log, repro=repro, worker=worker,
         )  # fmt: skip
 

@@ -24,6 +24,8 @@ __all__ = [
 
 MARKERS = (
     "claim(*ids): the claims that the test checks; every test of the suites names one",
+    "effect(*options): options whose effect the test sees, such as 'run --memory'; one that an engine accepts and "
+    "does not act upon is told apart from one that it refuses",
     "requires(*names): what the test needs; see `seatrial doctor` for the names",
     "exclusive(scope='engine'): alone on its engine, or with scope='machine' alone on the machine",
     "destructive: touches what it did not make; never run on an engine of the user's own",

@@ -83,6 +83,8 @@ class TestResult:
     message: str = ""  # what failed: expected, seen, and the last commands
     signature: str = ""  # the message with ids, times and names taken out; groups like failures
     known_passes: bool = False  # a known failure that passed
+    effects: list[str] = field(default_factory=list)  # options whose effect was looked for: `run --memory`
+    ignored: list[str] = field(default_factory=list)  # those of them that the engine accepted without it
     log: str = ""  # path relative to the run's directory
     repro: str = ""
     worker: str = ""

@@ -28,6 +28,11 @@ def claim_ids(item: pytest.Item) -> list[str]:
     return list(dict.fromkeys(id_ for marker in item.iter_markers("claim") for id_ in marker.args))
 
 
+def effects(item: pytest.Item) -> list[str]:
+    """Return the options whose effect a test sees, each as a verb and an option: `run --memory`."""
+    return list(dict.fromkeys(option for marker in item.iter_markers("effect") for option in marker.args))
+
+
 def needs(item: pytest.Item) -> list[str]:
     """Return the requirements that a test names."""
     return [name for marker in item.iter_markers("requires") for name in marker.args]

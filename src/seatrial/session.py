@@ -292,6 +292,7 @@ class Session:
         return Trial(
             test, target, claims[0].area if claims else item.path.parent.name, path, (line or 0) + 1, claims,
             known.match(self.plan.known.get(target, {}), test), self._refusal(item, self.info(target)),
+            selection.effects(item),
         )  # fmt: skip
 
     def _refusal(self, item: pytest.Item, info: TargetInfo) -> Refusal | None:

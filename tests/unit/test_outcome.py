@@ -57,6 +57,29 @@ def test_what_is_left_behind_turns_a_pass_into_a_failure():
     assert seen.result("gw0").message == "teardown: left behind: container c"
 
 
+OPTION = "run --memory"
+
+
+@pytest.mark.parametrize(
+    ("argv", "error", "ignored"),
+    [
+        (["true", "--memory", "1g"], AssertionError("no limit"), [OPTION]),
+        (["true", "--memory=1g"], AssertionError("no limit"), [OPTION]),
+        (["true", "--memory-swap=1g"], AssertionError("no limit"), []),  # not given
+        (["false", "--memory=1g"], AssertionError("no limit"), []),  # refused
+        (["true", "--memory=1g"], KeyError("mistake"), []),  # the harness's own fault
+        (["true", "--memory=1g"], None, []),
+    ],
+)
+def test_an_option_that_is_taken_and_does_nothing_is_told_apart(argv, error, ignored):
+    seen = trial(effects=[OPTION])
+    run(argv, expect=None, journal=seen.journal)
+    seen.observe(Call(error), report(outcome="failed" if error else "passed"))
+    result = seen.result("gw0")
+    assert (result.effects, result.ignored) == ([OPTION], ignored)
+    assert result.message.startswith("accepted without effect: run --memory\nno limit") == bool(ignored)
+
+
 def test_a_refused_test_takes_the_refusals_verdict():
     seen = trial(refusal=Refusal(Verdict.UNSUPPORTED, "needs swarm mode: it has none", "swarm"))
     seen.observe(Call(), report("setup", "skipped"))

@@ -142,6 +142,8 @@ def _rest(view: View) -> list[str]:
         checked = sum(len(row.checked) for row in view.coverage)
         total = sum(row.total for row in view.coverage)
         rows.append(f"- Claims: {checked:,} of {total:,} checked on at least one target")
+    if ignored := [option.name for option in view.options if option.ignored]:
+        rows.append(f"- Accepted without effect: {listed([code(name, 60) for name in ignored], 6)}")
     if view.known:
         rows.append(f"- Known failures: {listed([escape(group.title, 80) for group in view.known], 3)}")
     if view.run.findings:

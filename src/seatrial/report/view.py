@@ -103,6 +103,17 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Option:
+    """An option whose effect was looked for: on which targets it acts, is accepted without effect, was not seen."""
+
+    name: str
+    acts: list[str]
+    ignored: list[str]
+    fails: list[str]  # refused, or the test failed before
+    not_run: list[str]
+
+
+@dataclass(frozen=True)
 class Subject:
     """One target: who it is and how it did."""
 
@@ -130,6 +141,7 @@ class View:
     reasons: list[Reason]
     claims: dict[str, Claim] | None
     coverage: list[Coverage]
+    options: list[Option]
     known: list[Group]
     slowest: list[TestResult]
     files: set[str] = field(default_factory=set)  # paths below the run's directory that a page may link
@@ -160,6 +172,7 @@ def view(
         reasons=reasons(run.results),
         claims=claims,
         coverage=coverage(claims or {}, run.results),
+        options=options(run.results),
         known=groups(run.results, (Verdict.KNOWN,)),
         slowest=sorted(run.results, key=lambda result: -result.duration)[:SLOWEST],
         files=_files(run),
@@ -280,6 +293,27 @@ def coverage(claims: Mapping[str, Claim], results: Iterable[TestResult]) -> list
         else:
             row.unnamed.append(claim)
     return [made[name] for name in sorted(made)]
+
+
+def options(results: Iterable[TestResult]) -> list[Option]:
+    """Tell for each option whose effect some test looked for what came of it, ignored ones first."""
+    seen: dict[str, dict[str, set[str]]] = {}
+    for result in results:
+        for name in result.effects:
+            if name in result.ignored:
+                fate = "ignored"
+            elif result.verdict is Verdict.PASS:
+                fate = "acts"
+            else:
+                fate = "fails" if result.verdict.ran else "not_run"
+            seen.setdefault(name, {}).setdefault(result.target, set()).add(fate)
+    made = []
+    for name, by_target in seen.items():
+        lists: dict[str, list[str]] = {"ignored": [], "fails": [], "acts": [], "not_run": []}
+        for target, fates in by_target.items():  # several tests: the worst counts
+            next(targets for fate, targets in lists.items() if fate in fates).append(target)
+        made.append(Option(name, **lists))
+    return sorted(made, key=lambda option: (not option.ignored, not option.fails, option.name))
 
 
 @dataclass(frozen=True)
