@@ -22,7 +22,7 @@ from seatrial.claims import Claim
 from seatrial.engines import registry as engines
 from seatrial.engines.base import KINDS, CliEngine
 from seatrial.errors import Exit, SeatrialError
-from seatrial.known import Known
+from seatrial.known import Deviations, Known
 from seatrial.lab import images, labs
 from seatrial.names import BUSYBOX, RUN_LABEL, new_run_id
 from seatrial.paths import remove_tree, share_dir, state_dir
@@ -98,6 +98,7 @@ class Controller:
         self._wanted = [parse(target, tuple(engines.drivers())) for target in targets]
         self._engines: dict[str, CliEngine] = {}
         self._before: dict[str, snapshot.Snapshot] = {}
+        self._deviations: dict[str, Deviations] = {}
         self._stream: Stream | None = None
         self._live: runs.LiveRun | None = None
         self._began = time.monotonic()
@@ -129,7 +130,8 @@ class Controller:
                 self.plan.targets.append(capabilities.probe(engine, facts))
                 self._engines[str(target)] = engine
                 self._before[str(target)] = snapshot.take(engine)
-            self.plan.known = load_known(known, self.plan.targets)
+            self._deviations = load_known(known, self.plan.targets)
+            self.plan.known = {name: found.tests for name, found in self._deviations.items()}
             self._stream = Stream(self.directory / "results.jsonl")
             self._stream.write(
                 Header(
@@ -262,9 +264,14 @@ class Controller:
                 self.note(Finding("engine", name, f"after the last test, {name} did not answer: {error}"))
                 status = int(Exit.FAILED)
                 continue
+            expected = self._deviations[name].leftovers
             for kind, what in left:
-                self.note(Finding("leftover", name, f"{kind} {what} was not there before the run"))
-                status = int(Exit.FAILED)
+                known = next((entry for entry in expected if entry.covers(kind, what)), None)
+                self.note(Finding(
+                    "leftover", name, f"{kind} {what} was not there before the run",
+                    reason=known.reason if known else "", link=known.link if known else "",
+                ))  # fmt: skip
+                status = status if known else int(Exit.FAILED)
         return status
 
     def _other_runs(self, target: str) -> list[str]:
@@ -316,8 +323,8 @@ def point_at(directory: Path) -> None:
         ) from error  # fmt: skip
 
 
-def load_known(directory: Path, targets: Sequence[TargetInfo]) -> dict[str, dict[str, Known]]:
-    """Return the expected failures of each target from a directory of known lists."""
+def load_known(directory: Path, targets: Sequence[TargetInfo]) -> dict[str, Deviations]:
+    """Return what is known of each target from a directory of known lists."""
     paths = sorted(directory.glob("*.toml"))
     return {target.name: known_lists.load(paths, target) for target in targets}
 

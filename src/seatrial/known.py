@@ -9,6 +9,12 @@
     test = "suites/cli/test_run.py::test_x"   # a pytest id without the target; `[param]` narrows it
     reason = "one sentence: what the engine does instead"
     link = "https://..."
+
+    [[leftover]]                  # what the engine itself leaves behind, whatever ran
+    kind = "mount"                # as the finding says it
+    name = "/var/lib/x/*/merged"  # a shell pattern
+    reason = "..."
+    link = "https://..."
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -36,13 +43,36 @@ class Known:
     link: str
 
 
-def load(paths: Iterable[Path], target: TargetInfo) -> dict[str, Known]:
-    """Return the expected failures of a target by test id; raises `SeatrialError` E303 on a broken list."""
-    found: dict[str, Known] = {}
+@dataclass(frozen=True)
+class Leftover:
+    """What an engine is known to leave behind."""
+
+    kind: str
+    name: str  # a shell pattern
+    reason: str
+    link: str
+
+    def covers(self, kind: str, name: str) -> bool:
+        """Tell whether this is what was left."""
+        return kind == self.kind and fnmatchcase(name, self.name)
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """What is known of one target: its expected failures by test id, and what it leaves behind."""
+
+    tests: dict[str, Known]
+    leftovers: list[Leftover]
+
+
+def load(paths: Iterable[Path], target: TargetInfo) -> Deviations:
+    """Return what the lists say about a target; raises `SeatrialError` E303 on a broken list."""
+    found = Deviations({}, [])
     for path in paths:
         content = _read(path)
         if content["engine"] == target.engine and _covers(content["version"], target.version):
-            found.update({entry["test"]: Known(**entry) for entry in content.get("known", [])})
+            found.tests.update({entry["test"]: Known(**entry) for entry in content.get("known", [])})
+            found.leftovers.extend(Leftover(**entry) for entry in content.get("leftover", []))
     return found
 
 
@@ -69,5 +99,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _broken(path: Path, cause: str) -> SeatrialError:
     return SeatrialError(
-        "E303", f"the known list {path} is broken", cause, "each entry has test, reason and link; see reports/README.md"
+        "E303", f"the known list {path} is broken", cause, "see the form of lists in reports/README.md"
     )

@@ -93,12 +93,14 @@ class TestResult:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something the session noticed outside any single test."""
+    """Something the session noticed outside any single test; one with a `reason` is known and fails nothing."""
 
     kind: str
     target: str
     message: str
     test: str = ""
+    reason: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)

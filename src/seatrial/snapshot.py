@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -32,11 +33,14 @@ def take(engine: CliEngine) -> Snapshot:
 
 def _lab(host: NamespaceHost) -> dict[str, frozenset[str]]:
     mounts = parse_mountinfo(Path(f"/proc/{host.pid}/mountinfo").read_text())
+    own = os.readlink(f"/proc/{host.pid}/ns/net")  # an engine may keep a name for its own, too
     prefix = f"/seatrial/{lab_host.key(host.name)}"
     return {
         "mount": frozenset(mount.target for mount in mounts if mount.fstype != "nsfs"),
         # a name that nothing is mounted at is no namespace any more: Docker sweeps them once a minute
-        "network namespace": frozenset(mount.target for mount in mounts if mount.fstype == "nsfs"),
+        "network namespace": frozenset(
+            mount.target for mount in mounts if mount.fstype == "nsfs" and mount.root != own
+        ),
         "cgroup": frozenset(str(path).partition(prefix)[2] for path in lab_host.cgroups(host.name)),
         "process": frozenset(_processes(host.name)),
     }

@@ -7,11 +7,12 @@ import os
 import socket
 import tarfile
 import threading
+from pathlib import Path
 
 import pytest
 
 from seatrial.archive import Image, content, members, tree
-from seatrial.exec import ANY, FAILURE
+from seatrial.exec import ANY, FAILURE, run
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
@@ -98,6 +99,18 @@ def test_export_to_a_file_prints_nothing(engine):
     path = engine.workdir / "c.tar"
     assert engine.cli("export", "--output", str(path), c.name).stdout == ""
     assert "bin/busybox" in members(path.read_bytes())
+
+
+@claim("image-003")
+@requires("overlay")
+def test_export_leaves_nothing_mounted(engine):
+    c = engine.create()
+    layer = Path(c.inspect()["GraphDriver"]["Data"]["UpperDir"]).parent
+    engine.cli("export", "--output", str(engine.workdir / "c.tar"), c.name)
+    engine.cli("rm", c.name)
+    mounts = run(["cat", "/proc/self/mountinfo"], host=engine.raw.host, journal=engine.journal).stdout
+    assert " / " in mounts
+    assert str(layer) not in mounts
 
 
 @claim("image-003")

@@ -15,7 +15,7 @@ link = "https://example.org/1"
 def listed(tmp_path, text, engine="podman", version="4.3.1"):
     path = tmp_path / "known.toml"
     path.write_text(text)
-    return known.load([path], TargetInfo("t", engine, version))
+    return known.load([path], TargetInfo("t", engine, version)).tests
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,30 @@ def test_a_broken_list_is_an_error_with_a_hint(tmp_path, text):
         listed(tmp_path, text)
     assert raised.value.code == "E303"
     assert raised.value.hint
+
+
+LEFTOVER = """
+[[leftover]]
+kind = "mount"
+name = "/var/lib/x/*/merged"
+reason = "the engine forgets to unmount it"
+link = "https://example.org/2"
+"""
+
+
+def test_what_an_engine_leaves_itself_is_listed_by_kind_and_pattern(tmp_path):
+    path = tmp_path / "known.toml"
+    path.write_text(f'engine = "podman"\nversion = "4"\n{LEFTOVER}')
+    one, = known.load([path], TargetInfo("t", "podman", "4.3")).leftovers
+    assert one.covers("mount", "/var/lib/x/0815/merged")
+    assert not one.covers("mount", "/var/lib/x/0815/work")
+    assert not one.covers("cgroup", "/var/lib/x/0815/merged")
+
+
+@pytest.mark.parametrize("change", [('"mount"', '"mounts"'), ("/var/lib/x/*/merged", "*"), ("reason", "why")])
+def test_a_leftover_names_a_kind_and_more_than_everything(tmp_path, change):
+    with pytest.raises(SeatrialError):
+        listed(tmp_path, f'engine = "podman"\nversion = "4"\n{LEFTOVER.replace(*change)}')
 
 
 def test_a_list_that_is_not_there_is_an_error(tmp_path):

@@ -56,7 +56,8 @@ def broken_off(run: Run) -> str:
 def conclude(run: Run, target: str = "") -> Conclusion:
     """Conclude a run, or only what it says about one target."""
     results = [result for result in run.results if target in ("", result.target)]
-    findings = [finding for finding in run.findings if target in ("", finding.target) or not finding.target]
+    mine = [finding for finding in run.findings if target in ("", finding.target) or not finding.target]
+    findings = [finding for finding in mine if not finding.reason]
     numbers = Counter(result.verdict for result in results)
     where = "" if target else _where(result.target for result in results)
     broken = broken_off(run)

@@ -104,5 +104,8 @@ def _finding_case(finding: Finding, target: str) -> junit_xml.TestCase:
     name = f"{finding.kind}: {function(finding.test)}" if finding.test else finding.kind
     case = junit_xml.TestCase(clean(name), classname=_classname(target, "seatrial.findings"))
     text = clean(finding.message) or finding.kind
+    if finding.reason:
+        case.add_skipped_info(message=clean(f"known: {finding.reason} {finding.link}").strip(), output=text)
+        return case
     case.add_failure_info(message=first_line(text) or finding.kind, output=text, failure_type=finding.kind)
     return case

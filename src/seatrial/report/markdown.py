@@ -146,8 +146,8 @@ def _rest(view: View) -> list[str]:
         rows.append(f"- Accepted without effect: {listed([code(name, 60) for name in ignored], 6)}")
     if view.known:
         rows.append(f"- Known failures: {listed([escape(group.title, 80) for group in view.known], 3)}")
-    if view.run.findings:
-        found = [escape(f"{finding.kind}: {finding.message}", 120) for finding in view.run.findings]
+    if unexpected := [finding for finding in view.run.findings if not finding.reason]:
+        found = [escape(f"{finding.kind}: {finding.message}", 120) for finding in unexpected]
         rows.append(f"- Findings: {listed(found, 3)}")
     if view.slowest:
         slow = [(wording.function(result.test), span(result.duration)) for result in view.slowest[:3]]

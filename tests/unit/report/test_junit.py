@@ -139,6 +139,13 @@ def test_findings_fail_one_by_one_where_they_belong():
     assert [case.name for case in failed] == ["leftover: test_x[a b]", "leftover: test_x[a b] (2)", "dead"]
 
 
+def test_a_known_finding_is_shown_and_fails_nothing():
+    finding = Finding("leftover", TARGET, "a mount", reason="never unmounted", link="https://example.org")
+    found, = (case for case in cases(make(result(), findings=[finding])) if case.name == "leftover")
+    assert kinds(found) == ["Skipped"]
+    assert "never unmounted" in found.result[0].message
+
+
 def test_no_two_cases_have_the_same_name(sample, tmp_path):
     directory = sample.sample(tmp_path / "run", size=170)
     run = read(directory / "results.jsonl")
