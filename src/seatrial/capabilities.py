@@ -19,18 +19,39 @@ from seatrial.results import TargetInfo
 
 
 def probe(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
-    """Return identity, facts and judged requirements of an engine that answers.
+    """Return identity, facts and judged requirements of an engine or a runtime that answers.
 
-    Raises `SeatrialError` E113 when the engine behind the target is another one than the target
-    names: a published job for one engine once tested another for years.
+    Raises `SeatrialError` E113 when the one behind the target is another than the target names: a
+    published job for one engine once tested another for years.
     """
+    return _probe_runtime(engine, machine) if engine.kind == "runtime" else _probe_engine(engine, machine)
+
+
+def _probe_runtime(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
+    version = engine.version()
+    facts = {**engine.facts(), "lab": isinstance(engine.host, NamespaceHost)}
+    identity = str(facts["identity"])
+    if not engine.target.path and identity != engine.target.engine:
+        raise SeatrialError(
+            "E113", f"{engine.target} is not {engine.target.engine}", f"it says that it is {identity}",
+            f"name it by its path: runtime:/usr/bin/{engine.target.engine}",
+        )  # fmt: skip
+    host = {**machine, **_host_of(engine, machine)}
+    return TargetInfo(
+        name=str(engine.target), engine=identity, version=version.engine, runtime=identity,
+        cgroup=str(host["cgroup"]["version"]), facts=facts,
+        requirements=requires.judge_all({"host": host, "engine": facts}),
+    )  # fmt: skip
+
+
+def _probe_engine(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
     version = engine.version()
     if not version.engine:
         raise SeatrialError(
             "E107", f"{engine.target} does not say which version it is",
             "its answer to `version` has no server part", "is the engine running?",
         )  # fmt: skip
-    facts = {**engine.facts(), **_reach(engine)}
+    facts = {"kind": "engine", **engine.facts(), **_reach(engine)}
     identity = str(facts.get("identity", engine.name))
     if identity != engine.name:
         raise SeatrialError(

@@ -23,7 +23,7 @@ from seatrial.engines import registry as engines
 from seatrial.engines.base import KINDS, CliEngine
 from seatrial.errors import Exit, SeatrialError
 from seatrial.known import Deviations, Known
-from seatrial.lab import images, labs
+from seatrial.lab import labs
 from seatrial.names import BUSYBOX, RUN_LABEL, new_run_id
 from seatrial.paths import remove_tree, share_dir, state_dir
 from seatrial.probes import machine
@@ -125,8 +125,7 @@ class Controller:
             facts = machine.facts()
             for target in self._wanted:
                 engine = self._reach(target, progress)
-                self._provide(engine)
-                self._warm_up(engine)
+                engine.make_ready(self.plan.run, self.plan.image)
                 self.plan.targets.append(capabilities.probe(engine, facts))
                 self._engines[str(target)] = engine
                 self._before[str(target)] = snapshot.take(engine)
@@ -146,33 +145,13 @@ class Controller:
             raise
 
     def _reach(self, target: Target, progress: Progress) -> CliEngine:
-        if not target.is_lab:
+        if not target.is_lab and not target.is_runtime:
             return engines.on_this_machine(target)
+        if not target.is_lab:
+            engines.on_this_machine(target)  # which tells whether it is there, before a lab is made for it
         lab = labs.acquire(target, self.plan.run, progress)
         self.plan.labs[str(target)] = lab.name
         return engines.in_lab(target, lab)
-
-    def _provide(self, engine: CliEngine) -> None:
-        if self.plan.image == BUSYBOX:
-            images.provide(engine)
-        elif not engine.cli("image", "inspect", self.plan.image, expect=None).ok:
-            pulled = engine.cli("pull", self.plan.image, expect=None, timeout=600)
-            if not pulled.ok:
-                raise SeatrialError(
-                    "E108", f"{engine.target} cannot pull the image {self.plan.image}",
-                    pulled.stderr.strip().splitlines()[-1:][0] if pulled.stderr.strip() else "",
-                    "without --image the harness makes its own, offline",
-                )  # fmt: skip
-
-    def _warm_up(self, engine: CliEngine) -> None:
-        """Run one container: an engine that cannot is told here, and what it sets up once is no leftover."""
-        label = f"{RUN_LABEL}={self.plan.run}"
-        ran = engine.cli("run", "--rm", "--label", label, self.plan.image, "true", expect=None)
-        if not ran.ok:
-            raise SeatrialError(
-                "E110", f"{engine.target} cannot run a container", "; ".join(ran.stderr.strip().splitlines()[-2:]),
-                f"try by hand: {engine.binary} run --rm {self.plan.image} true",
-            )  # fmt: skip
 
     def _write_claims(self, claims: Mapping[str, Claim]) -> None:
         """Write the claims tables beside the results, so that a report needs no checkout."""

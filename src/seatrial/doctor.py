@@ -5,23 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from seatrial import __version__, capabilities, requires, runs
+from seatrial import __version__, capabilities, runs
 from seatrial import exec as command
 from seatrial.engines import registry as engines
 from seatrial.errors import SeatrialError
-from seatrial.hosts import LOCAL, Host
 from seatrial.lab import labs, rootfs
 from seatrial.names import new_run_id
 from seatrial.probes import kconfig, machine
-from seatrial.requires import REQUIREMENTS, Kind
 from seatrial.results import TargetInfo
 from seatrial.targets import RUNTIMES, SUITES, Target, discover, parse
 
@@ -107,12 +104,10 @@ def _choose(found: Diagnosis) -> list[Target]:
 
 def examine_target(target: Target, facts: Mapping[str, Any], progress: Progress) -> TargetInfo:
     """Return what a target is and can do; raises `SeatrialError` when it cannot be reached."""
-    with _reached(target, progress) as (host, lab):
-        if target.is_runtime:
-            return _runtime(target, host, facts)
+    with _reached(target, progress) as lab:
         engine = engines.in_lab(target, lab) if lab else engines.on_this_machine(target)
         try:
-            return capabilities.probe(engine, facts)
+            return _known(capabilities.probe(engine, facts))
         except command.ExpectationError as error:
             raise SeatrialError(
                 "E112", f"{target} answers, but not as it should", str(error).strip(), "see the engine's log"
@@ -120,52 +115,23 @@ def examine_target(target: Target, facts: Mapping[str, Any], progress: Progress)
 
 
 @contextlib.contextmanager
-def _reached(target: Target, progress: Progress) -> Iterator[tuple[Host, labs.Lab | None]]:
+def _reached(target: Target, progress: Progress) -> Iterator[labs.Lab | None]:
     if not target.is_lab:
-        yield LOCAL, None
+        yield None
         return
     with runs.begun(new_run_id(), Path(), [str(target)]) as live:
         lab = labs.acquire(target, live.run, progress)
         try:
-            yield lab.host, lab
+            yield lab
         finally:
             labs.release(lab.name, live.run)
 
 
-def _runtime(target: Target, host: Host, facts: Mapping[str, Any]) -> TargetInfo:
-    """Ask an OCI runtime for its version and features, and judge what depends on the machine alone."""
-    program = target.path or target.engine
-    if host is LOCAL and not shutil.which(program):
-        raise SeatrialError(
-            "E111", f"{target} is not installed here", f"there is no {program} command",
-            "name the lab's" + (f": {target.engine}@bookworm" if target.engine in labs.RUNTIMES else ""),
-        )  # fmt: skip
-    said = command.run([program, "--version"], host=host, expect=command.ANY, timeout=20)
-    if not said.ok or not said.output.strip():
-        last = said.stderr.strip().splitlines()[-1:] or [f"exit code {said.code}"]
-        raise SeatrialError("E106", f"{target} does not answer", last[0], f"does `{program} --version` work?")
-    match = re.search(r"version:?\s+v?(\S+)", said.output) or re.search(r"\b(\d+\.\d\S*)", said.output)
-    features, reason = _features(program, host)
-    judged = requires.judge_all({"host": facts, "engine": {}})
-    return TargetInfo(
-        name=str(target), engine=target.engine, version=match[1] if match else said.text.splitlines()[0],
-        runtime=target.engine,
-        facts={"version_text": said.output.strip().splitlines(), "features": features,
-               "features_reason": reason},
-        requirements={name: outcome for name, outcome in judged.items()
-                      if REQUIREMENTS[name].kind is Kind.MACHINE and not outcome.reason.startswith("not probed")},
-    )  # fmt: skip
-
-
-def _features(program: str, host: Host) -> tuple[dict[str, Any], str]:
-    said = command.run([program, "features"], host=host, expect=command.ANY, timeout=20)
-    try:
-        loaded = json.loads(said.stdout) if said.ok else None
-    except ValueError:
-        loaded = None
-    if isinstance(loaded, dict):
-        return loaded, ""
-    return {}, f"{Path(program).name} has no `features` command"
+def _known(info: TargetInfo) -> TargetInfo:
+    """Leave out the requirements that could not be judged, because they ask for what only engines have."""
+    judged = {name: outcome for name, outcome in info.requirements.items()
+              if not outcome.reason.startswith("not probed")}  # fmt: skip
+    return replace(info, requirements=judged)
 
 
 def possible() -> Iterator[Possible]:

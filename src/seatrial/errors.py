@@ -39,6 +39,7 @@ CODES = {
     "E213": "a lab is asked for and the target is none",
     "E214": "mmdebstrap cannot be installed",
     "E215": "a lab is broken",
+    "E216": "there is nothing to make a runtime's bundles from",
     "E301": "a results stream cannot be read",
     "E302": "a claims table is broken",
     "E303": "a list of known failures is broken",

@@ -18,12 +18,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from seatrial import repro
 from seatrial.errors import SeatrialError
 from seatrial.hosts import LOCAL, Host
 from seatrial.repro import Files
+
+if TYPE_CHECKING:
+    from seatrial.spool import Spool
 
 # The mark by which `seatrial clean` recognises processes of a run that was killed.
 RUN_VARIABLE = "SEATRIAL_RUN"
@@ -232,17 +235,36 @@ def run(
     journal: Journal | None = None,
     stdout: str | None = None,
     stderr: str | None = None,
+    spool: Spool | None = None,
 ) -> Result:
     """Run a command to its end and return its `Result`.
 
     `argv` is a list, never a shell string. `expect` is the exit code (or several, `FAILURE`, or
     `ANY`); `stdout` and `stderr` are regular expressions that must be found in the streams. Anything
     else raises `ExpectationError` with the command, its streams and its duration. After `timeout`
-    seconds the whole process group is killed and the result is marked.
+    seconds the whole process group is killed and the result is marked. With `spool` the streams are
+    files or what it names, so that the end of the command is its own and not that of its children.
     """
     call = Call(tuple(argv), time.time(), str(cwd) if cwd else None, dict(env or {}), _bytes(stdin))
     if journal is not None:
         journal.begin(call)
+    began = time.perf_counter()
+    if spool is not None:
+        code, out, err, timed_out = spool.run(argv, host, env, cwd, call.stdin, timeout)
+    else:
+        code, out, err, timed_out = _piped(argv, host, env, cwd, call.stdin, timeout)
+    result = Result(call.argv, code, out, err, time.perf_counter() - began, timed_out)
+    call.result = result
+    if journal is not None:
+        journal.end()
+    check(result, expect, stdout, stderr)
+    return result
+
+
+def _piped(
+    argv: Sequence[str], host: Host, env: Mapping[str, str] | None, cwd: Path | str | None, stdin: bytes | None,
+    timeout: float,
+) -> tuple[int, bytes, bytes, bool]:  # fmt: skip
     process = popen(
         argv,
         host,
@@ -252,10 +274,9 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    began = time.perf_counter()
     timed_out = False
     try:
-        out, err = process.communicate(call.stdin, timeout=timeout)
+        out, err = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired:
         timed_out = True
         kill_group(process)
@@ -263,12 +284,7 @@ def run(
     except BaseException:
         kill_group(process)
         raise
-    result = Result(call.argv, process.returncode, out, err, time.perf_counter() - began, timed_out)
-    call.result = result
-    if journal is not None:
-        journal.end()
-    check(result, expect, stdout, stderr)
-    return result
+    return process.returncode, out, err, timed_out
 
 
 _BACKGROUND: list[subprocess.Popen[bytes]] = []
@@ -332,6 +348,7 @@ def popen(
     stdin: int,
     stdout: int,
     stderr: int,
+    passed: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a command on a host as all commands are started; raises `SeatrialError` E101 when it cannot."""
     environment = {**base_environment(), **host.environment, **(env or {})}
@@ -345,6 +362,7 @@ def popen(
             env=environment,
             cwd=cwd if entered == list(argv) else None,
             start_new_session=True,
+            pass_fds=tuple(passed),
         )
     except OSError as error:
         raise SeatrialError(

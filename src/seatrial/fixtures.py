@@ -12,6 +12,8 @@ from seatrial.session import SESSION, TRIAL
 if TYPE_CHECKING:
     from seatrial.bench import Bench, Owner
     from seatrial.lab.registry import Registry
+    from seatrial.oci.bench import Runtime
+    from seatrial.oci.bundle import Bundle
     from seatrial.private import PrivateFactory, RegistryFactory
     from seatrial.results import TargetInfo
 
@@ -77,6 +79,26 @@ def registry_with(engine: Bench) -> Iterator[RegistryFactory]:
 def registry(registry_with: RegistryFactory) -> Registry:
     """A plain registry on the engine's loopback, empty."""
     return registry_with()
+
+
+@pytest.fixture
+def runtime(request: pytest.FixtureRequest, target: TargetInfo) -> Iterator[Runtime]:
+    """The runtime under test; its containers are deleted, and proved gone, after the test."""
+    from seatrial.engines.runtime import RuntimeEngine
+    from seatrial.oci.bench import Runtime
+
+    driver = request.config.stash[SESSION].engine(target.name)
+    assert isinstance(driver, RuntimeEngine)  # noqa: S101 - tests with this fixture need a runtime
+    bench = Runtime(driver, _owner(request))
+    yield bench
+    if left := bench.close():
+        raise AssertionError("left behind: " + "; ".join(left))
+
+
+@pytest.fixture
+def bundle(runtime: Runtime) -> Bundle:
+    """A minimal valid bundle that runs the probe; tests change one thing."""
+    return runtime.bundle
 
 
 @pytest.fixture

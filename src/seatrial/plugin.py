@@ -6,11 +6,13 @@ import pytest
 
 from seatrial.errors import Exit
 from seatrial.fixtures import (
+    bundle,
     engine,
     private_daemon,
     private_engine,
     registry,
     registry_with,
+    runtime,
     target,
     toolbox,
 )
@@ -18,8 +20,8 @@ from seatrial.selection import pattern, seconds
 from seatrial.session import SESSION, Session, usable
 
 __all__ = [
-    "engine", "private_daemon", "private_engine", "pytest_addoption", "pytest_cmdline_main", "pytest_configure",
-    "registry", "registry_with", "target", "toolbox",
+    "bundle", "engine", "private_daemon", "private_engine", "pytest_addoption", "pytest_cmdline_main",
+    "pytest_configure", "registry", "registry_with", "runtime", "target", "toolbox",
 ]
 
 MARKERS = (

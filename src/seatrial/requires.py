@@ -144,6 +144,24 @@ _add("netem", Kind.MACHINE, "the netem queueing discipline",
 _add("vxlan", Kind.MACHINE, "VXLAN in the kernel",
      lambda facts: _unless(facts["host"]["vxlan"], "this kernel has no VXLAN"))
 
+_add("engine", Kind.TARGET, "a container engine",
+     lambda facts: _unless(facts["engine"]["kind"] == "engine", "this target is an OCI runtime"))
+_add("runtime", Kind.TARGET, "an OCI runtime",
+     lambda facts: _unless(facts["engine"]["kind"] == "runtime", "this target is an engine"))
+_add("features_command", Kind.TARGET, "a runtime that lists its features",
+     lambda facts: REQUIREMENTS["runtime"].check(facts) or facts["engine"]["features_reason"])
+
+
+def _add_specification(version: tuple[int, int]) -> None:
+    words = ".".join(map(str, version))
+    _add(f"oci_{words.replace('.', '_')}", Kind.TARGET, f"version {words} of the runtime specification",
+         lambda facts: REQUIREMENTS["runtime"].check(facts)
+         or _unless(_numbers(facts["engine"]["spec"]) >= version,
+                    f"the runtime implements version {facts['engine']['spec']}"))
+
+
+for _version in ((1, 1), (1, 2), (1, 3)):
+    _add_specification(_version)
 _add("linux", Kind.TARGET, "a Linux engine",
      lambda facts: _unless(facts["engine"]["os"] == "linux", f"the engine runs on {facts['engine']['os']}"))
 _add("windows", Kind.TARGET, "a Windows engine",
@@ -218,4 +236,8 @@ _add("experimental", Kind.TARGET, "an engine with experimental features on",
 
 
 def _release(facts: Facts) -> tuple[int, ...]:
-    return tuple(int(part) for part in facts["host"]["kernel"].split("-")[0].split(".")[:2])
+    return _numbers(facts["host"]["kernel"])
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("-")[0].split("+")[0].split(".")[:2])

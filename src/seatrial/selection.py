@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from seatrial.claims import Claim
 from seatrial.errors import SeatrialError
 from seatrial.names import gocheck
 from seatrial.requires import REQUIREMENTS
+from seatrial.targets import RUNTIMES
 
 
 def split(node: str, targets: Sequence[str]) -> tuple[str, str]:
@@ -34,8 +35,24 @@ def effects(item: pytest.Item) -> list[str]:
 
 
 def needs(item: pytest.Item) -> list[str]:
-    """Return the requirements that a test names."""
-    return [name for marker in item.iter_markers("requires") for name in marker.args]
+    """Return the requirements that a test names, after the kind of target that its fixtures are made for."""
+    named = [name for marker in item.iter_markers("requires") for name in marker.args]
+    kind = kind_for(getattr(item, "fixturenames", ()))
+    return [kind, *named] if kind else named
+
+
+def kind_for(fixtures: Iterable[str]) -> str:
+    """Return which kind of target a test with these fixtures is for: engine, runtime, or nothing for either."""
+    return next((kind for kind in ("runtime", "engine") if kind in fixtures), "")
+
+
+def fitting(targets: Sequence[str], kind: str) -> list[str]:
+    """Return the targets of a kind; all of them when there is none, so that the test is refused with a sentence."""
+    def is_runtime(name: str) -> bool:
+        return name.startswith("runtime:") or name.partition("@")[0] in RUNTIMES
+
+    found = [name for name in targets if is_runtime(name) == (kind == "runtime")]
+    return found if kind and found else list(targets)
 
 
 def named(items: Sequence[pytest.Item], targets: Sequence[str]) -> dict[str, list[str]]:

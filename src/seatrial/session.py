@@ -111,8 +111,13 @@ class Session:
     def _targets(self) -> list[str]:
         from seatrial.targets import discover
 
-        chosen = self.config.getoption("engine") or [str(discover())]
+        chosen = self.config.getoption("engine") or [str(discover(runtime=self._only_runtimes))]
         return list(dict.fromkeys(chosen))
+
+    @property
+    def _only_runtimes(self) -> bool:
+        """Whether nothing but the suite for runtimes was asked for."""
+        return all("oci/runtime" in argument for argument in self.config.args)
 
     def _workers(self) -> int:
         count = self.config.getoption("numprocesses", None)
@@ -240,7 +245,8 @@ class Session:
         """Run each test that wants a target once for each of them."""
         if "target" not in metafunc.fixturenames:
             return
-        metafunc.parametrize("target", self.names, indirect=True, scope="session", ids=str)
+        names = selection.fitting(self.names, selection.kind_for(metafunc.fixturenames))
+        metafunc.parametrize("target", names, indirect=True, scope="session", ids=str)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:

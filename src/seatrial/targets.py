@@ -13,8 +13,10 @@ The same string is the option's value, the pytest id and the column of the repor
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +64,9 @@ class Target:
 
     @property
     def lab_name(self) -> str:
-        """Name of the shared lab host of this target."""
+        """Name of the shared lab host of this target; a runtime of this machine has one, too."""
+        if self.path:
+            return f"runtime-{hashlib.sha256(self.path.encode()).hexdigest()[:8]}"
         parts = (self.engine, self.suite, self.kernel, self.runtime)
         return "-".join(part for part in parts if part)
 
@@ -130,8 +134,10 @@ def reachable(address: str, timeout: float = 2.0) -> str:
     return ""
 
 
-def discover() -> Target:
+def discover(*, runtime: bool = False) -> Target:
     """Choose the target when the user named none: Docker, else Podman, else the lab's Docker.
+
+    With `runtime` it is this machine's runc or crun, else the lab's runc.
 
     Raises `SeatrialError` E103 with the one thing to do when there is neither.
     """
@@ -139,6 +145,9 @@ def discover() -> Target:
     from seatrial.lab import rootfs
 
     reasons = []
+    if runtime:
+        found = next((name for name in RUNTIMES if shutil.which(name)), "")
+        return Target(found) if found else Target("runc", "bookworm")
     for name in ("docker", "podman"):
         reasons.append(registry.absent(name))
         if not reasons[-1]:

@@ -35,7 +35,7 @@ from seatrial.names import BUSYBOX
 
 _FULL_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 # facts that the harness adds itself, about how the engine is reached (see `capabilities`)
-_REACH = {"local", "api_socket", "lab", "private", "private_engine", "registry"}
+_REACH = {"kind", "local", "api_socket", "lab", "private", "private_engine", "registry"}
 
 
 class EngineContract:
@@ -199,7 +199,7 @@ class EngineContract:
     def test_a_dead_engine_is_trouble(self, engine: CliEngine) -> None:
         """An engine that cannot be asked is told in words, never by an exception."""
         dead = type(engine)(engine.target, engine.host, env=engine.env)
-        dead.binary = "/seatrial/no/such/engine"  # type: ignore[misc]  # of this instance alone
+        dead.binary = "/seatrial/no/such/engine"  # of this instance alone
         assert dead.trouble()
 
     @pytest.mark.parametrize("kind", KINDS)

@@ -23,7 +23,7 @@ def places(tmp_path, monkeypatch):
 def hostless(monkeypatch):
     """Labs are noted, but no host is started for them."""
     monkeypatch.setattr(labs, "_root_for", lambda *_: Path("/"))
-    monkeypatch.setattr(labs, "_stand", lambda lab, _: labs._save(lab) or lab)
+    monkeypatch.setattr(labs, "_stand", lambda lab, *_: labs._save(lab) or lab)
 
 
 @pytest.fixture

@@ -32,6 +32,13 @@ def both(on_host, on_engine):
 
 
 # requirement -> (facts with which it holds, facts with which it does not)
+def specification(*versions, against):
+    return (
+        [engine(kind="runtime", spec=version) for version in versions],
+        [engine(kind="runtime", spec=against), engine(kind="engine")],
+    )
+
+
 TABLE = {
     "amd64": ([host(arch="x86_64")], [host(arch="aarch64")]),
     "apparmor": ([host(lsm=["apparmor", "yama"])], [host(lsm=["selinux"]), host(lsm=[])]),
@@ -50,6 +57,7 @@ TABLE = {
     "cpuset": limit("cpuset"),
     "crun": ([engine(runtimes=["crun", "runc"])], [engine(runtimes=["runc"])]),
     "daemon": ([engine(daemon=True)], [engine(daemon=False)]),
+    "engine": ([engine(kind="engine")], [engine(kind="runtime")]),
     "exec_support": ([engine(exec=True)], [engine(exec=False)]),
     "cgroup_watch": ([engine(cgroup_watch=True)], [engine(cgroup_watch=False)]),
     **{
@@ -57,6 +65,10 @@ TABLE = {
         for name in ("json-file", "local", "syslog", "gelf", "fluentd")
     },
     "experimental": ([engine(experimental=True)], [engine(experimental=False)]),
+    "features_command": (
+        [engine(kind="runtime", features_reason="")],
+        [engine(kind="runtime", features_reason="crun has no `features` command"), engine(kind="engine")],
+    ),
     "freezer": ([host(cgroup=V1), host(cgroup=V2)], [host(cgroup=BARE_V1), host(cgroup=NONE)]),
     "healthcheck": (
         [engine(healthcheck=True), both({"systemd": True}, {"healthcheck": "systemd"})],
@@ -90,6 +102,9 @@ TABLE = {
     "not_overlay": ([engine(storage="vfs")], [engine(storage="overlay2"), engine(storage="overlay")]),
     "not_userns_remap": ([engine(userns_remap=False)], [engine(userns_remap=True)]),
     "notary": ([host(notary="https://notary:4443")], [host(notary="")]),
+    "oci_1_1": specification("1.1.0", "1.1.0+dev", "1.2.1", against="1.0.2-dev"),
+    "oci_1_2": specification("1.2.0", "1.3.0", against="1.1.0"),
+    "oci_1_3": specification("1.3.0", against="1.2.1"),
     "oom_control": limit("oom_control"),
     "overlay": (
         [engine(storage="overlay2"), engine(storage="overlay")],
@@ -120,6 +135,7 @@ TABLE = {
     "swappiness": ([host(cgroup=V1), host(cgroup=HYBRID)], [host(cgroup=V2), host(cgroup=NONE)]),
     "swarm": ([engine(swarm_capable=True)], [engine(swarm_capable=False)]),
     "swarm_inactive": ([engine(swarm="inactive"), engine(swarm="unsupported")], [engine(swarm="active")]),
+    "runtime": ([engine(kind="runtime")], [engine(kind="engine")]),
     "sys_resource": (
         [host(capabilities={"CAP_SYS_RESOURCE": True})], [host(capabilities={"CAP_SYS_RESOURCE": False})],
     ),

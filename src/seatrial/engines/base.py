@@ -21,6 +21,7 @@ from seatrial.engines import http
 from seatrial.errors import SeatrialError
 from seatrial.exec import ANY, Expect, ExpectationError, Journal, Result, Stdin
 from seatrial.hosts import LOCAL, Host
+from seatrial.names import BUSYBOX, RUN_LABEL
 from seatrial.targets import Target
 
 KINDS = ("container", "network", "volume", "image")
@@ -116,8 +117,10 @@ class HttpApi(Protocol):
 class CliEngine:
     """What all engines with a Docker-like command line have in common."""
 
-    name: ClassVar[str] = ""
-    binary: ClassVar[str] = ""
+    # "engine", or "runtime" for what runs containers below engines; tests say which they are for
+    kind: ClassVar[str] = "engine"
+    name: str = ""
+    binary: str = ""
     dialect: ClassVar[Dialect] = Dialect()
     # where the engine looks for the CA of a registry (HOST:PORT/ca.crt below), and for drop-ins that
     # allow plain HTTP; empty where loopback needs none
@@ -161,6 +164,31 @@ class CliEngine:
             [self.binary, *args], host=self.host, tty=tty, env={**self.env, **(env or {})}, cwd=cwd,
             journal=journal,
         )  # fmt: skip
+
+    def make_ready(self, run: str, image: str) -> None:
+        """Bring in the test image and run one container of it.
+
+        An engine that cannot is told here (`SeatrialError` E108, E110), and what it sets up once is no
+        leftover of a test.
+        """
+        from seatrial.lab import images
+
+        if image == BUSYBOX:
+            images.provide(self)
+        elif not self.cli("image", "inspect", image, expect=ANY).ok:
+            pulled = self.cli("pull", image, expect=ANY, timeout=600)
+            if not pulled.ok:
+                raise SeatrialError(
+                    "E108", f"{self.target} cannot pull the image {image}",
+                    pulled.stderr.strip().splitlines()[-1:][0] if pulled.stderr.strip() else "",
+                    "without --image the harness makes its own, offline",
+                )  # fmt: skip
+        ran = self.cli("run", "--rm", "--label", f"{RUN_LABEL}={run}", image, "true", expect=ANY)
+        if not ran.ok:
+            raise SeatrialError(
+                "E110", f"{self.target} cannot run a container", "; ".join(ran.stderr.strip().splitlines()[-2:]),
+                f"try by hand: {self.binary} run --rm {image} true",
+            )  # fmt: skip
 
     def version(self) -> Version:
         """Return the versions of engine, API and client."""

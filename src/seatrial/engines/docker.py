@@ -23,8 +23,8 @@ def security_options(info: dict[str, Any]) -> list[str]:
 class DockerEngine(CliEngine):
     """The driver of Docker."""
 
-    name: ClassVar[str] = "docker"
-    binary: ClassVar[str] = "docker"
+    name = "docker"
+    binary = "docker"
     certificates: ClassVar[str] = "/etc/docker/certs.d"
     dialect: ClassVar[Dialect] = load_dialect("docker")
     builders: ClassVar[Mapping[str, Mapping[str, str]]] = {

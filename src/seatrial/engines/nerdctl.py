@@ -24,8 +24,8 @@ from seatrial.errors import SeatrialError
 class NerdctlEngine(CliEngine):
     """The driver of nerdctl."""
 
-    name: ClassVar[str] = "nerdctl"
-    binary: ClassVar[str] = "nerdctl"
+    name = "nerdctl"
+    binary = "nerdctl"
     certificates: ClassVar[str] = "/etc/docker/certs.d"
     dialect: ClassVar[Dialect] = load_dialect("nerdctl")
 

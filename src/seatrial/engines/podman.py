@@ -26,8 +26,8 @@ _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686"}
 class PodmanEngine(CliEngine):
     """The driver of Podman."""
 
-    name: ClassVar[str] = "podman"
-    binary: ClassVar[str] = "podman"
+    name = "podman"
+    binary = "podman"
     certificates: ClassVar[str] = "/etc/containers/certs.d"
     registries: ClassVar[str] = "/etc/containers/registries.conf.d"
     dialect: ClassVar[Dialect] = load_dialect("podman")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.engines.base import CliEngine
+from seatrial.engines.runtime import RuntimeEngine
 from seatrial.errors import SeatrialError
 from seatrial.hosts import LOCAL, LocalHost
 from seatrial.lab import daemon as daemons
-from seatrial.lab.labs import Lab
+from seatrial.lab.labs import RUNTIMES, Lab
 from seatrial.targets import Target, docker_address, reachable
 
 GROUP = "seatrial.engines"
@@ -39,6 +40,8 @@ def driver(name: str) -> type[CliEngine]:
 
 def in_lab(target: Target, lab: Lab) -> CliEngine:
     """Return the driver of an engine in a lab."""
+    if target.is_runtime:
+        return RuntimeEngine(target, lab.host)
     socket = lab.host.path(lab.socket) if lab.socket else None
     return driver(target.engine)(target, lab.host, socket=socket)
 
@@ -57,6 +60,8 @@ def on_this_machine(target: Target, patience: float | None = None) -> CliEngine:
 
     Raises `SeatrialError`: E111 without the CLI, E106 when the engine does not answer.
     """
+    if target.is_runtime:
+        return _runtime(target)
     cls = driver(target.engine)
     if not shutil.which(cls.binary):
         raise SeatrialError(
@@ -70,6 +75,17 @@ def on_this_machine(target: Target, patience: float | None = None) -> CliEngine:
             f"start it, or test the harness's own with --engine {target.engine}@bookworm",
         )  # fmt: skip
     return engine
+
+
+def _runtime(target: Target) -> RuntimeEngine:
+    """Return the driver of this machine's runtime, fit for questions: containers are run on a lab host."""
+    program = target.path or target.engine
+    if not shutil.which(program):
+        raise SeatrialError(
+            "E111", f"{target} is not installed here", f"there is no {program} command",
+            f"name the lab's: {target.engine}@bookworm" if target.engine in RUNTIMES else "is its path right?",
+        )  # fmt: skip
+    return RuntimeEngine(target)
 
 
 def _docker(target: Target) -> CliEngine:

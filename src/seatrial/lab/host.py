@@ -82,9 +82,10 @@ def storage(name: str) -> Path:
     return data_dir() / "labs" / key(name)
 
 
-def start(name: str, root: Path) -> LabHost:
+def start(name: str, root: Path, program: str = "") -> LabHost:
     """Make a lab host from a root file system (`/` shares this machine's own, below an overlay).
 
+    `program` is the path of one that is seen inside, although it is on another file system or in /tmp.
     Raises `SeatrialError` E204 with the failing step when this machine does not allow it.
     """
     if not re.fullmatch(_NAME, name):
@@ -100,7 +101,7 @@ def start(name: str, root: Path) -> LabHost:
         with resources.as_file(script) as path, (work / "host.log").open("wb") as log:
             keeper = background(
                 ["unshare", "--mount", "--net", "--uts", "--ipc", "--propagation", "private",
-                 "sh", str(path), str(root), str(work), name, key(name), str(share)],
+                 "sh", str(path), str(root), str(work), name, key(name), str(share), program],
                 stdout=subprocess.PIPE, stderr=log, env=own_environment(name),
             )  # fmt: skip
             pid = keeper.pid

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Turns the namespaces it was started in into a lab host, then stands still as their keeper.
-#   host.sh ROOT WORK NAME KEY SHARE
+#   host.sh ROOT WORK NAME KEY SHARE PROGRAM
 # ROOT is shared read-only below an overlay; WORK holds the storage of engines; SHARE is visible under
-# the same path inside; KEY is the lab's name in the cgroups.
+# the same path inside; KEY is the lab's name in the cgroups; PROGRAM (or nothing) is to be seen inside,
+# wherever on this machine it is.
 # Enters by pivot_root: under chroot, exec'd processes land in this machine's root.
 set -eu
-root=$1 work=$2 name=$3 key=$4 share=$5
+root=$1 work=$2 name=$3 key=$4 share=$5 program=${6-}
 
 stage=$work/stage
 mkdir -p "$stage" "$share"
@@ -53,6 +54,11 @@ for kept in lib/docker lib/containers lib/containerd; do
     mkdir -p "$work/data/$kept" "$new/var/$kept"
     mount --bind "$work/data/$kept" "$new/var/$kept"
 done
+if [ -n "$program" ] && [ ! -e "$new$program" ]; then
+    place=${program%/*}
+    mkdir -p "$new$place"
+    mount --bind "$place" "$new$place"
+fi
 mkdir -p "$new$share" "$new/old"
 mount --rbind "$share" "$new$share"
 hostname "$name"

@@ -124,12 +124,14 @@ def _root_for(target: Target, progress: rootfs.Progress) -> Path:
             "E206", f"the lab {target} needs another kernel", "labs on user-mode Linux are not made yet",
             f"use {target.engine}@{target.suite}",
         )  # fmt: skip
-    if target.engine not in (*ENGINES, *RUNTIMES):
+    if target.suite and target.engine not in (*ENGINES, *RUNTIMES):
         raise SeatrialError(
             "E201", f"there is no lab of {target.engine}", f"Debian has no package of {target.engine}",
             f"labs are made of: {', '.join((*ENGINES, *RUNTIMES))}",
         )  # fmt: skip
     rootfs.possible(raise_error=True)
+    if not target.suite:
+        return Path("/")  # a runtime of this machine, whose own root it gets
     root = rootfs.ensure(target.suite, progress)
     for program in (target.runtime, target.engine if target.is_runtime else ""):
         if program and not any((root / place / program).exists() for place in ("usr/bin", "usr/sbin")):
@@ -220,11 +222,11 @@ def private(
     return PrivateEngine(lab, daemon)
 
 
-def _stand(lab: Lab, root: Path) -> Lab:
+def _stand(lab: Lab, root: Path, program: str = "") -> Lab:
     """Start a lab's host; the lab is noted before, so that a kill at any moment leaves a trace."""
     _save(lab)
     try:
-        lab.pid = hosts.start(lab.name, root).pid
+        lab.pid = hosts.start(lab.name, root, program).pid
     except BaseException:
         _forget(lab)
         raise
@@ -233,7 +235,7 @@ def _stand(lab: Lab, root: Path) -> Lab:
 
 
 def _make(name: str, target: Target, root: Path, leases: list[str]) -> Lab:
-    lab = _stand(Lab(name, str(target), 0, str(hosts.storage(name)), leases), root)
+    lab = _stand(Lab(name, str(target), 0, str(hosts.storage(name)), leases), root, target.path)
     try:
         if not target.is_runtime:
             describe = daemons.docker if target.engine == "docker" else daemons.podman

@@ -167,16 +167,18 @@ class Kernel:
         """Return a file of the container as seen from here."""
         return self.proc / "root" / path.lstrip("/")
 
+    def cgroup_paths(self) -> dict[str, str]:
+        """Return the path in each hierarchy by its controllers as they are mounted; "" is the unified one."""
+        lines = (line.split(":", 2) for line in self._text("cgroup").splitlines())
+        return {names.removeprefix("name="): path for _, names, path in lines}
+
     def cgroup_path(self, controller: str) -> Path:
         """Return the cgroup directory of the process for a controller (v1) or the unified one (v2)."""
-        unified = ""
-        for line in self._text("cgroup").splitlines():
-            _, names, path = line.split(":", 2)
-            if controller in names.split(","):
-                return _CGROUP / names.removeprefix("name=") / path.lstrip("/")
-            if not names:
-                unified = path
-        return _CGROUP / unified.lstrip("/")
+        paths = self.cgroup_paths()
+        for names, path in paths.items():
+            if names and controller in names.split(","):
+                return _CGROUP / names / path.lstrip("/")
+        return _CGROUP / paths.get("", "").lstrip("/")
 
     def cgroup_text(self, name: str) -> str:
         """Return the raw text of a limit's file; names are the keys of the table above."""

@@ -1,0 +1,1 @@
+"""OCI runtimes under test: bundles, the probe inside a container, and what is observed from outside."""

@@ -1,0 +1,172 @@
+"""Talking to the probe: requests in, one line of JSON out, each with the nonce that proves who answers."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from seatrial.exec import ExpectationError
+from seatrial.oci.observe import Node, Seen, name_of, parse
+
+# what the probe gets to answer; an act that lasts says so itself
+PATIENCE = 15.0
+_LIMIT = 1 << 22  # more than this on one line is no answer
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program that the probe started ended: exit code (negative: the signal), output, error by name."""
+
+    code: int
+    out: str
+    error: str
+
+
+class Probe:
+    """The probe of one container, at the other end of two descriptors of ours."""
+
+    def __init__(self, nonce: str, requests: int, answers: int) -> None:
+        self._nonce = nonce
+        self._requests = requests
+        self._answers = answers
+        self._pending = b""
+        self.noise = ""  # what came before an answer and was none
+
+    @cached_property
+    def seen(self) -> Seen:
+        """The report that the probe gives when it starts."""
+        return Seen(self._answer(PATIENCE))
+
+    def ask(self, act: str, *words: str | int, patience: float = PATIENCE) -> Any:
+        """Have the probe do something and return its answer."""
+        _ = self.seen
+        line = "\t".join([act, *(quote(str(word), safe="/ ") for word in words)]) + "\n"
+        try:
+            os.write(self._requests, line.encode())
+        except BrokenPipeError:
+            raise ExpectationError(f"the probe is gone before it was asked to {act}") from None
+        answer = self._answer(patience)
+        if isinstance(answer, dict) and "unknown" in answer:
+            raise ValueError(f"the probe knows no act {act!r}")
+        return answer
+
+    def report(self) -> Seen:
+        """Return a report of now."""
+        return Seen(self.ask("report"))
+
+    def _answer(self, patience: float) -> Any:
+        deadline = time.monotonic() + patience
+        while True:
+            line, newline, rest = self._pending.partition(b"\n")
+            if newline:
+                self._pending = rest
+                text = line.decode("utf-8", "backslashreplace").rstrip("\r") + "\n"
+                if text.startswith(f"{self._nonce} "):
+                    return parse(text, self._nonce)
+                self.noise += text
+            elif not select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise ExpectationError(f"the probe did not answer within {patience:.0f} s{self._heard()}")
+            else:
+                self._pending += self._read()
+            if len(self._pending) + len(self.noise) > _LIMIT:
+                raise ExpectationError(f"the probe's place is taken by something that does not end{self._heard()}")
+
+    def _read(self) -> bytes:
+        try:
+            chunk = os.read(self._answers, 1 << 16)
+        except OSError:  # a terminal whose other end is closed
+            chunk = b""
+        if not chunk:
+            raise ExpectationError(f"the probe ended without an answer{self._heard()}")
+        return chunk
+
+    def _heard(self) -> str:
+        text = self.noise + self._pending.decode("utf-8", "backslashreplace")
+        return f"; heard instead: {text[:500]!r}" if text else ""
+
+    def close(self) -> None:
+        """Let go of the descriptors; the probe ends with its input."""
+        for descriptor in {self._requests, self._answers}:
+            os.close(descriptor)
+
+    # -- acts, in words ------------------------------------------------------------------------
+
+    def open(self, path: str, flags: int = os.O_RDONLY) -> str:
+        """Open a file; "ok" or the error's name."""
+        return name_of(self.ask("open", path, flags))
+
+    def read(self, path: str) -> str:
+        """Return a file's text; raises `ExpectationError` with the error's name when it cannot be read."""
+        answer = self.ask("read", path)
+        if answer["text"] is None:
+            raise ExpectationError(f"{path} cannot be read in the container: {name_of(answer['error'])}")
+        return str(answer["text"])
+
+    def write(self, path: str, text: str = "x", flags: int = os.O_WRONLY | os.O_CREAT) -> str:
+        """Write into a file, made when it is not there; "ok" or the error's name."""
+        return name_of(self.ask("write", path, text, flags))
+
+    def names(self, path: str) -> set[str]:
+        """Return the names in a directory; raises `ExpectationError` when it cannot be read."""
+        found = self.ask("list", path)
+        if found is None:
+            raise ExpectationError(f"{path} cannot be listed in the container")
+        return set(found)
+
+    def stat(self, path: str) -> Node:
+        """Look at a file, not following a link; raises `ExpectationError` when it is not there."""
+        fields = self.ask("stat", path)
+        if fields is None:
+            raise ExpectationError(f"there is no {path} in the container")
+        return Node.read(fields)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is a file of this name."""
+        return self.ask("stat", path) is not None
+
+    def act(self, name: str, *words: str | int) -> str:
+        """Do mkdir, unlink, chmod, chown; "ok" or the error's name."""
+        return name_of(self.ask(name, *words))
+
+    def call(self, number: int, *words: str | int) -> str:
+        """Make a system call by its number; texts are passed as such; "ok" or the error's name."""
+        given = [word if isinstance(word, int) else f"={word}" for word in words]
+        return name_of(self.ask("syscall", number, *given)["error"])
+
+    def exec(self, *argv: str, patience: float = PATIENCE) -> Ended:
+        """Run a program in the container as a child of the probe."""
+        return _ended(self.ask("exec", *argv, patience=patience))
+
+    def take(self, size: int) -> Ended:
+        """Have a child use so many bytes of memory."""
+        return _ended(self.ask("take", size, patience=60))
+
+    def fork(self, most: int) -> tuple[int, str]:
+        """Return how many children could be had at once, and the error of the first that could not."""
+        answer = self.ask("fork", most)
+        return int(answer["children"]), name_of(answer["error"])
+
+    def spin(self, seconds: int) -> float:
+        """Return the processor seconds that a child gets in so many seconds."""
+        words = _ended(self.ask("spin", seconds, patience=seconds + PATIENCE)).out.split()
+        return sum(float(word) for word in words)
+
+    def signals(self) -> list[str]:
+        """Return the signals that arrived so far, by name, in order."""
+        names: list[str] = self.ask("signals")
+        return names
+
+
+def _ended(answer: dict[str, Any]) -> Ended:
+    if "error" in answer:
+        raise ExpectationError(f"the probe could not start a child: {name_of(answer['error'])}")
+    status, out = int(answer["status"]), str(answer["out"])
+    head, mark, number = out.rpartition("errno=")
+    if mark and number.isdigit():
+        return Ended(os.waitstatus_to_exitcode(status), head, name_of(number))
+    return Ended(os.waitstatus_to_exitcode(status), out, "ok")
