@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 TALKER = "echo early; n=0; while :; do n=$((n+1)); echo line $n; sleep 0.2; done"
 TWICE = "echo out 1; echo err 1 >&2; sleep 0.1; echo out 2; echo err 2 >&2"
@@ -51,6 +51,7 @@ def test_attach_passes_input(engine):
 
 
 @claim("cli-011")
+@effect("attach --detach-keys")
 @pytest.mark.parametrize(("options", "keys"), [([], "\x10\x11"), (["--detach-keys", "ctrl-a,x"], "\x01x")],
                          ids=["default", "own"])  # fmt: skip
 def test_detach_keys_leave_the_container_running(engine, options, keys):
@@ -113,6 +114,7 @@ def test_logs_keep_the_streams_apart(engine):
 
 
 @claim("cli-020")
+@effect("logs --tail")
 def test_tail_takes_the_last_lines(engine):
     c = engine.run(engine.image, "seq", "10")
     c.wait()
@@ -121,6 +123,7 @@ def test_tail_takes_the_last_lines(engine):
 
 
 @claim("cli-020")
+@effect("logs --timestamps")
 def test_timestamps_stand_before_each_line_in_order(engine):
     c = engine.run(engine.image, "sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.1; done")
     c.wait()
@@ -130,6 +133,7 @@ def test_timestamps_stand_before_each_line_in_order(engine):
 
 
 @claim("cli-020")
+@effect("logs --since", "logs --until")
 def test_since_and_until_cut_the_log(engine):
     c = engine.run(engine.image, "sh", "-c", "echo before; sleep 3; echo after")
     c.wait()
@@ -151,6 +155,7 @@ def test_a_time_that_is_none_is_refused(engine):
 
 
 @claim("cli-020")
+@effect("logs --follow")
 def test_follow_goes_on_until_the_end(engine):
     c = engine.run(engine.image, "sh", "-c", "echo first; while [ ! -e /go ]; do sleep 0.1; done; echo last; exit 3")
     talk = engine.spawn("logs", "--follow", c.name)

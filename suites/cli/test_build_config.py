@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 @claim("build-007", "build-019")
@@ -44,6 +44,7 @@ def test_labels_keep_quotes_continue_lines_and_are_inherited(builder):
 
 
 @claim("build-222")
+@effect("build --label")
 def test_label_option_wins_over_the_dockerfile_and_finds_the_image(default_builder):
     value = default_builder.bench.name("v")
     image = default_builder.build("FROM IMAGE\nLABEL who=dockerfile\n", None, "--label", f"who={value}")

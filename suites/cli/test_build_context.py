@@ -3,7 +3,7 @@ import tarfile
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 SHOW = "FROM IMAGE\nCOPY file /file\n"
 
 
@@ -74,6 +74,7 @@ def test_missing_dockerfile_is_refused(default_builder):
 
 
 @claim("build-035", "build-043")
+@effect("build --file")
 def test_file_option_names_a_dockerfile_inside_or_outside_of_the_context(builder):
     bench = builder.bench
     context = bench.context({"Dockerfile": "FROM IMAGE\nRUN exit 1\n", "sub/Dockerfile.inner": SHOW, "file": "x"})

@@ -8,7 +8,7 @@ from seatrial.bench import wait_until
 from seatrial.builder import Builder
 from seatrial.exec import run
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 def processes(marker):
@@ -86,6 +86,7 @@ def test_rm_false_keeps_the_container_of_each_step(engine, legacy_builder):
 
 
 @claim("build-216")
+@effect("build --force-rm")
 def test_force_rm_removes_the_container_of_a_failed_step(default_builder):
     result = default_builder.refuses("FROM IMAGE\nRUN exit 4\n", None, "--force-rm", says=r"(code:?|status) 4\b")
     for id_ in re.findall(r"Running in ([0-9a-f]{12})", result.output):

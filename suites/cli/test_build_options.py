@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from seatrial.exec import FAILURE
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 # a builder may look through all images for its cache, and gives up when somebody removes one meanwhile
 exclusive = pytest.mark.exclusive
 RANDOM = "cat /proc/sys/kernel/random/uuid"
@@ -60,6 +60,7 @@ def test_quiet_build_that_fails_says_why(default_builder):
 
 
 @claim("build-218")
+@effect("build --iidfile")
 def test_iidfile_holds_the_image_id(builder):
     path = builder.bench.workdir / "iid"
     path.write_text("old content that is longer than an image id, so that it has to be truncated: " + "x" * 80)
@@ -129,6 +130,7 @@ def test_build_arg_is_part_of_the_cache_key_from_its_first_use(default_builder):
 
 
 @claim("build-219")
+@effect("build --network")
 def test_network_none_leaves_build_steps_with_loopback_only(builder):
     image = builder.build("FROM IMAGE\nRUN ls /sys/class/net | sort | tr '\\n' ' ' >/f\n", None, "--network", "none")
     assert image.sh("cat /f").split() == ["lo"]
@@ -143,6 +145,7 @@ def test_network_host_is_the_engine_s_network(default_builder, web):
 
 
 @claim("build-220")
+@effect("build --add-host")
 def test_add_host_is_seen_by_build_steps_and_not_by_the_image(default_builder):
     image = default_builder.build("FROM IMAGE\nRUN grep extra.example /etc/hosts >/f\n", None,
                           "--add-host", "extra.example:10.9.8.7")  # fmt: skip
@@ -156,6 +159,7 @@ def test_bad_add_host_is_refused(default_builder):
 
 
 @claim("build-221")
+@effect("build --memory")
 @requires("memory", "cgroup_v1")
 def test_memory_limit_holds_for_build_steps(default_builder):
     limit = 64 << 20

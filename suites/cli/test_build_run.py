@@ -4,7 +4,7 @@ import tarfile
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 @claim("build-016", "build-018")
@@ -91,6 +91,7 @@ def test_env_is_inherited_by_images_built_on_it_and_arg_is_not(default_builder):
 
 
 @claim("build-206")
+@effect("build --build-arg")
 def test_build_arg_replaces_the_default_and_stays_out_of_the_image(builder):
     image = builder.build(
         'FROM IMAGE\nRUN echo "early=<$A>" >/f\nARG A=default\nARG B=default\nARG C\nARG D\n'

@@ -1,6 +1,6 @@
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 @claim("build-014", "build-215")
@@ -26,6 +26,7 @@ def test_stage_may_build_on_an_earlier_stage(default_builder):
 
 
 @claim("build-215")
+@effect("build --target")
 def test_target_ends_the_build_at_a_stage(builder):
     text = "FROM IMAGE AS one\nRUN echo one >/f\nFROM one AS two\nRUN echo two >>/f\nFROM two\nRUN exit 1\n"
     assert builder.build(text, None, "--target", "two").sh("cat /f").split() == ["one", "two"]
@@ -94,6 +95,7 @@ def test_here_documents_are_scripts_and_files(modern_builder):
 
 
 @claim("build-227")
+@effect("build --secret")
 def test_mounts_of_run_are_there_for_one_step_and_leave_nothing(modern_builder):
     bench = modern_builder.bench
     secret = bench.workdir / "secret"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 
 # numbers of capabilities(7)
@@ -30,6 +30,7 @@ def test_default_capabilities_are_the_documented_ones(engine):
 
 
 @claim("cli-082")
+@effect("run --cap-add")
 def test_capability_is_added_however_it_is_written(engine):
     for word in (
         "NET_ADMIN", "CAP_NET_ADMIN", "net_admin", "cap_net_admin", "Net_Admin",
@@ -40,6 +41,7 @@ def test_capability_is_added_however_it_is_written(engine):
 
 
 @claim("cli-082")
+@effect("run --cap-drop")
 def test_dropped_capability_is_gone_and_its_call_fails(engine):
     for word in ("CHOWN", "cap_chown"):
         c = engine.run("--cap-drop", word)

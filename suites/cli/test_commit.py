@@ -5,7 +5,7 @@ import pytest
 from seatrial.archive import Saved, members
 from seatrial.exec import ANY
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 LIVES = "n=0; while :; do n=$((n+1)); echo $n >/tick.new; mv /tick.new /tick; sleep 0.05; done"
 
@@ -61,6 +61,7 @@ def test_commit_without_a_name_gives_a_dangling_image(engine, touched):
 
 
 @claim("image-028", "image-043", "image-012")
+@effect("commit --author")
 def test_commit_keeps_the_author(engine, touched):
     image = commit(engine, touched(), "--author", "Ann Other <ann@example.org>")
     assert engine.inspect(image, "image")["Author"] == "Ann Other <ann@example.org>"
@@ -96,6 +97,7 @@ _CHANGES = {
 
 
 @claim("image-002", "image-048")
+@effect("commit --change")
 @pytest.mark.parametrize("change", _CHANGES)
 def test_commit_change_sets_what_containers_get(engine, touched, change):
     instruction, field, wanted = _CHANGES[change]

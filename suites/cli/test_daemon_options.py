@@ -10,7 +10,7 @@ import pytest
 from seatrial.exec import run
 from seatrial.probes.kernel import Kernel
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 
 
@@ -22,6 +22,7 @@ def refused(d, *options, config=None):
 
 
 @claim("cli-056", "cli-073", "cli-074", "cli-072", "cli-076")
+@effect("dockerd --default-ulimit", "dockerd --default-shm-size")
 @requires("private_daemon")
 def test_options_of_the_daemon_are_defaults_of_its_containers(private_daemon):
     d = private_daemon("--debug", "--default-ulimit", "nofile=512:1024", "--log-driver", "local", "--label", "berth=7",

@@ -6,7 +6,7 @@ import pytest
 
 from seatrial.probes.kernel import Kernel
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 NAMESPACES = ("mnt", "uts", "ipc", "pid", "net", "cgroup", "user")
 
@@ -60,6 +60,7 @@ def test_exec_detached_returns_at_once_and_runs_on(c, engine):
 
 
 @claim("cli-016", "cli-203")
+@effect("exec --env")
 def test_exec_sees_the_containers_environment_and_its_own(c, engine):
     seen = engine.cli("exec", "--env", "ST_NEW=exec", "--env", "ST_CLIENT", c.name, "env", env={"ST_CLIENT": "client"})
     assert {"ST_OWN=container", "ST_NEW=exec", "ST_CLIENT=client"} <= set(seen.lines)
@@ -68,6 +69,7 @@ def test_exec_sees_the_containers_environment_and_its_own(c, engine):
 
 
 @claim("cli-016", "cli-204", "cli-205")
+@effect("exec --user", "exec --workdir")
 def test_exec_takes_directory_and_user(c, engine):
     assert c.exec("pwd").text == "/usr"
     seen = engine.cli("exec", "--workdir", "/var/tmp", "--user", "nobody:adm", c.name, "sh", "-c", "pwd; id -u; id -g")

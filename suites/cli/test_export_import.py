@@ -14,7 +14,7 @@ import pytest
 from seatrial.archive import Image, content, members, tree
 from seatrial.exec import ANY, FAILURE, run
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 def export(engine, container):
@@ -260,6 +260,7 @@ def test_import_prints_the_id_and_needs_no_name(engine):
 
 
 @claim("image-006", "image-048")
+@effect("import --change")
 def test_import_changes_are_what_containers_get(engine, rootfs):
     name = engine.image_name()
     changes = ["ENV TIDE=low", "ENV PATH=/bin", 'ENTRYPOINT ["sh","-c"]', 'CMD ["echo $TIDE $PWD $(id -u)"]',

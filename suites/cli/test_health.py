@@ -2,7 +2,7 @@
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 
 
@@ -30,6 +30,7 @@ def test_check_that_succeeds_makes_healthy(engine):
 
 
 @claim("cli-093")
+@effect("run --health-retries")
 def test_check_that_fails_makes_unhealthy_after_the_retries(engine):
     c = checked(engine, "echo adrift; exit 1", "--health-retries", "2")
     seen = until(engine, c, "unhealthy")
@@ -49,6 +50,7 @@ def test_health_follows_the_check(engine):
 
 
 @claim("cli-093")
+@effect("run --health-cmd")
 @requires("healthcheck")
 def test_health_starts_as_starting_and_stands_in_the_status(engine):
     c = engine.run("--health-cmd", "true", "--health-interval", "1h")
@@ -60,6 +62,7 @@ def test_health_starts_as_starting_and_stands_in_the_status(engine):
 
 
 @claim("cli-093")
+@effect("run --health-timeout")
 @requires("healthcheck")
 def test_check_that_hangs_fails_by_its_timeout(engine):
     c = checked(engine, "sleep 600", "--health-retries", "1", "--health-timeout", "300ms")
@@ -97,6 +100,7 @@ def test_check_runs_inside_the_container(engine):
 
 
 @claim("cli-093")
+@effect("run --no-healthcheck")
 def test_images_check_can_be_turned_off(engine):
     image = engine.build("FROM IMAGE\nHEALTHCHECK CMD exit 1\n", None, *engine.trait("keeps_healthcheck")).name
     kept = engine.inspect(image, "image")

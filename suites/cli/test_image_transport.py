@@ -10,7 +10,7 @@ import pytest
 from seatrial.archive import Image, members, tree
 from seatrial.names import RUN_LABEL, TEST_LABEL
 
-claim = pytest.mark.claim
+claim, effect = pytest.mark.claim, pytest.mark.effect
 pytestmark = pytest.mark.requires("registry")
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -183,6 +183,7 @@ def test_pull_of_an_index_takes_the_image_of_this_machine(engine, fleet):
 
 
 @claim("image-049")
+@effect("pull --platform")
 def test_pull_of_an_index_takes_the_platform_that_is_asked_for(engine, fleet):
     reference, _, ids = fleet
     pull(engine, reference, "--platform", "linux/s390x")

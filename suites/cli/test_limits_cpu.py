@@ -8,13 +8,14 @@ import pytest
 
 from seatrial.probes.kernel import UNLIMITED, Kernel
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 CPUS = sorted(os.sched_getaffinity(0))
 BEYOND = str(os.cpu_count() or 1)  # CPUs are counted from zero
 
 
 @claim("cli-064")
+@effect("run --cpu-shares")
 @requires("cpu_shares", "cgroup_v1")
 def test_cpu_shares_are_the_cgroups_shares(engine):
     for asked, seen in (
@@ -49,6 +50,7 @@ def test_cpu_shares_out_of_range_are_refused(engine):
 
 
 @claim("cli-065", "cli-063")
+@effect("run --cpu-quota", "run --cpu-period", "run --cpus")
 @requires("cpu_quota", "cpu_period")
 def test_quota_and_period_are_the_cgroups(engine):
     for options, quota, period in (
@@ -89,6 +91,7 @@ def test_more_cpus_than_the_machine_has(engine):
 
 
 @claim("cli-065")
+@effect("run --cpus")
 @requires("cpu_quota")
 def test_quota_throttles_a_busy_process(engine):
     burn = "while :; do :; done"
@@ -108,6 +111,7 @@ def throttled(stat) -> int:
 
 
 @claim("cli-066")
+@effect("run --cpuset-cpus")
 @requires("cpuset")
 def test_cpuset_confines_to_the_named_cpus(engine):
     all_ = f"{CPUS[0]}-{CPUS[-1]}" if len(CPUS) > 1 else str(CPUS[0])
@@ -133,6 +137,7 @@ def test_bad_cpusets_are_refused(engine):
 
 
 @claim("cli-066")
+@effect("run --cpuset-mems")
 @requires("cpuset")
 def test_cpuset_mems_confines_to_the_named_node(engine):
     c = engine.run("--cpuset-mems", "0")
@@ -141,6 +146,7 @@ def test_cpuset_mems_confines_to_the_named_node(engine):
 
 
 @claim("cli-070", "cli-251")
+@effect("run --blkio-weight")
 @requires("blkio", "cgroup_v1")
 def test_io_weight_is_set_or_said_to_be_discarded(engine):
     c = engine.name()

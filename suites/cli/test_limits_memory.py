@@ -4,7 +4,7 @@ import pytest
 
 from seatrial.probes.kernel import UNLIMITED
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 MIB = 1 << 20
 
@@ -34,6 +34,7 @@ def test_memory_too_small_for_any_process_is_refused(engine):
 
 
 @claim("cli-067", "cli-115")
+@effect("run --memory")
 @requires("memory", "swap")
 def test_process_beyond_its_memory_is_killed(engine):
     engine.once("-m", "20m", "--memory-swap", "20m", engine.image, "tail", "/dev/zero", expect=137)
@@ -70,6 +71,7 @@ def test_swap_defaults_to_as_much_as_memory(engine):
 
 
 @claim("cli-069")
+@effect("run --memory-swap")
 @requires("memory", "swap")
 def test_memory_swap_limits_both_together(engine):
     for options, memory, together in (
@@ -104,6 +106,7 @@ def test_memory_swap_of_zero(engine):
 
 
 @claim("cli-252")
+@effect("run --memory-reservation")
 @requires("memory_reservation", "cgroup_v1")
 def test_memory_reservation_is_the_soft_limit(engine):
     assert engine.run("-m", "100m", "--memory-reservation", "50m").kernel.cgroup("memory_reservation") == 50 * MIB
@@ -112,6 +115,7 @@ def test_memory_reservation_is_the_soft_limit(engine):
 
 
 @claim("cli-253")
+@effect("run --memory-swappiness")
 @requires("swappiness")
 def test_swappiness_is_the_cgroups(engine):
     for asked in (0, 100):
@@ -126,6 +130,7 @@ def test_swappiness_outside_of_0_to_100_is_refused(engine, asked):
 
 
 @claim("cli-254")
+@effect("run --pids-limit")
 @requires("pids")
 def test_pids_limit_is_the_cgroups(engine):
     for asked, seen in (("10", 10), ("-1", UNLIMITED), ("0", UNLIMITED)):
@@ -142,6 +147,7 @@ def test_fork_beyond_the_pids_limit_fails(engine):
 
 
 @claim("cli-255")
+@effect("run --oom-kill-disable")
 @requires("oom_control", "memory")
 def test_oom_killer_can_be_turned_off(engine):
     off = engine.run("-m", "50m", "--oom-kill-disable").kernel.cgroup_text("oom_control").splitlines()
@@ -150,6 +156,7 @@ def test_oom_killer_can_be_turned_off(engine):
 
 
 @claim("cli-255")
+@effect("run --oom-score-adj")
 def test_oom_score_adjustment_is_the_processes(engine):
     for asked in (500, 1000):
         kernel = engine.run(f"--oom-score-adj={asked}").kernel

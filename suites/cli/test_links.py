@@ -2,7 +2,7 @@
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 def entry(c, name):
@@ -11,6 +11,7 @@ def entry(c, name):
 
 
 @claim("network-076", "network-088", "network-090", "network-115")
+@effect("run --link")
 @requires("links")
 def test_link_gives_names_and_a_way_to_the_other(engine, serve, ask):
     there = serve("linked", "--expose", "80")

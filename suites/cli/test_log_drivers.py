@@ -8,7 +8,7 @@ from functools import reduce
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 SPEAK = ("sh", "-c", "echo to-stdout; echo to-stderr >&2")
 
@@ -54,6 +54,7 @@ def test_json_file_can_be_asked_for_and_read(engine):
 
 
 @claim("cli-076")
+@effect("run --log-driver")
 @requires("log_json_file")
 def test_json_file_holds_one_object_a_line(engine):
     c = engine.create("--log-driver", "json-file", "--log-opt", "env=WHO", "--log-opt", "tag=t-{{.Name}}", "--env",
@@ -83,6 +84,7 @@ def test_local_can_be_read(engine):
 
 
 @claim("cli-076")
+@effect("run --log-opt")
 def test_max_size_bounds_the_log(engine):
     c = engine.create("--log-opt", "max-size=4k", engine.image, "sh", "-c",
                       "for i in $(seq 2000); do echo line-$i; done")  # fmt: skip

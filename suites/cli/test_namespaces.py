@@ -8,7 +8,7 @@ import pytest
 from seatrial.exec import run
 from seatrial.probes.kernel import Kernel
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 KINDS = ("pid", "ipc", "uts", "net", "mnt")
 
@@ -25,6 +25,7 @@ def test_container_has_namespaces_of_its_own(engine):
 
 
 @claim("cli-083")
+@effect("run --ipc", "run --pid", "run --uts", "run --network")
 @pytest.mark.parametrize(
     ("option", "kind"),
     [case("--pid", "pid", id="pid"), case("--ipc", "ipc", id="ipc"), case("--uts", "uts", id="uts"),
@@ -123,6 +124,7 @@ def test_namespace_of_a_container_that_does_not_run(engine):
 
 
 @claim("cli-083")
+@effect("run --cgroupns")
 def test_cgroup_namespace_hides_the_path(engine):
     inside = engine.run("--cgroupns", "private").read("/proc/self/cgroup").splitlines()
     assert {line.split(":", 2)[2] for line in inside} == {"/"}

@@ -7,7 +7,7 @@ import pytest
 from seatrial.exec import run
 from seatrial.hosts import connect
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 
 # what the kernel itself puts into every new network namespace of this machine
@@ -98,6 +98,7 @@ def test_host_says_that_a_published_port_is_discarded(engine):
 
 
 @claim("network-021", "network-006")
+@effect("run --hostname")
 def test_hostname_and_name_servers_are_what_the_options_say(engine):
     c = engine.run("--hostname", "keel", "--dns", "192.0.2.9", "--dns", "192.0.2.10", "--dns-search", "berth.example")
     assert c.exec("hostname").text == c.read("/etc/hostname").strip() == "keel"

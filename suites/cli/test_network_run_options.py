@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.hosts import NamespaceHost
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 
 
@@ -41,6 +41,7 @@ def question(c, script):
 
 
 @claim("network-071")
+@effect("run --add-host")
 def test_added_hosts_are_in_the_hosts_file_and_lead_there(engine, serve, ask):
     there = serve("keel")
     c = engine.run("--add-host", f"keel:{there.address}", "--add-host", "twice:192.0.2.1",
@@ -68,6 +69,7 @@ def test_bad_added_host_is_refused(engine, host):
 
 
 @claim("network-072", "network-073")
+@effect("run --dns", "run --dns-search", "run --dns-option")
 def test_name_server_and_search_domain_are_what_programs_use(engine):
     c = engine.run("--dns", "127.0.0.1", "--dns-search", "berth.example", "--dns-option", "ndots:3")
     lines = [line.split() for line in c.read("/etc/resolv.conf").splitlines()]
@@ -119,6 +121,7 @@ def test_hostname_that_the_kernel_cannot_hold_is_refused(engine):
 
 
 @claim("network-077")
+@effect("run --mac-address")
 def test_mac_address_is_the_interfaces(engine):
     c = engine.run("--mac-address", "92:d0:c6:0a:29:33")
     assert c.read("/sys/class/net/eth0/address").strip() == "92:d0:c6:0a:29:33"

@@ -6,7 +6,7 @@ import pytest
 
 from seatrial.exec import run
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 
 
@@ -30,6 +30,7 @@ def links(engine):
 
 
 @claim("network-043", "network-007", "network-048")
+@effect("network create --subnet", "network create --gateway")
 def test_network_gives_addresses_of_its_subnet_and_goes_with_its_bridge(engine, subnet):
     net = subnet(24)
     name = engine.network("--subnet", str(net), "--gateway", str(net[9]), "--label", "berth=7")
@@ -121,6 +122,7 @@ def test_networks_without_options_separate_where_the_engine_says_so(engine):
 
 
 @claim("network-043", "network-026")
+@effect("network create --internal")
 def test_internal_network_reaches_its_own_and_nothing_else(engine):
     name = engine.network("--internal")
     here, mate = engine.run("--network", name), greeter(engine, "--network", name)
@@ -143,6 +145,7 @@ def test_addresses_run_out_and_come_back(engine, subnet):
 
 
 @claim("network-048")
+@effect("run --ip")
 def test_address_can_be_chosen_and_belongs_to_one(engine, subnet):
     net = subnet(28)
     name = engine.network("--subnet", str(net))

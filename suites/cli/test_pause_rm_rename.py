@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 COUNT_UP = "while :; do date +%s%N >/tick; sleep 0.05; done"
 
@@ -127,6 +127,7 @@ def test_rm_takes_created_and_ended_containers_and_frees_their_names(engine):
 
 
 @claim("cli-026")
+@effect("rm --volumes")
 def test_rm_keeps_volumes_unless_asked_and_never_takes_named_ones(engine):
     named = engine.volume()
     for options, kept in (([], True), (["--volumes"], False)):

@@ -13,7 +13,7 @@ from seatrial.conversation import Conversation
 from seatrial.exec import run
 from seatrial.hosts import NamespaceHost
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 FEW = settings(
     max_examples=8, deadline=None, derandomize=True, database=None,
@@ -52,6 +52,7 @@ def listed(engine, c):
 
 
 @claim("network-080", "network-109", "network-110")
+@effect("run --publish")
 @pytest.mark.parametrize("where", ["random", "random-on-an-address", "chosen", "chosen-without-expose"])
 def test_published_port_leads_to_the_service(engine, serve, fetch, free_port, where):
     chosen = free_port()
@@ -163,6 +164,7 @@ def test_port_below_1024_may_be_published(engine, serve, fetch, free_port):
 
 
 @claim("network-079")
+@effect("run --publish-all", "run --expose")
 def test_publish_all_maps_each_exposed_port_to_a_port_of_its_own(engine, serve, fetch):
     c = serve("all", "--publish-all", "--expose", "80", "--expose", "7001-7002", "--expose", "7003/udp")
     seen = bindings(c)

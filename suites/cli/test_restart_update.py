@@ -5,12 +5,13 @@ import signal
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 MIB = 1 << 20
 
 
 @claim("cli-256", "cli-080")
+@effect("run --restart")
 def test_on_failure_restarts_as_often_as_said(engine):
     c = engine.run("--restart", "on-failure:2", engine.image, "sh", "-c", "echo try; exit 7")
     c.until("three tries", lambda: c.logs().stdout.count("try") == 3 and c.status == "exited", 60)
@@ -71,6 +72,7 @@ def test_daemons_start_starts_what_was_not_stopped(private_daemon):
 
 
 @claim("cli-257")
+@effect("update --memory", "update --cpu-shares", "update --cpuset-cpus")
 @requires("memory", "swap", "cpu_shares", "cpuset", "cgroup_v1")
 def test_update_changes_a_running_containers_cgroup(engine):
     c = engine.run("-m", "100m", "--memory-swap", "200m")
@@ -93,6 +95,7 @@ def test_update_of_a_stopped_container_holds_when_it_starts(engine):
 
 
 @claim("cli-257")
+@effect("update --restart")
 def test_update_changes_the_restart_policy(engine):
     c = engine.run()
     engine.cli("update", "--restart", "on-failure:5", c.name)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 few = settings(max_examples=4, deadline=None, derandomize=True, database=None,
                suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
@@ -101,6 +101,7 @@ def test_a_variable_without_value_comes_from_the_client_or_stays_away(engine):
 
 
 @claim("cli-203")
+@effect("run --env", "run --env-file")
 def test_the_last_of_two_values_wins(engine):
     file = engine.workdir / "env"
     file.write_text("# comment\n\nST_A=file\nST_B=file with = and 'quotes'\nST_C\n")
@@ -122,6 +123,7 @@ def test_a_wrong_environment_file_is_refused(engine, content):
 
 
 @claim("cli-204")
+@effect("run --workdir")
 def test_workdir_is_the_directory_of_the_process(engine):
     c = engine.run("--workdir", "/usr/bin")
     assert c.kernel.cwd == "/usr/bin"
@@ -146,6 +148,7 @@ def test_a_workdir_that_cannot_be_is_refused(engine, path):
 
 
 @claim("cli-205")
+@effect("run --user")
 @pytest.mark.parametrize(("user", "uid", "gid", "groups"), [
     ("nobody", 65534, 65534, []), ("operator", 37, 37, [10]), ("5000", 5000, 0, []), ("5000:6000", 5000, 6000, []),
     ("nobody:adm", 65534, 4, []), ("0:100", 0, 100, []), ("2147483647:1", 2147483647, 1, []),
@@ -169,6 +172,7 @@ def test_a_user_that_does_not_exist_is_refused(engine):
 
 
 @claim("cli-205")
+@effect("run --group-add")
 def test_added_groups_are_supplementary(engine):
     status = engine.run("--user", "nobody", "--group-add", "adm", "--group-add", "4711").kernel.status
     assert {"4", "4711"} <= set(status["Groups"].split())
@@ -192,6 +196,7 @@ def test_entrypoint_of_the_image_takes_the_command_as_arguments(engine, with_ent
 
 
 @claim("cli-206")
+@effect("run --entrypoint")
 def test_entrypoint_option_replaces_entrypoint_and_command_of_the_image(engine, with_entrypoint):
     assert engine.once("--entrypoint", "/bin/expr", with_entrypoint, "2", "+", "3").text == "5"
     assert engine.once("--entrypoint", "/bin/echo", with_entrypoint).stdout == "\n"
@@ -209,6 +214,7 @@ def test_an_image_without_entrypoint_and_command_needs_one(engine):
 
 
 @claim("cli-039")
+@effect("run --ulimit")
 @requires("local_engine")
 def test_ulimits_reach_the_kernel(engine):
     c = engine.run("--ulimit", "nofile=100:200", "--ulimit", "nproc=64", "--ulimit", "core=0")
@@ -227,6 +233,7 @@ def test_a_wrong_ulimit_is_refused(engine):
 
 
 @claim("cli-207")
+@effect("run --init")
 def test_init_is_process_one_and_reaps_zombies(engine):
     c = engine.run("--init", engine.image, "sh", "-c", "echo $$; exec sleep 3600")
     assert c.kernel.argv[1:] == ["--", "sh", "-c", "echo $$; exec sleep 3600"]

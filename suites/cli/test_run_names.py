@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seatrial.bench import wait_until
 from seatrial.exec import ANY
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 several = settings(max_examples=15, deadline=None, derandomize=True, database=None,
                    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
@@ -91,6 +91,7 @@ def test_a_container_is_found_by_name_id_and_unique_prefix(engine):
 
 
 @claim("cli-213")
+@effect("run --cidfile")
 def test_cidfile_holds_the_id(engine):
     file = engine.workdir / "cid"
     c = engine.run("--cidfile", str(file))

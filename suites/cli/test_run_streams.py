@@ -9,7 +9,7 @@ import pytest
 from seatrial.bench import wait_until
 from seatrial.exec import ANY
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 COUNT_UP = "while :; do date +%s%N >/tick; sleep 0.05; done"
 
@@ -56,6 +56,7 @@ def test_two_containers_do_not_mix_their_output(engine):
 
 
 @claim("cli-209")
+@effect("run --tty")
 def test_a_terminal_is_one_and_joins_the_streams(engine):
     seen = engine.sh("test -t 0 && test -t 1 && test -t 2 && echo out; echo err >&2", "--tty")
     assert seen.stdout == "out\r\nerr\r\n"

@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.bench import wait_until
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 # writes the name of each signal that it gets
 RECORDER = """for s in HUP INT QUIT TERM USR1 USR2; do trap "echo got-$s" $s; done
@@ -50,6 +50,7 @@ def test_client_forwards_its_signals(engine, number):
 
 
 @claim("cli-086")
+@effect("run --sig-proxy")
 def test_client_keeps_signals_to_itself_when_told(engine):
     c = engine.name()
     talk = engine.spawn("run", "--sig-proxy=false", "--name", c, engine.image, "sh", "-c", RECORDER)

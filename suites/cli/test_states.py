@@ -2,7 +2,7 @@
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 
 
@@ -125,6 +125,7 @@ def test_changes_of_the_root_stay_until_removal(engine):
 
 
 @claim("cli-081", "cli-115")
+@effect("run --read-only")
 def test_root_is_writable_unless_read_only_is_asked(engine):
     assert engine.run().kernel.mount("/").options >= {"rw"}
     c = engine.run("--read-only")

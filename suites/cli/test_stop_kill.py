@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 LISTENER = ("for s in HUP INT QUIT USR1 USR2 TERM WINCH CONT; do trap \"echo got-$s\" $s; done; "
             "trap 'echo got-RT' 36; echo ready; while :; do sleep 0.1; done")  # fmt: skip
@@ -48,6 +48,7 @@ def test_stop_sends_term_and_keeps_the_exit_code_of_the_handler(engine):
 
 
 @claim("cli-029")
+@effect("stop --time")
 def test_stop_kills_what_does_not_end_in_time(engine, stubborn):
     kernel = stubborn.kernel
     engine.cli("stop", "--time", "3", stubborn.name)
@@ -57,6 +58,7 @@ def test_stop_kills_what_does_not_end_in_time(engine, stubborn):
 
 
 @claim("cli-029")
+@effect("run --stop-timeout")
 def test_stop_timeout_of_the_container_is_the_default(engine):
     c = engine.run("--stop-timeout", "3", engine.image, "sh", "-c", STUBBORN)
     c.until_log("ready")
@@ -81,6 +83,7 @@ def test_stop_without_time_kills_at_once(engine, stubborn):
 
 
 @claim("cli-029")
+@effect("run --stop-signal")
 def test_stop_uses_the_stop_signal_of_the_container(engine):
     c = engine.run("--stop-signal", "USR1", engine.image, "sh", "-c", "trap 'exit 31' USR1; trap '' TERM; echo ready; "
                    "while :; do sleep 0.1; done")  # fmt: skip
@@ -135,6 +138,7 @@ def test_kill_ends_the_process_at_once(engine, stubborn):
 
 
 @claim("cli-019")
+@effect("kill --signal")
 def test_kill_sends_the_signal_that_was_named(engine):
     c = engine.run(engine.image, "sh", "-c", LISTENER)
     c.until_log("ready")

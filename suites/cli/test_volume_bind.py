@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seatrial import exec as command
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 @pytest.fixture
@@ -165,6 +165,7 @@ def test_read_only_bind_refuses_every_change(engine, form):
 
 
 @claim("volume-011")
+@effect("run --mount")
 @requires("local_engine")
 @pytest.mark.parametrize("options", [
     pytest.param(["-v", "{}:/x"], id="default"),

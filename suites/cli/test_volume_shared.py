@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 def anonymous(container):
@@ -20,6 +20,7 @@ def place(engine, volume):
 
 
 @claim("volume-014")
+@effect("run --volumes-from")
 @requires("local_engine")
 def test_volumes_from_shares_every_kind_at_the_same_target(engine):
     (engine.workdir / "d").mkdir()

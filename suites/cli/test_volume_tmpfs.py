@@ -4,10 +4,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 @claim("volume-216")
+@effect("run --tmpfs")
 @pytest.mark.parametrize("form", [
     pytest.param(["--tmpfs", "/t"], id="tmpfs"),
     pytest.param(["--mount", "type=tmpfs,target=/t"], id="mount"),
@@ -142,6 +143,7 @@ def test_local_volume_is_mounted_as_its_options_say(engine, words, expected):
 
 
 @claim("volume-020")
+@effect("volume create --opt")
 @requires("rootful", "local_engine")
 def test_local_volume_can_be_a_bind(engine):
     device = engine.workdir / "device"
