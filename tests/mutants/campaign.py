@@ -109,6 +109,10 @@ def _tell(chosen: list[Fault], outcomes: list[dict], arguments: argparse.Namespa
     for row in counted:
         if not row["noticed"]:
             print(f"SURVIVED  {row['words']}  (tried: {', '.join(row['tried']) or 'nothing ran'})")
+    for fault in chosen:
+        saw = {outcome["test"] for outcome in by_fault.get(fault.id, []) if outcome["noticed"]}
+        if fault.named and not saw & set(fault.named):
+            print(f"unproved  {', '.join(fault.named)} did not notice that {fault}")
     for row in rows:
         if row["equivalent"]:
             print(f"invisible {row['words']}: {row['equivalent']}")

@@ -48,6 +48,7 @@ class Fault:
     verb: str
     option: str = ""
     tests: list[str] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)  # those of them that say they see this option's effect
 
     @property
     def id(self) -> str:
@@ -128,6 +129,7 @@ def derive(run: results.Run, binary: str, grammar: Grammar, most: int) -> list[F
     """Return the faults that the tests of a run could notice, with at most `most` tests each."""
     assert run.directory is not None
     users: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
+    named: dict[str, set[str]] = defaultdict(set)
     for result in run.results:
         if result.verdict is not Verdict.PASS:
             continue
@@ -143,12 +145,17 @@ def derive(run: results.Run, binary: str, grammar: Grammar, most: int) -> list[F
                 seen.add(("lie", call.verb, ""))
             else:
                 seen |= {("mute", call.verb, ""), ("swap", call.verb, "")}
+        test = result.test.partition("[")[0]
         for key in seen:
-            users[key][result.test.partition("[")[0]] = len(seen)
-    return [
-        Fault(kind, verb, option, sorted(tests, key=lambda test: _aim(test, verb, option, tests[test]))[:most])
-        for (kind, verb, option), tests in sorted(users.items())
-    ]
+            users[key][test] = len(seen)
+        for option in result.effects:
+            named[option].add(test)
+    faults = []
+    for (kind, verb, option), tests in sorted(users.items()):
+        first = named[f"{verb} {option}"] & set(tests) if kind == "drop" else set()
+        order = sorted(set(tests) - first, key=lambda test: _aim(test, verb, option, tests[test]))
+        faults.append(Fault(kind, verb, option, [*sorted(first), *order][:most], sorted(first)[:most]))
+    return faults
 
 
 def _aim(test: str, verb: str, option: str, breadth: int) -> tuple[bool, int, str]:
