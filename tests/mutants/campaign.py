@@ -110,8 +110,8 @@ def _tell(chosen: list[Fault], outcomes: list[dict], arguments: argparse.Namespa
         if not row["noticed"]:
             print(f"SURVIVED  {row['words']}  (tried: {', '.join(row['tried']) or 'nothing ran'})")
     for fault in chosen:
-        saw = {outcome["test"] for outcome in by_fault.get(fault.id, []) if outcome["noticed"]}
-        if fault.named and not saw & set(fault.named):
+        named = [outcome for outcome in by_fault.get(fault.id, []) if outcome["test"] in fault.named]
+        if named and not any(outcome["noticed"] for outcome in named):
             print(f"unproved  {', '.join(fault.named)} did not notice that {fault}")
     for row in rows:
         if row["equivalent"]:
