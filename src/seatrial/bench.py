@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seatrial.conversation import Conversation
 from seatrial.engines.base import CliEngine, Dialect
@@ -23,6 +23,9 @@ from seatrial.exec import ANY, FAILURE, Expect, ExpectationError, Journal, Resul
 from seatrial.names import BUSYBOX, IMAGE_NAMESPACE, RUN_LABEL, TEST_LABEL, TOOLBOX
 from seatrial.paths import remove_tree, share_dir
 from seatrial.probes.kernel import Kernel
+
+if TYPE_CHECKING:
+    from seatrial.api.bound import Api
 
 # Commands that make labelled objects, and the kind that each may leave behind.
 _MAKERS: Mapping[tuple[str, ...], str] = {
@@ -108,6 +111,22 @@ class Bench:
         """Return a fresh image reference in the test's own namespace."""
         return f"{IMAGE_NAMESPACE}/{self.key}-{word}{next(self._counter)}:latest"
 
+    @cached_property
+    def api(self) -> Api:
+        """The engine's HTTP API; raises `SeatrialError` E104 when it has none."""
+        from seatrial.api.bound import Api
+
+        return Api(self)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of what the test makes."""
+        return {RUN_LABEL: self.run_id, TEST_LABEL: self.key}
+
+    def mark(self, kind: str) -> None:
+        """Have objects of a kind that carry the test's labels looked for after the test."""
+        self._dirty.add(kind)
+
     def track(self, kind: str, *names: str) -> None:
         """Have objects removed after the test that carry no label of it (anonymous volumes, images)."""
         self._made[kind].update(names)
@@ -168,8 +187,7 @@ class Bench:
     def _labelled(self, args: Sequence[str]) -> list[str]:
         for verb in _MAKERS:
             if tuple(args[: len(verb)]) == verb and not {"--help", "-h"} & set(args[len(verb) : len(verb) + 1]):
-                labels = [f"{RUN_LABEL}={self.run_id}", f"{TEST_LABEL}={self.key}"]
-                marks = [word for label in labels for word in ("--label", label)]
+                marks = [word for name, value in self.labels.items() for word in ("--label", f"{name}={value}")]
                 return [*args[: len(verb)], *marks, *args[len(verb) :]]
         return list(args)
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from seatrial import requires
+from seatrial.api.client import Client
 from seatrial.engines.base import CliEngine
 from seatrial.errors import SeatrialError
+from seatrial.exec import ExpectationError
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import rootfs
 from seatrial.results import TargetInfo
@@ -75,13 +77,13 @@ def _probe_engine(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
 def _reach(engine: CliEngine) -> dict[str, Any]:
     """Return facts about how the engine is reached and what may be started beside it."""
     try:
-        api_socket = engine.socket.exists()
-    except SeatrialError:
-        api_socket = False
+        api = Client(engine.endpoint).get("/_ping", expect=None, timeout=10).ok
+    except (SeatrialError, ExpectationError):
+        api = False
     local = not engine.env.get("DOCKER_HOST", "").startswith("tcp://")
     return {
         "local": local,
-        "api_socket": api_socket,
+        "api": api,
         "lab": isinstance(engine.host, NamespaceHost),
         "private_engine": _why_not_private(engine, local),
         "private": _why_not_daemon(engine) or _why_not_private(engine, local),

@@ -41,6 +41,7 @@ class Conversation:
         self.call = Call(
             self.argv, time.time(), str(cwd) if cwd else None, dict(env or {}), talk=True, tty=tty
         )  # fmt: skip
+        self._result: Result | None = None
         self._journal = journal
         if journal is not None:
             journal.begin(self.call)
@@ -185,8 +186,8 @@ class Conversation:
         return check(self._finish(timed_out), expect)
 
     def _finish(self, timed_out: bool) -> Result:
-        if self.call.result is None:
-            self.call.result = Result(
+        if self._result is None:
+            self._result = self.call.result = Result(
                 self.argv,
                 self.process.returncode,
                 bytes(self._buffers["stdout"]),
@@ -194,7 +195,7 @@ class Conversation:
                 time.perf_counter() - self._began,
                 timed_out,
             )
-        return self.call.result
+        return self._result
 
     def kill(self) -> None:
         """End the command and its group at once."""

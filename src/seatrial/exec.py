@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from seatrial import repro
 from seatrial.errors import SeatrialError
@@ -112,6 +112,22 @@ def indent(name: str, text: str, limit: int = 4000) -> str:
     return "\n".join(f"  {name}| {line}" for line in text.splitlines())
 
 
+class Outcome(Protocol):
+    """What a journal keeps of an ended call: a command's `Result`, or the answer to a request; `str` tells all."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done and not refused."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds that it took."""
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it did not end by itself."""
+
+
 @dataclass
 class Call:
     """One journal entry: how a command was called and what came of it."""
@@ -121,7 +137,7 @@ class Call:
     cwd: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | None = None
-    result: Result | None = None
+    result: Outcome | None = None
     before: list[str] = field(default_factory=list)  # shell lines that make the files it may need
     talk: bool = False  # it runs beside the others; `stdin` is what was typed so far
     tty: bool = False

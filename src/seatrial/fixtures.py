@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import pytest
 from seatrial.session import SESSION, TRIAL
 
 if TYPE_CHECKING:
+    import docker
+
     from seatrial.bench import Bench, Owner
     from seatrial.lab.registry import Registry
     from seatrial.oci.bench import Runtime
@@ -49,6 +52,15 @@ def engine(request: pytest.FixtureRequest, target: TargetInfo) -> Iterator[Bench
     yield bench
     if left := bench.close():
         raise AssertionError("left behind: " + "; ".join(left))
+
+
+@pytest.fixture
+def client(engine: Bench) -> Iterator[docker.DockerClient]:
+    """docker-py on the engine under test; what it makes is removed, and proved gone, like that of `engine`."""
+    from seatrial.api import dockerpy
+
+    with contextlib.closing(dockerpy.client(engine)) as made:
+        yield made
 
 
 @pytest.fixture

@@ -188,12 +188,12 @@ _NOISE: Mapping[str, str] = {
     r"0x[0-9a-f]+": "ADDRESS",
     r"\b\d+(\.\d+)?\b": "N",
 }
-# where the numbers are exit codes, they tell failures apart
-_CODES = re.compile(r"exit code|\bcode\b")
+# where the numbers are codes, they tell failures apart
+_CODES = re.compile(r"exit code|\bcode\b|expected status")
 
 
 def signature(message: str) -> str:
-    """Return in a line what failures of the same kind share: what was expected, the verb, the last error.
+    """Return in a line what failures of the same kind share: what was expected, the verb or request, the last error.
 
     Ids, names, times and numbers are taken out, but for exit codes.
     """
@@ -201,10 +201,12 @@ def signature(message: str) -> str:
     if not lines:
         return ""
     parts = [lines[0] if _CODES.search(lines[0]) else _quiet(lines[0])]
-    if verb := next((line for line in lines if line.startswith("$ ")), ""):
+    if request := next((line for line in lines if line.startswith("> ")), ""):
+        parts.append(_quiet(request[2:].partition("?")[0]))
+    elif verb := next((line for line in lines if line.startswith("$ ")), ""):
         words = [word for word in verb[2:].split() if not word.startswith("-")]
         parts.append(" ".join(words[: 3 if words[1:2] and words[1] in _NOUNS else 2]))
-    if errors := [line.partition("|")[2].strip() for line in lines if line.startswith("stderr|")]:
+    if errors := [line.partition("|")[2].strip() for line in lines if line.startswith(("stderr|", "body|"))]:
         parts.append(_quiet(errors[-1]))
     return " · ".join(parts)[:200]
 

@@ -7,6 +7,7 @@ import pytest
 from seatrial.errors import Exit
 from seatrial.fixtures import (
     bundle,
+    client,
     engine,
     private_daemon,
     private_engine,
@@ -20,7 +21,7 @@ from seatrial.selection import pattern, seconds
 from seatrial.session import SESSION, Session, usable
 
 __all__ = [
-    "bundle", "engine", "private_daemon", "private_engine", "pytest_addoption", "pytest_cmdline_main",
+    "bundle", "client", "engine", "private_daemon", "private_engine", "pytest_addoption", "pytest_cmdline_main",
     "pytest_configure", "registry", "registry_with", "runtime", "target", "toolbox",
 ]
 

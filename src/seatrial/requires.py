@@ -183,8 +183,8 @@ _add("not_overlay", Kind.TARGET, "a storage driver other than overlay",
 _add("overlay", Kind.TARGET, "the overlay storage driver",
      lambda facts: _unless("overlay" in facts["engine"]["storage"],
                            f"the storage driver is {facts['engine']['storage']}"))
-_add("http_api", Kind.TARGET, "a Docker-compatible API on a unix socket",
-     lambda facts: _unless(facts["engine"]["api_socket"], "the engine has no API socket here"))
+_add("api", Kind.TARGET, "an HTTP API like Docker's",
+     lambda facts: _unless(facts["engine"]["api"], "the engine has no API here"))
 _add("unix_cli", Kind.TARGET, "a CLI that talks over a unix socket",
      lambda facts: _unless(facts["engine"]["local"], "the CLI is connected over the network"))
 _add("daemon", Kind.TARGET, "an engine with a daemon",

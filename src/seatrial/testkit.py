@@ -30,12 +30,12 @@ import pytest
 from seatrial import requires
 from seatrial.engines.base import KINDS, CliEngine
 from seatrial.errors import SeatrialError
-from seatrial.exec import ANY, FAILURE, ExpectationError, Journal
+from seatrial.exec import ANY, FAILURE, ExpectationError, Journal, Result
 from seatrial.names import BUSYBOX
 
 _FULL_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 # facts that the harness adds itself, about how the engine is reached (see `capabilities`)
-_REACH = {"kind", "local", "api_socket", "lab", "private", "private_engine", "registry"}
+_REACH = {"kind", "local", "api", "lab", "private", "private_engine", "registry"}
 
 
 class EngineContract:
@@ -184,7 +184,7 @@ class EngineContract:
         engine.cli("run", "--rm", image, "sh", "-c", "exit 0", journal=journal, timeout=self.deadline)
         with pytest.raises(ExpectationError):
             engine.cli("run", "--rm", image, "sh", "-c", "exit 4", journal=journal, timeout=self.deadline)
-        assert [call.result.code for call in journal.calls if call.result] == [0, 4]
+        assert [call.result.code for call in journal.calls if isinstance(call.result, Result)] == [0, 4]
         assert [call.argv[-1] for call in journal.calls] == ["exit 0", "exit 4"]
         assert "exit 4" in journal.repro()
 

@@ -81,7 +81,7 @@ def test_a_broken_config_is_named_and_does_not_stop_the_client(engine):
 
 
 @claim("cli-009")
-@requires("local_engine", "http_api")
+@requires("local_engine", "api")
 def test_host_option_and_variable_reach_the_engine_alike(engine):
     c = engine.create()
     address = f"unix://{engine.raw.socket}"

@@ -271,7 +271,7 @@ def test_doctor_starts_a_lab_to_look_and_takes_it_down(here, places, project):
     assert docker["version"].startswith("20.10")
     assert docker["api"] == "1.41"
     assert docker["storage"] == "overlay2"
-    assert docker["requirements"]["http_api"] == {"holds": True, "reason": ""}
+    assert docker["requirements"]["api"] == {"holds": True, "reason": ""}
     assert not docker["requirements"]["windows"]["holds"]
     assert docker["requirements"]["windows"]["reason"]
     assert crun["version"].startswith("1.8")

@@ -147,3 +147,17 @@ def test_logs_of_like_named_tests_do_not_share_a_file(tmp_path):
         seen.test += name
         paths.add(seen.keep(tmp_path, lab=True)[0])
     assert len(paths) == 4
+
+
+def test_signature_of_a_request_names_method_path_and_message():
+    refused = """expected status 204, seen 409
+> POST /containers/st-01234567-c1/start?t=3
+$ curl -sS -i --unix-socket /run/x.sock -X POST http://localhost/containers/st-01234567-c1/start?t=3
+  409 Conflict after 0.003 s
+  header| Content-Type: application/json
+  body| {"message":"container %s is paused"}"""
+    one, two = signature(refused % ("a" * 64)), signature(refused % ("b" * 64))
+    assert one == two == (
+        "expected status 204, seen 409 · POST /containers/NAME/start · "
+        '{"message":"container ID is paused"}'
+    )

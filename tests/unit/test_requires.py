@@ -77,7 +77,7 @@ TABLE = {
             both({"systemd": False}, {"healthcheck": "systemd"}),
         ],
     ),
-    "http_api": ([engine(api_socket=True)], [engine(api_socket=False)]),
+    "api": ([engine(api=True)], [engine(api=False)]),
     "ipv6": ([host(ipv6=True)], [host(ipv6=False)]),
     "kernel": (
         [host(kernel="6.18.44-fc"), host(kernel="3.10.0"), host(kernel="10.0")],

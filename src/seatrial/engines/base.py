@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from seatrial import exec as command
+from seatrial.api.client import Client
+from seatrial.api.listing import listing
+from seatrial.api.wire import Endpoint, endpoint_of
 from seatrial.conversation import Conversation
-from seatrial.engines import http
 from seatrial.errors import SeatrialError
 from seatrial.exec import ANY, Expect, ExpectationError, Journal, Result, Stdin
 from seatrial.hosts import LOCAL, Host
@@ -105,15 +107,6 @@ class Engine(Protocol):
         """Make an image from a tar archive of a root file system."""
 
 
-@runtime_checkable
-class HttpApi(Protocol):
-    """An engine with a Docker-compatible HTTP API."""
-
-    @property
-    def socket(self) -> Path:
-        """The API's unix socket as seen from here."""
-
-
 class CliEngine:
     """What all engines with a Docker-like command line have in common."""
 
@@ -146,6 +139,13 @@ class CliEngine:
         if self._socket is None:
             raise SeatrialError("E104", f"{self.target} has no API socket here", hint="use a socket or a lab")
         return self._socket
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the engine's API listens; raises `SeatrialError` E104 when it has none that is known here."""
+        if self._socket is None and (address := self.env.get("DOCKER_HOST")):
+            return endpoint_of(address, self.env, self.host)
+        return Endpoint(path=self.socket, host=self.host)
 
     def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = 60.0,
             env: Mapping[str, str] | None = None, cwd: Path | str | None = None,
@@ -205,7 +205,7 @@ class CliEngine:
 
     def find(self, kind: str, label: str = "") -> list[str]:
         """Return the full ids (networks, containers, images) or names (volumes) of all objects of a kind."""
-        if self._socket is not None and (found := http.listing(self._socket, kind, label)) is not None:
+        if self._socket is not None and (found := listing(Client(self.endpoint), kind, label)) is not None:
             return found
         args = [kind, "ls", "--quiet"]
         if kind != "volume":

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from seatrial.api.client import Client
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
-from seatrial.exec import ANY, Expect, Journal, Result, Stdin, check, run
+from seatrial.exec import ANY, Expect, ExpectationError, Journal, Result, Stdin, check, run
 from seatrial.hosts import LOCAL, Host
 from seatrial.targets import Target
 
@@ -68,6 +69,16 @@ class PodmanEngine(CliEngine):
             return super().find(kind, label)
         chosen = ["--filter", f"label={label}"] if label else []
         return self.cli("network", "ls", "--no-trunc", "--format", "{{.ID}}", *chosen).stdout.split()
+
+    def trouble(self, patience: float | None = None) -> str:
+        """Return why the engine does not answer; its API is a service beside the command line."""
+        if (why := super().trouble(patience)) or self._socket is None:
+            return why
+        try:
+            Client(self.endpoint).get("/_ping", timeout=self.patience if patience is None else patience)
+        except ExpectationError as error:
+            return f"its API service: {str(error).splitlines()[0]}"
+        return ""
 
     def version(self) -> Version:
         """Return the versions of engine, API and client."""

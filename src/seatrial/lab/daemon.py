@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.engines import http
+from seatrial.api.client import Client
+from seatrial.api.wire import Endpoint
 from seatrial.errors import SeatrialError
-from seatrial.exec import background, run
+from seatrial.exec import ExpectationError, background, run
 from seatrial.hosts import NamespaceHost
 from seatrial.lab.host import own_environment
 
@@ -193,5 +194,7 @@ def answers(path: Path, timeout: float = 2.0) -> bool:
 
 def ping(path: Path, timeout: float = 2.0) -> dict[str, str] | None:
     """Return the headers of `GET /_ping` on a unix socket, or None when nothing answers."""
-    answer = http.get(path, "/_ping", timeout)
-    return answer[1] if answer is not None and answer[0] == 200 else None
+    try:
+        return dict(Client(Endpoint(path=path)).get("/_ping", timeout=timeout).headers)
+    except ExpectationError:
+        return None

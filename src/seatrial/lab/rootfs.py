@@ -19,7 +19,7 @@ _ENGINES = (
     "fuse-overlayfs", "uidmap", "catatonit", "docker-registry",
 )  # fmt: skip
 _SYSTEM = (
-    "iptables", "iproute2", "ca-certificates", "procps", "busybox-static", "xz-utils", "bzip2",
+    "iptables", "iproute2", "ca-certificates", "curl", "procps", "busybox-static", "xz-utils", "bzip2",
 )  # fmt: skip
 _TOOLBOX = ("fio", "iperf3", "stress-ng", "sysbench", "iputils-ping")
 # Debian split the client and the builder off after bookworm.
