@@ -15,7 +15,10 @@ BENCH_ARGS ?=
 # As in Docker's own Makefile.
 TESTFLAGS ?=
 TESTDIRS ?=
-TIMEOUT ?= 60m
+# of the whole session
+DEADLINE := 60m
+suites-full: DEADLINE := 8h
+TIMEOUT ?= $(DEADLINE)
 export DOCKER_GRAPHDRIVER DOCKER_EXECDRIVER
 
 LABS := docker@bookworm docker@trixie docker@sid podman@bookworm podman@trixie podman@sid
@@ -36,7 +39,8 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z<>%-]+:.*## /{gsub("%", "<name>", $$1); printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  variables: ENGINE=\"docker podman\" SUITE=cli N=8 PYTEST_ARGS= TESTFLAGS='-check.f REGEX' TESTDIRS="
-	@echo "             TIMEOUT=60m DOCKER_GRAPHDRIVER= DOCKER_EXECDRIVER= (of private daemons) DOCKER_PY=CHECKOUT"
+	@echo "             TIMEOUT=60m (suites-full: 8h) DOCKER_GRAPHDRIVER= DOCKER_EXECDRIVER= (of private daemons)"
+	@echo "             DOCKER_PY=CHECKOUT"
 
 setup: $(READY) ## the virtual environment with all dependencies
 

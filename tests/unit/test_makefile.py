@@ -26,3 +26,9 @@ def test_one_engine_is_taken_and_several_are_refused(goal):
 
 def test_suites_take_several():
     assert "--engine 'docker@sid' --engine 'podman@sid'" in make("suites", "ENGINE=docker@sid podman@sid").stdout
+
+
+@pytest.mark.parametrize(("goal", "deadline"), [("suites", "60m"), ("suite-cli", "60m"), ("suites-full", "8h")])
+def test_all_engines_get_more_time_and_timeout_overrides(goal, deadline):
+    assert f"--deadline {deadline} " in make(goal).stdout
+    assert "--deadline 90m " in make(goal, "TIMEOUT=90m").stdout
