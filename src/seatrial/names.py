@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import time
+from pathlib import PurePosixPath
 
 RUN_LABEL = "seatrial.run"
 TEST_LABEL = "seatrial.test"
@@ -34,3 +35,15 @@ def slug(text: str, length: int = 80) -> str:
 def gocheck(name: str) -> str:
     """Turn a Python name into the one that Docker's own suite would use: test_run_echo is TestRunEcho."""
     return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+
+
+def gocheck_id(test: str) -> str:
+    """Turn a pytest id into Docker's Suite.Test: the class, or else the directory, is the suite.
+
+    suites/cli/test_run.py::test_echo[a] is Cli.TestEcho[a].
+    """
+    path, _, rest = test.partition("::")
+    body, bracket, parameters = rest.partition("[")
+    *classes, function = body.split("::")
+    suite = classes[-1] if classes else gocheck(PurePosixPath(path).parent.name or "suites")
+    return f"{suite}.{gocheck(function)}{bracket}{parameters}"

@@ -51,8 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--without", action="append", default=[], metavar="REQUIREMENT",
                     help="do not run tests that need this (verdict DISABLED); repeat for several")  # fmt: skip
     group.addoption("--check.f", dest="check_f", metavar="REGEX",
-                    help="run the tests whose name (TestRunEcho or Cli.TestRunEcho or test_run_echo) matches, as "
-                    "Docker's own -check.f does")  # fmt: skip
+                    help="run the tests whose name matches, as Docker's own -check.f does: Cli.TestRunEcho (or, in a "
+                    "class, TestPause.TestFreezes) as --format gocheck prints it, or test_run_echo")  # fmt: skip
     group.addoption("--format", dest="console", choices=("pytest", "gocheck"), default="pytest",
                     help="gocheck prints a line a test and a summary as Docker's own suite does")  # fmt: skip
     group.addoption("--deadline", metavar="DURATION", default="",

@@ -10,7 +10,7 @@ import pytest
 
 from seatrial.claims import Claim
 from seatrial.errors import SeatrialError
-from seatrial.names import gocheck
+from seatrial.names import gocheck_id
 from seatrial.requires import REQUIREMENTS
 from seatrial.targets import RUNTIMES
 
@@ -91,9 +91,9 @@ def pattern(text: str) -> re.Pattern[str]:
 
 
 def matches(item: pytest.Item, wanted: re.Pattern[str]) -> bool:
-    """Tell whether a test's name matches in one of its forms: TestRunEcho, Cli.TestRunEcho, test_run_echo."""
-    name = item.name.partition("[")[0]
-    return any(wanted.search(form) for form in (f"{gocheck(item.path.parent.name)}.{gocheck(name)}", name))
+    """Tell whether a test's name matches: as `--format gocheck` prints it (Cli.TestRunEcho), or as Python's."""
+    id_ = item.nodeid.partition("[")[0]
+    return any(wanted.search(form) for form in (gocheck_id(id_), id_.rpartition("::")[2]))
 
 
 def rank(item: pytest.Item) -> int:

@@ -22,6 +22,10 @@ def test_run_echo(engine): pass
 
 @claim("a-002")
 def test_build_it(private_daemon): pass
+
+class TestPause:
+    @claim("a-002")
+    def test_freezes(self, engine): pass
 """
 
 
@@ -53,15 +57,16 @@ def test_collection_needs_no_engine_and_puts_the_target_into_the_id(project):
     ended = project("suites", "--collect-only", "-q", "--engine", "docker@sid", "--engine", "podman+unix:///none")
     assert ended.returncode == 0, ended.stdout
     ids = _collected(ended)
-    assert len(ids) == 6
+    assert len(ids) == 8
     assert "suites/cli/test_a.py::test_run_echo[docker@sid]" in ids
     assert "suites/cli/test_a.py::test_run_echo[podman+unix:///none]" in ids
     assert not (project.path / "reports").exists()
 
 
 def test_long_tests_come_first_and_lonely_ones_last(project):
-    names = [id_.split("::")[1].partition("[")[0] for id_ in _collected(project("suites", "--collect-only", "-q"))]
-    assert names == ["test_build_it", "test_run_echo", "test_run_alone"]
+    ids = _collected(project("suites", "--collect-only", "-q"))
+    names = [id_.rpartition("::")[2].partition("[")[0] for id_ in ids]
+    assert names == ["test_build_it", "test_run_echo", "test_freezes", "test_run_alone"]
 
 
 @pytest.mark.parametrize(
@@ -71,12 +76,14 @@ def test_long_tests_come_first_and_lonely_ones_last(project):
         ("TestRun*", ["test_run_echo", "test_run_alone"]),
         ("Cli.TestBuild", ["test_build_it"]),
         ("^test_build", ["test_build_it"]),
+        ("^TestPause.TestFreezes$", ["test_freezes"]),
+        ("Cli.TestFreezes", []),
         ("TestNothing", []),
     ],
 )
-def test_check_f_selects_as_dockers_makefile_does(project, pattern, names):
+def test_check_f_selects_by_the_names_that_gocheck_prints(project, pattern, names):
     ended = project("suites", "--collect-only", "-q", "--check.f", pattern)
-    assert [id_.split("::")[1].partition("[")[0] for id_ in _collected(ended)] == names
+    assert [id_.rpartition("::")[2].partition("[")[0] for id_ in _collected(ended)] == names
 
 
 def test_plain_tests_run_as_without_the_plugin(project):
@@ -98,8 +105,9 @@ def test_claims_out(project):
     named = json.loads((project.path / "out.json").read_text())["named"]
     assert named == {
         "a-001": ["suites/cli/test_a.py::test_run_alone", "suites/cli/test_a.py::test_run_echo"],
-        "a-002": ["suites/cli/test_a.py::test_build_it", "suites/cli/test_a.py::test_run_echo"],
-    }
+        "a-002": ["suites/cli/test_a.py::TestPause::test_freezes", "suites/cli/test_a.py::test_build_it",
+                  "suites/cli/test_a.py::test_run_echo"],
+    }  # fmt: skip
 
 
 def test_a_broken_claims_table_is_a_usage_error(project):

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from seatrial.names import gocheck
+from seatrial.names import gocheck_id
 from seatrial.report.conclusion import NOT_RUN, conclude, targets_of
-from seatrial.report.wording import counts, flat, function, span, why
+from seatrial.report.wording import counts, flat, span, why
 from seatrial.results import Run, TestResult
 from seatrial.verdict import Verdict
 
@@ -29,18 +29,10 @@ def line(result: TestResult) -> str:
     """
     label = "PASS" if result.known_passes else _LABELS[result.verdict]
     path = result.file or result.test.partition("::")[0]
-    head = f"{label}: {PurePosixPath(path).name}:{result.line}: {_go_name(result)}"
+    head = f"{label}: {PurePosixPath(path).name}:{result.line}: {flat(gocheck_id(result.test))}"
     if label in ("SKIP", "FAIL EXPECTED"):
         head += f" ({flat(result.reason or why(result))})"
     return f"{head} {result.duration:.3f}s" if label in ("PASS", "FAIL EXPECTED") else head
-
-
-def _go_name(result: TestResult) -> str:
-    body, bracket, parameters = function(result.test).partition("[")
-    *classes, test = body.split("::")
-    directory = PurePosixPath(result.file or result.test.partition("::")[0]).parent.name
-    suite = classes[-1] if classes else gocheck(directory or "suites")
-    return flat(f"{suite}.{gocheck(test)}{bracket}{parameters}")
 
 
 def summary(numbers: Mapping[Verdict, int], missed: int = 0) -> str:
