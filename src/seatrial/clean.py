@@ -18,7 +18,7 @@ from pathlib import Path
 
 from seatrial import exec as command
 from seatrial import runs
-from seatrial.engines import registry as engines
+from seatrial.engines import drivers
 from seatrial.engines.base import KINDS, CliEngine
 from seatrial.errors import SeatrialError
 from seatrial.exec import RUN_VARIABLE, ExpectationError
@@ -285,13 +285,13 @@ def _reachable(wanted: set[str]) -> Iterator[tuple[CliEngine, Lab | None]]:
     """Return the drivers of every standing lab, and of the engines of this machine that answer."""
     for lab in labs.standing():
         if lab.alive and lab.socket:
-            yield engines.in_lab(labs.target_of(lab), lab), lab
-    own = [Target(name) for name in engines.drivers()]
-    own += [parsed for text in sorted(wanted) if not (parsed := parse(text, tuple(engines.drivers()))).is_lab]
+            yield drivers.in_lab(labs.target_of(lab), lab), lab
+    own = [Target(name) for name in drivers.registered()]
+    own += [parsed for text in sorted(wanted) if not (parsed := parse(text, tuple(drivers.registered()))).is_lab]
     for target in dict.fromkeys(own):
         if not target.is_runtime:
             with contextlib.suppress(SeatrialError):  # not there: nothing of ours is there either
-                yield engines.on_this_machine(target), None
+                yield drivers.on_this_machine(target), None
 
 
 def _files(dead: dict[str, list[str]]) -> Iterator[Leftover]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from seatrial import capabilities, results, runs, snapshot
 from seatrial import known as known_lists
 from seatrial.claims import Claim
-from seatrial.engines import registry as engines
+from seatrial.engines import drivers
 from seatrial.engines.base import KINDS, CliEngine
 from seatrial.errors import Exit, SeatrialError
 from seatrial.known import Deviations, Known
@@ -60,16 +60,16 @@ class Plan:
 
     def engine(self, target: str) -> CliEngine:
         """Return the driver of one of the session's targets."""
-        parsed = parse(target, tuple(engines.drivers()))
+        parsed = parse(target, tuple(drivers.registered()))
         if target not in self.labs:
-            return engines.on_this_machine(parsed)
+            return drivers.on_this_machine(parsed)
         lab = labs.find(self.labs[target])
         if lab is None:
             raise SeatrialError(
                 "E501", f"the lab of {target} is gone", "somebody took it down while the session ran",
                 "run the suite again",
             )  # fmt: skip
-        return engines.in_lab(parsed, lab)
+        return drivers.in_lab(parsed, lab)
 
     @property
     def obituary(self) -> Path:
@@ -95,7 +95,7 @@ class Controller:
         self.workers = workers
         self.plan = Plan(new_run_id(), "", image or BUSYBOX)
         self.plan.directory = str(base / self.plan.run)
-        self._wanted = [parse(target, tuple(engines.drivers())) for target in targets]
+        self._wanted = [parse(target, tuple(drivers.registered())) for target in targets]
         self._engines: dict[str, CliEngine] = {}
         self._before: dict[str, snapshot.Snapshot] = {}
         self._deviations: dict[str, Deviations] = {}
@@ -146,12 +146,12 @@ class Controller:
 
     def _reach(self, target: Target, progress: Progress) -> CliEngine:
         if not target.is_lab and not target.is_runtime:
-            return engines.on_this_machine(target)
+            return drivers.on_this_machine(target)
         if not target.is_lab:
-            engines.on_this_machine(target)  # which tells whether it is there, before a lab is made for it
+            drivers.on_this_machine(target)  # which tells whether it is there, before a lab is made for it
         lab = labs.acquire(target, self.plan.run, progress)
         self.plan.labs[str(target)] = lab.name
-        return engines.in_lab(target, lab)
+        return drivers.in_lab(target, lab)
 
     def _write_claims(self, claims: Mapping[str, Claim]) -> None:
         """Write the claims tables beside the results, so that a report needs no checkout."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from seatrial import __version__, capabilities, runs
 from seatrial import exec as command
-from seatrial.engines import registry as engines
+from seatrial.engines import drivers
 from seatrial.errors import SeatrialError
 from seatrial.lab import labs, rootfs
 from seatrial.names import new_run_id
@@ -65,7 +65,7 @@ def examine(names: Sequence[str], progress: Progress) -> tuple[Diagnosis, list[S
     Targets that cannot be reached are returned as errors beside the diagnosis. A lab that does not
     stand is started for this and taken down after it.
     """
-    targets = [parse(name, tuple(engines.drivers())) for name in names]
+    targets = [parse(name, tuple(drivers.registered())) for name in names]
     facts = machine.facts()
     config = kconfig.read()
     found = Diagnosis(
@@ -105,7 +105,7 @@ def _choose(found: Diagnosis) -> list[Target]:
 def examine_target(target: Target, facts: Mapping[str, Any], progress: Progress) -> TargetInfo:
     """Return what a target is and can do; raises `SeatrialError` when it cannot be reached."""
     with _reached(target, progress) as lab:
-        engine = engines.in_lab(target, lab) if lab else engines.on_this_machine(target)
+        engine = drivers.in_lab(target, lab) if lab else drivers.on_this_machine(target)
         try:
             return _known(capabilities.probe(engine, facts))
         except command.ExpectationError as error:
@@ -136,9 +136,9 @@ def _known(info: TargetInfo) -> TargetInfo:
 
 def possible() -> Iterator[Possible]:
     """List the targets that can be named here, and why others cannot."""
-    for name in engines.drivers():
-        why = engines.absent(name)
-        yield Possible(name, "absent" if why else "ready", why or shutil.which(engines.driver(name).binary) or "")
+    for name in drivers.registered():
+        why = drivers.absent(name)
+        yield Possible(name, "absent" if why else "ready", why or shutil.which(drivers.driver(name).binary) or "")
     for name in RUNTIMES:
         path = shutil.which(name)
         yield Possible(name, "ready" if path else "absent", path or f"there is no {name} command")

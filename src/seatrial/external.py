@@ -14,7 +14,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from seatrial.engines import registry as engines
+from seatrial.engines import drivers
 from seatrial.engines.base import CliEngine
 from seatrial.errors import SeatrialError
 from seatrial.exec import RUN_VARIABLE, base_environment
@@ -57,7 +57,7 @@ def docker_py(checkout: Path, target: Target, run: str, reports: Path, args: lis
     junit = reports.resolve() / f"docker-py-{slug(str(target))}.xml"
     made = labs.private(target, run)
     try:
-        engine = engines.in_lab(target, made.lab)
+        engine = drivers.in_lab(target, made.lab)
         _provide(engine, run)
         with tempfile.TemporaryDirectory(prefix="docker-py-") as name:
             copy = Path(name) / "docker-py"

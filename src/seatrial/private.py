@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from seatrial.bench import Bench, Owner
-from seatrial.engines import registry as engines
+from seatrial.engines import drivers
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import images, labs
 from seatrial.lab.registry import Registry
@@ -20,7 +20,7 @@ class PrivateBench(Bench):
     """A bench whose engine belongs to the test: its daemon may be stopped, killed and started."""
 
     def __init__(self, made: labs.PrivateEngine, owner: Owner) -> None:
-        super().__init__(engines.in_lab(labs.target_of(made.lab), made.lab), owner)
+        super().__init__(drivers.in_lab(labs.target_of(made.lab), made.lab), owner)
         self.daemon = made.daemon
         self.host: NamespaceHost = made.lab.host
         self._made_lab = made
@@ -45,7 +45,7 @@ class PrivateFactory:
     """Makes engines for one test, from the same binaries as its target."""
 
     def __init__(self, target: str, owner: Owner) -> None:
-        self._target = parse(target, tuple(engines.drivers()))
+        self._target = parse(target, tuple(drivers.registered()))
         self._owner = owner
         self._stack = ExitStack()
         self._left: list[str] = []

@@ -141,7 +141,7 @@ def discover(*, runtime: bool = False) -> Target:
 
     Raises `SeatrialError` E103 with the one thing to do when there is neither.
     """
-    from seatrial.engines import registry
+    from seatrial.engines import drivers
     from seatrial.lab import rootfs
 
     reasons = []
@@ -149,7 +149,7 @@ def discover(*, runtime: bool = False) -> Target:
         found = next((name for name in RUNTIMES if shutil.which(name)), "")
         return Target(found) if found else Target("runc", "bookworm")
     for name in ("docker", "podman"):
-        reasons.append(registry.absent(name))
+        reasons.append(drivers.absent(name))
         if not reasons[-1]:
             return Target(name)
     if rootfs.possible():

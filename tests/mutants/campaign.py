@@ -21,7 +21,7 @@ from pathlib import Path
 from faults import Fault, Grammar, derive
 
 from seatrial import results
-from seatrial.engines import registry as engines
+from seatrial.engines import drivers
 from seatrial.lab import labs
 from seatrial.targets import parse
 
@@ -39,7 +39,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="seatrial-faults-") as name:
         directory = Path(name)
         helps = _helps(target)
-        found = derive(run, engines.driver(target.engine).binary, Grammar(helps), arguments.most)
+        found = derive(run, drivers.driver(target.engine).binary, Grammar(helps), arguments.most)
         chosen = [fault for fault in found if re.search(arguments.only, fault.id)]
         if not chosen:
             print(f"no faults can be derived from {baseline}", file=sys.stderr)
@@ -79,7 +79,7 @@ def _baseline(arguments: argparse.Namespace) -> Path:
 def _helps(target) -> dict[str, str]:
     """Ask the engine for the help of every verb."""
     lab = labs.acquire(target, "mutants")
-    engine = engines.in_lab(target, lab)
+    engine = drivers.in_lab(target, lab)
     helps = {}
     for noun in ("", "container", "image", "network", "volume", "system"):
         text = engine.cli(*filter(None, [noun]), "--help").stdout

@@ -47,7 +47,7 @@ def places():
 def leased():
     """A function that returns the driver of a shared lab engine; its lease ends with the session."""
     from seatrial import runs
-    from seatrial.engines import registry as engines
+    from seatrial.engines import drivers
     from seatrial.lab import labs
     from seatrial.names import new_run_id
     from seatrial.targets import parse
@@ -57,7 +57,7 @@ def leased():
 
     def driver(text):
         lab = held[text] = labs.acquire(parse(text), lease)
-        return engines.in_lab(parse(text), lab)
+        return drivers.in_lab(parse(text), lab)
 
     with runs.begun(lease, Path(), []):  # else `seatrial clean` would take the lease for a dead run's
         yield driver

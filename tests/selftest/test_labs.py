@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from seatrial import doctor, runs
-from seatrial.engines import registry as engines
+from seatrial.engines import drivers
 from seatrial.errors import SeatrialError
 from seatrial.lab import host as hosts
 from seatrial.lab import images, labs, rootfs
@@ -36,7 +36,7 @@ def here(places, monkeypatch):
 def lab(here):
     """A Docker lab that stands for the user, with the test image."""
     made = labs.acquire(parse(DOCKER), labs.USER)
-    images.provide(engines.in_lab(parse(DOCKER), made))
+    images.provide(drivers.in_lab(parse(DOCKER), made))
     yield made
     labs.take_down(made.name)
 
@@ -89,18 +89,18 @@ def test_labs_touch_neither_each_other_nor_this_machine(here, places, project):
     up = project.seatrial("lab", "up", DOCKER, "podman@trixie", "runc@sid")
     assert up.returncode == 0, up.stderr
     made = [labs.find(parse(target).lab_name) for target in (DOCKER, "podman@trixie", "runc@sid")]
-    drivers = [engines.in_lab(labs.target_of(lab), lab) for lab in made[:2]]
-    for engine in drivers:
+    both = [drivers.in_lab(labs.target_of(lab), lab) for lab in made[:2]]
+    for engine in both:
         images.provide(engine)
         container(engine, "--name", "same", "--publish", "18080:80")
     assert machine() == before
-    assert [len(engine.find("container")) for engine in drivers] == [1, 1]
+    assert [len(engine.find("container")) for engine in both] == [1, 1]
     assert len({os.stat(f"/proc/{lab.pid}/ns/net").st_ino for lab in made} | {os.stat("/proc/self/ns/net").st_ino}) == 4
     assert "docker0" in inside(made[0], "ip", "-o", "link")
     assert "docker0" not in inside(made[1], "ip", "-o", "link")
     assert inside(made[2], "ip", "-o", "link").count("\n") == 1  # its loopback alone
-    drivers[0].remove("container", ["same"])
-    assert drivers[1].inspect("same")["State"]["Running"]
+    both[0].remove("container", ["same"])
+    assert both[1].inspect("same")["State"]["Running"]
     down = project.seatrial("lab", "down", "--all")
     assert down.returncode == 0, down.stderr
     assert machine() == before
@@ -125,7 +125,7 @@ def test_labs_of_other_directories_do_not_meet(lab, tmp_path):
     assert seatrial("clean").returncode == 0
     assert runs.process_start(theirs["pid"]) == ""
     assert lab.alive
-    assert engines.in_lab(parse(DOCKER), lab).trouble() == ""
+    assert drivers.in_lab(parse(DOCKER), lab).trouble() == ""
     subprocess.run(["rm", "-rf", "--one-file-system", other["SEATRIAL_DATA"]], check=True)
 
 
@@ -158,7 +158,7 @@ def test_run_passes_input_output_and_exit_code_through(lab, project):
 def test_another_default_runtime_runs_the_containers(here):
     made = labs.acquire(parse("docker@sid+crun"), labs.USER)
     try:
-        engine = engines.in_lab(parse("docker@sid+crun"), made)
+        engine = drivers.in_lab(parse("docker@sid+crun"), made)
         images.provide(engine)
         id_ = container(engine)
         # runc keeps a state.json there, crun a status
@@ -176,7 +176,7 @@ def test_variables_are_the_defaults_of_private_engines(here, monkeypatch, variab
     monkeypatch.setenv(variable, value)
     made = labs.private(parse(DOCKER), "nobody")
     try:
-        facts = engines.in_lab(parse(DOCKER), made.lab).facts()
+        facts = drivers.in_lab(parse(DOCKER), made.lab).facts()
         assert facts[field] == value
     finally:
         made.close()
@@ -201,11 +201,11 @@ def test_a_lab_whose_engine_died_is_made_anew_but_not_under_a_living_run(lab, tm
         stand_in.forget()
     anew = labs.acquire(parse(DOCKER), labs.USER)
     assert anew.pid != lab.pid
-    assert engines.in_lab(parse(DOCKER), anew).trouble() == ""
+    assert drivers.in_lab(parse(DOCKER), anew).trouble() == ""
 
 
 def test_nothing_is_left_of_a_lab_whose_keeper_was_killed(lab, places, project):
-    container(engines.in_lab(parse(DOCKER), lab))
+    container(drivers.in_lab(parse(DOCKER), lab))
     os.kill(lab.pid, signal.SIGKILL)
     assert "broken" in project.seatrial("lab", "list").stdout
     cleaned = project.seatrial("clean")
@@ -215,7 +215,7 @@ def test_nothing_is_left_of_a_lab_whose_keeper_was_killed(lab, places, project):
 
 
 def test_clean_takes_labelled_objects_of_dead_runs_and_nothing_else(lab, dead_run, project):
-    engine = engines.in_lab(parse(DOCKER), lab)
+    engine = drivers.in_lab(parse(DOCKER), lab)
     for run in (dead_run, "somebody-else"):
         label = ["--label", f"{RUN_LABEL}={run}"]
         engine.cli("network", "create", *label, f"net-{run}")

@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-from seatrial.engines import registry as engines
+from seatrial.engines import drivers
 from seatrial.exec import FAILURE
 from seatrial.hosts import LOCAL
 from seatrial.lab import images, labs
@@ -22,7 +22,7 @@ TARGET = parse("docker@bookworm")
 def engine():
     """A daemon of these tests alone: one that has met a volume driver asks it for ever."""
     private = labs.private(TARGET, new_run_id())
-    driver = engines.in_lab(TARGET, private.lab)
+    driver = drivers.in_lab(TARGET, private.lab)
     images.provide(driver)
     yield driver
     private.close()
@@ -131,7 +131,7 @@ def test_authorization(name):
         with AuthzStub(private.lab.host, name, request=request) as stub:
             private.daemon.start()
             private.lab.socket = private.daemon.socket
-            engine = engines.in_lab(TARGET, private.lab)
+            engine = drivers.in_lab(TARGET, private.lab)
             engine.cli("volume", "create", name, expect=1, stderr="no volumes on this ship")
             engine.cli("network", "create", name)
             assert refused == ["POST"]

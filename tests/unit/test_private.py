@@ -12,7 +12,7 @@ def closed(monkeypatch):
     made = SimpleNamespace(lab=SimpleNamespace(host=None), daemon=None, close=lambda: closed.append("engine"))
     monkeypatch.setattr(private.labs, "private", lambda *_, **__: made)
     monkeypatch.setattr(private.labs, "target_of", lambda lab: None)
-    monkeypatch.setattr(private.engines, "in_lab", lambda target, lab: None)
+    monkeypatch.setattr(private.drivers, "in_lab", lambda target, lab: None)
     return closed
 
 

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     from seatrial import overhead, runs
-    from seatrial.engines import registry as engines
+    from seatrial.engines import drivers
     from seatrial.lab import images, labs
     from seatrial.names import BUSYBOX, new_run_id
     from seatrial.targets import parse
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         stack.enter_context(runs.begun(name, Path(), [str(target)]))
         lab = labs.acquire(target, name, say)
         stack.callback(labs.release, lab.name, name)
-        engine = engines.in_lab(target, lab)
+        engine = drivers.in_lab(target, lab)
         images.provide(engine)
         say("measuring calls")
         figures = [overhead.call_cost(engine, arguments.pairs)]

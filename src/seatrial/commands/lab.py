@@ -78,7 +78,7 @@ def _usage(parser: argparse.ArgumentParser) -> int:
 
 def run_up(arguments: argparse.Namespace) -> int:
     """Make labs; the lease "user" keeps them until `lab down`."""
-    from seatrial.engines import registry as engines
+    from seatrial.engines import drivers
     from seatrial.lab import images, labs
     from seatrial.targets import parse
 
@@ -92,7 +92,7 @@ def run_up(arguments: argparse.Namespace) -> int:
     for target in targets:
         lab = labs.acquire(target, labs.USER, say)
         if lab.socket:  # so that a test's repro.sh finds its image
-            images.provide(engines.in_lab(target, lab))
+            images.provide(drivers.in_lab(target, lab))
         tell(f"{target} stands (lab {lab.name}, keeper {lab.pid})")
         for line in _usage_of(lab):
             tell(f"  {line}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from seatrial.engines import _fake_cli
 from seatrial.engines.base import CliEngine
-from seatrial.engines.registry import driver
+from seatrial.engines.drivers import driver
 from seatrial.hosts import LOCAL
 from seatrial.targets import Target
 

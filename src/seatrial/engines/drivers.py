@@ -1,4 +1,4 @@
-"""From a target to its driver: entry points of the group `seatrial.engines`."""
+"""From a target to its driver, by the entry points of the group `seatrial.engines`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROUP = "seatrial.engines"
 
 
 @cache
-def drivers() -> dict[str, Any]:
+def registered() -> dict[str, Any]:
     """Return the registered drivers by engine name, not yet loaded."""
     return {point.name: point for point in entry_points(group=GROUP)}
 
@@ -29,10 +29,10 @@ def drivers() -> dict[str, Any]:
 def driver(name: str) -> type[CliEngine]:
     """Load the driver of an engine; raises `SeatrialError` E105 when none is registered."""
     try:
-        loaded: type[CliEngine] = drivers()[name].load()
+        loaded: type[CliEngine] = registered()[name].load()
     except KeyError:
         raise SeatrialError(
-            "E105", f"no driver for the engine {name!r}", f"registered: {', '.join(sorted(drivers()))}",
+            "E105", f"no driver for the engine {name!r}", f"registered: {', '.join(sorted(registered()))}",
             "install the package that registers it in the entry point group seatrial.engines",
         ) from None  # fmt: skip
     return loaded
