@@ -6,6 +6,7 @@ header of the results stream, to all workers, and into `seatrial doctor`.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from seatrial import requires
 from seatrial.api.client import Client
 from seatrial.engines.base import CliEngine
+from seatrial.engines.startable import Startable
 from seatrial.errors import SeatrialError
 from seatrial.exec import ExpectationError
 from seatrial.hosts import NamespaceHost
@@ -80,38 +82,35 @@ def _reach(engine: CliEngine) -> dict[str, Any]:
         api = Client(engine.endpoint).get("/_ping", expect=None, timeout=10).ok
     except (SeatrialError, ExpectationError):
         api = False
-    local = not engine.env.get("DOCKER_HOST", "").startswith("tcp://")
     return {
-        "local": local,
+        "local": engine.local,
         "api": api,
         "lab": isinstance(engine.host, NamespaceHost),
-        "private_engine": _why_not_private(engine, local),
-        "private": _why_not_daemon(engine) or _why_not_private(engine, local),
-        "registry": _why_not_registry(local),
+        "private_engine": _why_not_private(engine),
+        "private": _why_not_daemon(engine) or _why_not_private(engine),
+        "registry": _why_not_registry(engine),
     }
 
 
 def _why_not_daemon(engine: CliEngine) -> str:
-    return "" if engine.name == "docker" else f"{engine.name} has no daemon with options"
+    takes = isinstance(engine, Startable) and engine.takes_options
+    return "" if takes else f"{engine.name} has no daemon with options"
 
 
-def _why_not_private(engine: CliEngine, local: bool) -> str:
-    if not local:
+def _why_not_private(engine: CliEngine) -> str:
+    if not engine.local:
         return "the engine is on another machine"
     if engine.target.suite:
         return ""
     if not rootfs.possible():
         return "a private engine needs root"
-    daemon = {"docker": "dockerd", "podman": "podman"}.get(engine.name, "")
-    if not daemon:
+    if not isinstance(engine, Startable):
         return f"the harness cannot start {engine.name} itself"
-    import shutil
-
-    return "" if shutil.which(daemon) else f"there is no {daemon} command on this machine"
+    return "" if shutil.which(engine.service) else f"there is no {engine.service} command on this machine"
 
 
-def _why_not_registry(local: bool) -> str:
-    if not local:
+def _why_not_registry(engine: CliEngine) -> str:
+    if not engine.local:
         return "the engine is on another machine and cannot reach loopback here"
     return "" if rootfs.possible() else "the loopback registry comes from a lab, and labs need root"
 

@@ -27,10 +27,7 @@ from seatrial.lab import labs
 from seatrial.lab.labs import Lab
 from seatrial.names import IMAGE_NAMESPACE, RUN_LABEL
 from seatrial.paths import locked, mounts_below, remove_tree, share_dir, state_dir
-from seatrial.targets import Target, parse
-
-# They serve an engine's containers, of other runs as well, and go with the last of them.
-_SHARED_HELPERS = {"conmon", "aardvark-dns", "catatonit"}
+from seatrial.targets import Target, parse, registered
 
 
 @dataclass(frozen=True)
@@ -120,12 +117,13 @@ def find(dead: dict[str, list[str]]) -> Iterator[Leftover]:
 def _processes(dead: set[str]) -> Iterator[Leftover]:
     """Workers and commands of the run: only processes that carry its id."""
     own = set(_ancestry(os.getpid()))
+    shared = {helper for name in registered() for helper in drivers.driver(name).helpers}
     for pid in hosts.all_processes():
         run = _run_of(pid) if pid not in own else ""
         if run not in dead:
             continue
         name = _name_of(pid)
-        if name in _SHARED_HELPERS:
+        if name in shared:
             continue
         started = runs.process_start(pid)
         yield Leftover(
@@ -286,8 +284,8 @@ def _reachable(wanted: set[str]) -> Iterator[tuple[CliEngine, Lab | None]]:
     for lab in labs.standing():
         if lab.alive and lab.socket:
             yield drivers.in_lab(labs.target_of(lab), lab), lab
-    own = [Target(name) for name in drivers.registered()]
-    own += [parsed for text in sorted(wanted) if not (parsed := parse(text, tuple(drivers.registered()))).is_lab]
+    own = [Target(name) for name in registered()]
+    own += [parsed for text in sorted(wanted) if not (parsed := parse(text)).is_lab]
     for target in dict.fromkeys(own):
         if not target.is_runtime:
             with contextlib.suppress(SeatrialError):  # not there: nothing of ours is there either

@@ -60,7 +60,7 @@ class Plan:
 
     def engine(self, target: str) -> CliEngine:
         """Return the driver of one of the session's targets."""
-        parsed = parse(target, tuple(drivers.registered()))
+        parsed = parse(target)
         if target not in self.labs:
             return drivers.on_this_machine(parsed)
         lab = labs.find(self.labs[target])
@@ -95,7 +95,7 @@ class Controller:
         self.workers = workers
         self.plan = Plan(new_run_id(), "", image or BUSYBOX)
         self.plan.directory = str(base / self.plan.run)
-        self._wanted = [parse(target, tuple(drivers.registered())) for target in targets]
+        self._wanted = [parse(target) for target in targets]
         self._engines: dict[str, CliEngine] = {}
         self._before: dict[str, snapshot.Snapshot] = {}
         self._deviations: dict[str, Deviations] = {}

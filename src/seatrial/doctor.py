@@ -20,7 +20,7 @@ from seatrial.lab import labs, rootfs
 from seatrial.names import new_run_id
 from seatrial.probes import kconfig, machine
 from seatrial.results import TargetInfo
-from seatrial.targets import RUNTIMES, SUITES, Target, discover, parse
+from seatrial.targets import RUNTIMES, SUITES, Target, discover, parse, registered
 
 Progress = Callable[[str], None]
 
@@ -65,7 +65,7 @@ def examine(names: Sequence[str], progress: Progress) -> tuple[Diagnosis, list[S
     Targets that cannot be reached are returned as errors beside the diagnosis. A lab that does not
     stand is started for this and taken down after it.
     """
-    targets = [parse(name, tuple(drivers.registered())) for name in names]
+    targets = [parse(name) for name in names]
     facts = machine.facts()
     config = kconfig.read()
     found = Diagnosis(
@@ -136,7 +136,7 @@ def _known(info: TargetInfo) -> TargetInfo:
 
 def possible() -> Iterator[Possible]:
     """List the targets that can be named here, and why others cannot."""
-    for name in drivers.registered():
+    for name in registered():
         why = drivers.absent(name)
         yield Possible(name, "absent" if why else "ready", why or shutil.which(drivers.driver(name).binary) or "")
     for name in RUNTIMES:
@@ -147,7 +147,7 @@ def possible() -> Iterator[Possible]:
         why_not = ""
     except SeatrialError as error:
         why_not = error.cause
-    for name in (*labs.ENGINES, *labs.RUNTIMES):
+    for name in labs.inhabitants():
         for suite in SUITES:
             yield _possible_lab(Target(name, suite), why_not)
 

@@ -90,9 +90,8 @@ def _provide(engine: CliEngine, run: str) -> None:
     try:
         for name in _IMAGES:
             (context / "Dockerfile").write_text(_DOCKERFILE.format(base=BUSYBOX, name=name))
-            # Podman looks a short name up at docker.io
-            full = name if engine.name == "docker" else f"docker.io/library/{name}"
-            engine.cli("build", "--tag", full, str(context), env={"DOCKER_BUILDKIT": "0"}, timeout=120)
+            full = engine.dialect.traits["short_names_at"] + name
+            engine.cli("build", "--tag", full, str(context), env=engine.builders.get("legacy", {}), timeout=120)
     finally:
         remove_tree(share_dir() / run)
 

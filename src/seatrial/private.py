@@ -10,6 +10,7 @@ from typing import Any
 
 from seatrial.bench import Bench, Owner
 from seatrial.engines import drivers
+from seatrial.engines.startable import Wishes
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import images, labs
 from seatrial.lab.registry import Registry
@@ -45,7 +46,7 @@ class PrivateFactory:
     """Makes engines for one test, from the same binaries as its target."""
 
     def __init__(self, target: str, owner: Owner) -> None:
-        self._target = parse(target, tuple(drivers.registered()))
+        self._target = parse(target)
         self._owner = owner
         self._stack = ExitStack()
         self._left: list[str] = []
@@ -73,10 +74,8 @@ class PrivateFactory:
         `start=False` the host stands and the daemon does not run: `daemon.start()` starts it, and
         `provide_image()` brings the test image in.
         """
-        made = labs.private(
-            self._target, self._owner.run, options=options, config=config, storage=storage, runtime=runtime,
-            env=env, start=start,
-        )  # fmt: skip
+        wishes = Wishes(options, config or {}, runtime, storage, env or {})
+        made = labs.private(self._target, self._owner.run, wishes, start=start)
         bench = PrivateBench(made, self._owner)
         wanted = {"options": " ".join(options), "daemon.json": json.dumps(config) if config else "",
                   "storage": storage, "runtime": runtime}  # fmt: skip

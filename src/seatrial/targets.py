@@ -14,17 +14,21 @@ The same string is the option's value, the pytest id and the column of the repor
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import socket
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from seatrial.errors import SeatrialError
 
-ENGINES = ("docker", "podman", "nerdctl")
+# what is tested when nothing is named: the first of these that answers, else a lab of the first
+PREFERRED = ("docker", "podman")
+DRIVERS = "seatrial.engines"  # the group of entry points in which drivers register
 RUNTIMES = ("runc", "crun", "runsc", "youki")
+PACKAGED = ("runc", "crun", "runsc")  # the runtimes that Debian has packages of
 SUITES = ("bookworm", "trixie", "sid")
 
 _GRAMMAR = re.compile(
@@ -71,8 +75,15 @@ class Target:
         return "-".join(part for part in parts if part)
 
 
-def parse(text: str, engines: tuple[str, ...] = ENGINES) -> Target:
+@cache
+def registered() -> dict[str, EntryPoint]:
+    """Return the registered drivers by engine name, not yet loaded."""
+    return {point.name: point for point in entry_points(group=DRIVERS)}
+
+
+def parse(text: str) -> Target:
     """Parse a target string; raises `SeatrialError` E102 with the nearest right one."""
+    engines = tuple(registered())
     if text.startswith("runtime:"):
         path = text.removeprefix("runtime:")
         if not path.startswith("/"):
@@ -105,11 +116,6 @@ def _unknown(text: str, cause: str, nearest: str) -> SeatrialError:
     return SeatrialError(
         "E102", f"cannot read the target {text!r}", cause, f"for example {nearest}; `seatrial doctor` lists all"
     )
-
-
-def docker_address() -> str:
-    """Return where the Docker CLI would look: $DOCKER_HOST or the default socket."""
-    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
 def reachable(address: str, timeout: float = 2.0) -> str:
@@ -148,12 +154,12 @@ def discover(*, runtime: bool = False) -> Target:
     if runtime:
         found = next((name for name in RUNTIMES if shutil.which(name)), "")
         return Target(found) if found else Target("runc", "bookworm")
-    for name in ("docker", "podman"):
+    for name in PREFERRED:
         reasons.append(drivers.absent(name))
         if not reasons[-1]:
             return Target(name)
     if rootfs.possible():
-        return Target("docker", "bookworm")
+        return Target(PREFERRED[0], SUITES[0])
     raise SeatrialError(
         "E103",
         "no engine is reachable",

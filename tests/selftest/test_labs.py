@@ -15,6 +15,7 @@ import pytest
 
 from seatrial import doctor, runs
 from seatrial.engines import drivers
+from seatrial.engines.startable import Wishes
 from seatrial.errors import SeatrialError
 from seatrial.lab import host as hosts
 from seatrial.lab import images, labs, rootfs
@@ -181,7 +182,7 @@ def test_variables_are_the_defaults_of_private_engines(here, monkeypatch, variab
     finally:
         made.close()
     with pytest.raises(SeatrialError) as told:
-        labs.private(parse(DOCKER), "nobody", storage="no-such-driver")  # the argument counts more
+        labs.private(parse(DOCKER), "nobody", Wishes(storage="no-such-driver"))  # the wish counts more
     assert told.value.code == "E205"
 
 

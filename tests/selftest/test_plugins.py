@@ -6,6 +6,7 @@ import secrets
 import pytest
 
 from seatrial.engines import drivers
+from seatrial.engines.startable import Wishes
 from seatrial.exec import FAILURE
 from seatrial.hosts import LOCAL
 from seatrial.lab import images, labs
@@ -126,7 +127,7 @@ def test_authorization(name):
             return "no volumes on this ship"
         return ""
 
-    private = labs.private(TARGET, new_run_id(), options=[f"--authorization-plugin={name}"], start=False)
+    private = labs.private(TARGET, new_run_id(), Wishes([f"--authorization-plugin={name}"]), start=False)
     try:
         with AuthzStub(private.lab.host, name, request=request) as stub:
             private.daemon.start()

@@ -10,8 +10,9 @@ import pytest
 
 from seatrial import hosts, paths
 from seatrial.engines.docker import DockerEngine
+from seatrial.engines.podman import PodmanEngine
+from seatrial.engines.startable import Wishes
 from seatrial.errors import SeatrialError
-from seatrial.lab import daemon
 from seatrial.lab.registry import Registry
 from seatrial.targets import Target
 
@@ -70,8 +71,8 @@ def test_an_engine_is_configured_inside_its_root(host, outside):
     (host.root / "etc/docker").symlink_to(outside)
     (host.root / "etc/containers").mkdir()
     (host.root / "etc/containers/storage.conf").symlink_to(outside / "file")
-    daemon.docker(host, outside / "log", config={"debug": True})
-    daemon.podman(host, outside / "log")
+    DockerEngine.daemon(host, outside / "log", Wishes(config={"debug": True}))
+    PodmanEngine.daemon(host, outside / "log", Wishes())
     assert [(path.name, path.read_text()) for path in outside.iterdir()] == [("file", "kept")]
     assert json.loads((host.root / str(outside)[1:] / "daemon.json").read_text()) == {"debug": True}
 

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.engines import drivers
+from seatrial.engines.docker import DockerEngine
+from seatrial.engines.startable import Wishes
+from seatrial.errors import SeatrialError
 from seatrial.lab import host as hosts
 from seatrial.lab import labs
 from seatrial.targets import parse
@@ -54,7 +58,7 @@ def test_a_broken_lab_is_made_anew_for_its_user(hostless, before, lease, after):
 )
 def test_an_engine_that_lives_is_asked_again(keeper, monkeypatch, lives, answers, usable, asked):
     calls = iter(answers)
-    monkeypatch.setattr(labs.daemons, "answers", lambda *_: next(calls))
+    monkeypatch.setattr(DockerEngine, "answers", lambda *_: next(calls))
     daemon = keeper.pid if lives else 2**22 + 1
     lab = labs.Lab("docker-sid", "docker@sid", keeper.pid, "", [], "/run/docker.sock", daemon)
     assert labs._usable(lab) is usable
@@ -62,7 +66,7 @@ def test_an_engine_that_lives_is_asked_again(keeper, monkeypatch, lives, answers
 
 
 def test_an_engine_that_never_answers_is_given_up(keeper, monkeypatch):
-    monkeypatch.setattr(labs.daemons, "answers", lambda *_: False)
+    monkeypatch.setattr(DockerEngine, "answers", lambda *_: False)
     lab = labs.Lab("docker-sid", "docker@sid", keeper.pid, "", [], "/run/docker.sock", keeper.pid)
     assert labs._usable(lab, patience=0.5) is False
 
@@ -73,7 +77,21 @@ def test_an_engine_that_cannot_be_described_leaves_no_lab(hostless, monkeypatch,
         assert len(list(labs.standing())) == 1
         raise OSError("no space")
 
-    monkeypatch.setattr(labs.daemons, engine, fail)
+    monkeypatch.setattr(drivers.driver(engine), "daemon", fail)
     with pytest.raises(OSError, match="no space"):
         labs.private(parse(engine), "run")
     assert list(labs.standing()) == []
+
+
+@pytest.mark.parametrize("wishes", [Wishes(["--debug"]), Wishes(config={"debug": True}), Wishes(env={"A": "b"})])
+def test_an_engine_without_options_is_not_made_as_if_it_had_them(hostless, wishes):
+    with pytest.raises(ValueError, match="podman has no daemon with options"):
+        labs.private(parse("podman"), "run", wishes)
+    assert list(labs.standing()) == []
+
+
+def test_an_engine_that_its_driver_cannot_start_has_no_lab():
+    assert labs.inhabitants() == ("docker", "podman", "runc", "crun", "runsc")
+    for make in (lambda: labs.acquire(parse("nerdctl@sid"), "run"), lambda: labs.private(parse("nerdctl"), "run")):
+        with pytest.raises(SeatrialError, match="there is no lab of nerdctl"):
+            make()

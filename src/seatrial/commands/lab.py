@@ -100,14 +100,15 @@ def run_up(arguments: argparse.Namespace) -> int:
 
 
 def _usage_of(lab: Lab) -> list[str]:
+    from seatrial.engines import drivers
     from seatrial.lab import labs
 
     target = labs.target_of(lab)
     if not lab.socket:
         return [f"seatrial lab run {target} -- {target.engine} --version"]
-    variable = "DOCKER_HOST" if target.engine == "docker" else "CONTAINER_HOST"
+    dialect = drivers.driver(target.engine).dialect
     return [
-        f"{variable}=unix://{lab.host.path(lab.socket)}",
+        f"{dialect.traits['host_variable']}=unix://{lab.host.path(lab.socket)}",
         f"seatrial lab run {target} -- {target.engine} ps",
         f"pytest suites/ --engine {target}",
     ]
@@ -155,11 +156,9 @@ def _standing(text: str) -> Lab:
 
 
 def _state(lab: Lab) -> str:
-    from seatrial.lab import daemon
-
     if not lab.alive:
         return "broken"
-    return "up" if not lab.socket or daemon.answers(lab.host.path(lab.socket)) else "no answer"
+    return "up" if lab.answers() else "no answer"
 
 
 def _row(lab: Lab) -> dict[str, Any]:

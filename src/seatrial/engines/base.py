@@ -8,6 +8,7 @@ call differently stands in the driver's `Dialect`; no test asks which engine it 
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from seatrial.api.wire import Endpoint, endpoint_of
 from seatrial.conversation import Conversation
 from seatrial.errors import SeatrialError
 from seatrial.exec import ANY, Expect, ExpectationError, Journal, Result, Stdin
-from seatrial.hosts import LOCAL, Host
+from seatrial.hosts import LOCAL, Host, LocalHost
 from seatrial.names import BUSYBOX, RUN_LABEL
 from seatrial.targets import Target
 
@@ -43,9 +44,9 @@ class Dialect:
     traits: Mapping[str, Any] = field(default_factory=dict)
 
 
-def load_dialect(name: str) -> Dialect:
-    """Read an engine's dialect from `dialects/<name>.toml`; a name that stands twice is a `ValueError`."""
-    text = resources.files("seatrial.engines").joinpath(f"dialects/{name}.toml").read_text("utf-8")
+def load_dialect(name: str, package: str = "seatrial.engines") -> Dialect:
+    """Read an engine's dialect from `dialects/<name>.toml` of a package; a name that stands twice is a `ValueError`."""
+    text = resources.files(package).joinpath(f"dialects/{name}.toml").read_text("utf-8")
     parts: dict[str, dict[str, Any]] = {"says": {}, "codes": {}, "traits": {}}
     for area, chapters in tomllib.loads(text).items():
         for kind, entries in chapters.items():
@@ -115,12 +116,16 @@ class CliEngine:
     name: str = ""
     binary: str = ""
     dialect: ClassVar[Dialect] = Dialect()
+    # the socket of its Docker-compatible API, where nothing else is said; empty for an engine without one
+    api: ClassVar[str] = ""
     # where the engine looks for the CA of a registry (HOST:PORT/ca.crt below), and for drop-ins that
     # allow plain HTTP; empty where loopback needs none
     certificates: ClassVar[str] = ""
     registries: ClassVar[str] = ""
     # the builders that the engine may have, and the environment in which `build` uses each
     builders: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    # processes that serve containers of more than one run, and go with the last of them
+    helpers: ClassVar[frozenset[str]] = frozenset()
     # seconds that `trouble` waits for an answer
     patience: ClassVar[float] = 15.0
 
@@ -133,6 +138,25 @@ class CliEngine:
         self.env = dict(env or {})
         self._socket = socket
 
+    @classmethod
+    def here(cls, target: Target) -> CliEngine:
+        """Return the driver of this machine's engine, at the target's address or where the CLI looks."""
+        variable = cls.dialect.traits.get("host_variable", "")
+        env = {variable: target.address} if target.address and variable else {}
+        socket = Path(target.address.removeprefix("unix://") or cls.api) if cls.api else None
+        home = {"HOME": os.environ.get("HOME", "/root")}
+        return cls(target, LocalHost(home), socket=socket if socket and socket.exists() else None, env=env)
+
+    @property
+    def local(self) -> bool:
+        """Whether the engine is on this machine and not reached over the network."""
+        return not self.address.startswith(("tcp://", "ssh://"))
+
+    @property
+    def address(self) -> str:
+        """The address that the CLI is given, empty where it uses its own."""
+        return self.env.get(self.dialect.traits.get("host_variable", ""), "")
+
     @property
     def socket(self) -> Path:
         """The API's unix socket as seen from here; raises `SeatrialError` E104 when there is none."""
@@ -143,8 +167,8 @@ class CliEngine:
     @property
     def endpoint(self) -> Endpoint:
         """Where the engine's API listens; raises `SeatrialError` E104 when it has none that is known here."""
-        if self._socket is None and (address := self.env.get("DOCKER_HOST")):
-            return endpoint_of(address, self.env, self.host)
+        if self.api and self._socket is None and self.address:
+            return endpoint_of(self.address, self.env, self.host)
         return Endpoint(path=self.socket, host=self.host)
 
     def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = 60.0,

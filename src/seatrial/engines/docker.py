@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
+from seatrial.engines.startable import Startable, Wishes
+from seatrial.errors import SeatrialError
 from seatrial.exec import ANY
+from seatrial.hosts import LOCAL, NamespaceHost
+from seatrial.lab.daemon import Daemon, configure
+from seatrial.targets import Target, reachable
 
 
 def components(server: dict[str, Any]) -> dict[str, str]:
@@ -20,16 +27,53 @@ def security_options(info: dict[str, Any]) -> list[str]:
     return [option.split(",")[0].removeprefix("name=") for option in info.get("SecurityOptions") or []]
 
 
-class DockerEngine(CliEngine):
+class DockerEngine(CliEngine, Startable):
     """The driver of Docker."""
 
     name = "docker"
     binary = "docker"
+    service: ClassVar[str] = "dockerd"
+    takes_options: ClassVar[bool] = True
+    api: ClassVar[str] = "/run/docker.sock"
     certificates: ClassVar[str] = "/etc/docker/certs.d"
     dialect: ClassVar[Dialect] = load_dialect("docker")
     builders: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "legacy": {"DOCKER_BUILDKIT": "0"}, "buildkit": {"DOCKER_BUILDKIT": "1"},
     }  # fmt: skip
+
+    @classmethod
+    def here(cls, target: Target) -> DockerEngine:
+        """Return the driver of the engine that the CLI would talk to: at $DOCKER_HOST or the default socket.
+
+        Raises `SeatrialError` E106 when nothing listens there.
+        """
+        address = target.address or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+        if why := reachable(address):
+            raise SeatrialError(
+                "E106", f"{target} does not answer", why,
+                "start Docker (systemctl start docker), set DOCKER_HOST, or use --engine docker@bookworm",
+            )  # fmt: skip
+        kind, _, rest = address.partition("://")
+        tls = {name: os.environ[name] for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH") if name in os.environ}
+        socket = Path(rest) if kind == "unix" else None
+        return cls(target, LOCAL, socket=socket, env={"DOCKER_HOST": address, **tls})
+
+    @classmethod
+    def packages(cls, suite: str) -> Sequence[str]:
+        """Return Docker's packages; Debian split the client and the builder off after bookworm."""
+        return ("docker.io", "containerd", *(() if suite == "bookworm" else ("docker-cli", "docker-buildx")))
+
+    @classmethod
+    def daemon(cls, host: NamespaceHost, log: Path, wishes: Wishes) -> Daemon:
+        """Write daemon.json and describe a dockerd."""
+        settings = dict(wishes.config)
+        if wishes.runtime and wishes.runtime != "runc":
+            settings["runtimes"] = {wishes.runtime: {"path": wishes.runtime}}
+            settings["default-runtime"] = wishes.runtime
+        if wishes.storage:
+            settings["storage-driver"] = wishes.storage
+        configure(host, "/etc/docker/daemon.json", json.dumps(settings, indent=1) + "\n")
+        return Daemon(host, (cls.service, *wishes.options), cls.api, log, wishes.env)
 
     def _version(self) -> dict[str, Any]:
         loaded: dict[str, Any] = json.loads(self.cli("version", "--format", "{{json .}}").stdout)

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from functools import cache
-from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from seatrial.engines.base import CliEngine
 from seatrial.engines.runtime import RuntimeEngine
+from seatrial.engines.startable import Startable
 from seatrial.errors import SeatrialError
-from seatrial.hosts import LOCAL, LocalHost
-from seatrial.lab import daemon as daemons
-from seatrial.lab.labs import RUNTIMES, Lab
-from seatrial.targets import Target, docker_address, reachable
+from seatrial.targets import DRIVERS, PACKAGED, Target, registered
 
-GROUP = "seatrial.engines"
-
-
-@cache
-def registered() -> dict[str, Any]:
-    """Return the registered drivers by engine name, not yet loaded."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+if TYPE_CHECKING:
+    from seatrial.lab.labs import Lab
 
 
 def driver(name: str) -> type[CliEngine]:
@@ -33,9 +22,15 @@ def driver(name: str) -> type[CliEngine]:
     except KeyError:
         raise SeatrialError(
             "E105", f"no driver for the engine {name!r}", f"registered: {', '.join(sorted(registered()))}",
-            "install the package that registers it in the entry point group seatrial.engines",
+            f"install the package that registers it in the entry point group {DRIVERS}",
         ) from None  # fmt: skip
     return loaded
+
+
+def startable() -> dict[str, type[Startable]]:
+    """Return the drivers, by engine name, whose engine the harness can start itself."""
+    loaded = {name: driver(name) for name in registered()}
+    return {name: cls for name, cls in loaded.items() if issubclass(cls, Startable)}
 
 
 def in_lab(target: Target, lab: Lab) -> CliEngine:
@@ -68,7 +63,7 @@ def on_this_machine(target: Target, patience: float | None = None) -> CliEngine:
             "E111", f"{target} is not installed here", f"there is no {cls.binary} command",
             f"install it, or test the harness's own with --engine {target.engine}@bookworm",
         )  # fmt: skip
-    engine = _docker(target) if target.engine == "docker" else _other(target, cls)
+    engine = cls.here(target)
     if trouble := engine.trouble(patience):
         raise SeatrialError(
             "E106", f"{target} does not answer", trouble,
@@ -83,28 +78,6 @@ def _runtime(target: Target) -> RuntimeEngine:
     if not shutil.which(program):
         raise SeatrialError(
             "E111", f"{target} is not installed here", f"there is no {program} command",
-            f"name the lab's: {target.engine}@bookworm" if target.engine in RUNTIMES else "is its path right?",
+            f"name the lab's: {target.engine}@bookworm" if target.engine in PACKAGED else "is its path right?",
         )  # fmt: skip
     return RuntimeEngine(target)
-
-
-def _docker(target: Target) -> CliEngine:
-    address = target.address or docker_address()
-    if why := reachable(address):
-        raise SeatrialError(
-            "E106", f"{target} does not answer", why,
-            "start Docker (systemctl start docker), set DOCKER_HOST, or use --engine docker@bookworm",
-        )  # fmt: skip
-    kind, _, rest = address.partition("://")
-    tls = {name: os.environ[name] for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH") if name in os.environ}
-    return driver("docker")(
-        target, LOCAL, socket=Path(rest) if kind == "unix" else None, env={"DOCKER_HOST": address, **tls}
-    )
-
-
-def _other(target: Target, cls: type[CliEngine]) -> CliEngine:
-    default = {"podman": Path(daemons.PODMAN_SOCKET)}.get(target.engine)
-    env = {"CONTAINER_HOST": target.address} if target.address and target.engine == "podman" else {}
-    socket = Path(target.address.removeprefix("unix://")) if target.address else default
-    home = {"HOME": os.environ.get("HOME", "/root")}
-    return cls(target, LocalHost(home), socket=socket if socket and socket.exists() else None, env=env)

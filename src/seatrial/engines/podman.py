@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from seatrial.api.client import Client
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
+from seatrial.engines.startable import Startable, Wishes
 from seatrial.exec import ANY, Expect, ExpectationError, Journal, Result, Stdin, check, run
-from seatrial.hosts import LOCAL, Host
+from seatrial.hosts import LOCAL, Host, NamespaceHost
+from seatrial.lab.daemon import Daemon, configure
 from seatrial.targets import Target
 
 # the runtimes that Podman knows by name, and where it looks for them (containers.conf(5))
@@ -23,14 +25,37 @@ _PATIENCE = 8
 # Go's names of machines, where every other engine uses the kernel's
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686"}
 
+# The hard limits that a root without CAP_SYS_RESOURCE can still set for containers.
+_CONTAINERS_CONF = """\
+[containers]
+default_ulimits = ["nofile={nofile}:{nofile}", "nproc={nproc}:{nproc}"]
 
-class PodmanEngine(CliEngine):
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "{runtime}"
+
+[network]
+firewall_driver = "iptables"
+"""
+_STORAGE_CONF = """\
+[storage]
+driver = "{storage}"
+runroot = "/run/containers/storage"
+graphroot = "/var/lib/containers/storage"
+"""
+
+
+class PodmanEngine(CliEngine, Startable):
     """The driver of Podman."""
 
     name = "podman"
     binary = "podman"
+    service: ClassVar[str] = "podman"
+    api: ClassVar[str] = "/run/podman/podman.sock"
     certificates: ClassVar[str] = "/etc/containers/certs.d"
     registries: ClassVar[str] = "/etc/containers/registries.conf.d"
+    helpers: ClassVar[frozenset[str]] = frozenset({"conmon", "aardvark-dns", "catatonit"})
     dialect: ClassVar[Dialect] = load_dialect("podman")
     builders: ClassVar[Mapping[str, Mapping[str, str]]] = {"buildah": {}}
 
@@ -41,6 +66,28 @@ class PodmanEngine(CliEngine):
         # told once in `doctor`, not in the standard error of every command
         quiet = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
         super().__init__(target, host, socket=socket, env={**quiet, **(env or {})})
+
+    @classmethod
+    def packages(cls, suite: str) -> Sequence[str]:
+        """Return Podman's packages, the same in every suite."""
+        return ("podman", "netavark", "aardvark-dns", "fuse-overlayfs", "uidmap", "catatonit")
+
+    @classmethod
+    def daemon(cls, host: NamespaceHost, log: Path, wishes: Wishes) -> Daemon:
+        """Configure Podman and describe its API service."""
+        limits = {"nofile": _hard_limit("Max open files", 20000), "nproc": _hard_limit("Max processes", 32768)}
+        etc = "/etc/containers"
+        configure(host, f"{etc}/containers.conf", _CONTAINERS_CONF.format(runtime=wishes.runtime or "runc", **limits))
+        configure(host, f"{etc}/storage.conf", _STORAGE_CONF.format(storage=wishes.storage or "overlay"))
+        host.path(cls.registries).mkdir(exist_ok=True)
+        host.path(cls.api).parent.mkdir(parents=True, exist_ok=True)
+        # Only Docker loads br_netfilter on a real machine. Where it is part of the kernel, a bridge would send a
+        # container's own published port back through iptables, and lose it.
+        filtered = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+        if host.path(filtered).exists():
+            run(["tee", filtered], host=host, stdin="0\n")
+        argv = (cls.service, "system", "service", "--time=0", f"unix://{cls.api}")
+        return Daemon(host, argv, cls.api, log)
 
     def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = 60.0,
             env: Mapping[str, str] | None = None, cwd: Path | str | None = None,
@@ -171,3 +218,9 @@ class PodmanEngine(CliEngine):
                 "oom_control": "memory" in mounted and host.get("cgroupVersion") == "v1",
             },
         }
+
+
+def _hard_limit(name: str, most: int) -> int:
+    line = next(line for line in Path("/proc/self/limits").read_text().splitlines() if line.startswith(name))
+    value = line[len("Max realtime timeout ") :].split()[1]
+    return most if value == "unlimited" else min(most, int(value))

@@ -1,46 +1,21 @@
-"""Engines inside lab hosts: dockerd with options, Podman with its configuration and API service."""
+"""Processes that serve an engine inside a lab host."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from seatrial.api.client import Client
 from seatrial.api.wire import Endpoint
 from seatrial.errors import SeatrialError
-from seatrial.exec import ExpectationError, background, run
+from seatrial.exec import ExpectationError, background
 from seatrial.hosts import NamespaceHost
 from seatrial.lab.host import own_environment
-
-DOCKER_SOCKET = "/run/docker.sock"
-PODMAN_SOCKET = "/run/podman/podman.sock"
-
-# The hard limits that a root without CAP_SYS_RESOURCE can still set for containers.
-_CONTAINERS_CONF = """\
-[containers]
-default_ulimits = ["nofile={nofile}:{nofile}", "nproc={nproc}:{nproc}"]
-
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "{runtime}"
-
-[network]
-firewall_driver = "iptables"
-"""
-_STORAGE_CONF = """\
-[storage]
-driver = "{storage}"
-runroot = "/run/containers/storage"
-graphroot = "/var/lib/containers/storage"
-"""
 
 
 @dataclass
@@ -51,7 +26,8 @@ class Daemon:
     argv: tuple[str, ...]
     socket: str
     log: Path
-    extra_environment: Mapping[str, str]
+    extra_environment: Mapping[str, str] = field(default_factory=dict)
+    ready: Callable[[Path], bool] = lambda socket: answers(socket)
     pid: int = 0
 
     def start(self, timeout: float = 60.0) -> None:
@@ -63,7 +39,7 @@ class Daemon:
             )  # fmt: skip
         self.pid = process.pid
         deadline = time.monotonic() + timeout
-        while not answers(self.host.path(self.socket)):
+        while not self.ready(self.host.path(self.socket)):
             if process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise self._failed()
@@ -136,55 +112,11 @@ class Daemon:
         )
 
 
-def docker(
-    host: NamespaceHost,
-    log: Path,
-    *,
-    options: Sequence[str] = (),
-    config: Mapping[str, Any] | None = None,
-    runtime: str = "",
-    storage: str = "",
-    env: Mapping[str, str] | None = None,
-) -> Daemon:
-    """Describe a dockerd: command line options, daemon.json, default runtime, storage driver."""
-    settings = dict(config or {})
-    if runtime and runtime != "runc":
-        settings["runtimes"] = {runtime: {"path": runtime}}
-        settings["default-runtime"] = runtime
-    if storage:
-        settings["storage-driver"] = storage
-    _configure(host, "/etc/docker/daemon.json", json.dumps(settings, indent=1) + "\n")
-    return Daemon(host, ("dockerd", *options), DOCKER_SOCKET, log, env or {})
-
-
-def podman(host: NamespaceHost, log: Path, *, runtime: str = "runc", storage: str = "overlay") -> Daemon:
-    """Configure Podman in a lab host and describe its API service."""
-    limits = {"nofile": _hard_limit("Max open files", 20000), "nproc": _hard_limit("Max processes", 32768)}
-    etc = "/etc/containers"
-    _configure(host, f"{etc}/containers.conf", _CONTAINERS_CONF.format(runtime=runtime or "runc", **limits))
-    _configure(host, f"{etc}/storage.conf", _STORAGE_CONF.format(storage=storage or "overlay"))
-    host.path(f"{etc}/registries.conf.d").mkdir(exist_ok=True)
-    argv = ("podman", "system", "service", "--time=0", f"unix://{PODMAN_SOCKET}")
-    host.path(PODMAN_SOCKET).parent.mkdir(parents=True, exist_ok=True)
-    # Only Docker loads br_netfilter on a real machine. Where it is part of the kernel, a bridge would send a
-    # container's own published port back through iptables, and lose it.
-    filtered = "/proc/sys/net/bridge/bridge-nf-call-iptables"
-    if host.path(filtered).exists():
-        run(["tee", filtered], host=host, stdin="0\n")
-    return Daemon(host, argv, PODMAN_SOCKET, log, {})
-
-
-def _configure(host: NamespaceHost, inside: str, text: str) -> None:
+def configure(host: NamespaceHost, inside: str, text: str) -> None:
     """Write a file of the host's, found from the host's root: its links do not lead to this machine's files."""
     path = host.path(inside)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-
-
-def _hard_limit(name: str, most: int) -> int:
-    line = next(line for line in Path("/proc/self/limits").read_text().splitlines() if line.startswith(name))
-    value = line[len("Max realtime timeout ") :].split()[1]
-    return most if value == "unlimited" else min(most, int(value))
 
 
 def answers(path: Path, timeout: float = 2.0) -> bool:

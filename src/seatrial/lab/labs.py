@@ -10,27 +10,24 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from seatrial import runs
+from seatrial.engines import drivers
+from seatrial.engines.startable import Startable, Wishes
 from seatrial.errors import SeatrialError
 from seatrial.hosts import NamespaceHost
-from seatrial.lab import daemon as daemons
 from seatrial.lab import host as hosts
 from seatrial.lab import rootfs
 from seatrial.lab.daemon import Daemon
 from seatrial.paths import locked, state_dir
-from seatrial.targets import Target, parse
+from seatrial.targets import PACKAGED, SUITES, Target, parse
 
 USER = "user"
 
-# What Debian has packages of in every suite.
-ENGINES = ("docker", "podman")
-RUNTIMES = ("runc", "crun", "runsc")
 
 
 @dataclass
@@ -54,6 +51,10 @@ class Lab:
     def alive(self) -> bool:
         """Whether the lab's keeper still stands (and is no other process with its number)."""
         return self.pid > 0 and hosts.lab_of(self.pid) == hosts.key(self.name)
+
+    def answers(self, timeout: float = 2.0) -> bool:
+        """Tell whether the lab's engine answers; a lab of a runtime has none that could keep silent."""
+        return not self.socket or _starter(target_of(self)).answers(self.host.path(self.socket), timeout)
 
     @property
     def uptime(self) -> float:
@@ -117,6 +118,11 @@ def acquire(target: Target, lease: str, progress: rootfs.Progress = lambda _: No
     return lab
 
 
+def inhabitants() -> tuple[str, ...]:
+    """Return what labs are made of: the engines and runtimes that Debian has packages of."""
+    return (*(name for name, cls in drivers.startable().items() if cls.packages(SUITES[0])), *PACKAGED)
+
+
 def _root_for(target: Target, progress: rootfs.Progress) -> Path:
     """Return the root file system for a target; raises `SeatrialError` where there is no such lab."""
     if target.kernel:
@@ -124,10 +130,10 @@ def _root_for(target: Target, progress: rootfs.Progress) -> Path:
             "E206", f"the lab {target} needs another kernel", "labs on user-mode Linux are not made yet",
             f"use {target.engine}@{target.suite}",
         )  # fmt: skip
-    if target.suite and target.engine not in (*ENGINES, *RUNTIMES):
+    if target.suite and target.engine not in inhabitants():
         raise SeatrialError(
             "E201", f"there is no lab of {target.engine}", f"Debian has no package of {target.engine}",
-            f"labs are made of: {', '.join((*ENGINES, *RUNTIMES))}",
+            f"labs are made of: {', '.join(inhabitants())}",
         )  # fmt: skip
     rootfs.possible(raise_error=True)
     if not target.suite:
@@ -137,9 +143,16 @@ def _root_for(target: Target, progress: rootfs.Progress) -> Path:
         if program and not any((root / place / program).exists() for place in ("usr/bin", "usr/sbin")):
             raise SeatrialError(
                 "E201", f"there is no lab of {target}", f"Debian {target.suite} has no runtime {program}",
-                f"runtimes of labs: {', '.join(RUNTIMES)}",
+                f"runtimes of labs: {', '.join(PACKAGED)}",
             )  # fmt: skip
     return root
+
+
+def _starter(target: Target) -> type[Startable]:
+    """Return the driver that can start a target's engine; raises `SeatrialError` E201 when it cannot."""
+    if target.engine not in drivers.startable():
+        raise SeatrialError("E201", f"there is no lab of {target.engine}", "its driver cannot start it")
+    return drivers.startable()[target.engine]
 
 
 @contextmanager
@@ -187,32 +200,29 @@ class PrivateEngine:
 def private(
     target: Target,
     lease: str,
+    wishes: Wishes = Wishes(),  # noqa: B008 - frozen
     *,
-    options: Sequence[str] = (),
-    config: Mapping[str, Any] | None = None,
-    storage: str = "",
-    runtime: str = "",
-    env: Mapping[str, str] | None = None,
     start: bool = True,
 ) -> PrivateEngine:
     """Make an engine for one test alone, from the same root file system as its target.
 
     The engine of this machine gets this machine's root below an overlay, so that its own binaries
     are what is tested; its storage and network are new either way. DOCKER_GRAPHDRIVER (storage
-    driver) and DOCKER_EXECDRIVER (runtime) count where neither argument nor target says.
+    driver) and DOCKER_EXECDRIVER (runtime) count where neither wish nor target says.
     """
+    starter = _starter(target)
+    if (wishes.options or wishes.config or wishes.env) and not starter.takes_options:
+        raise ValueError(f"{target.engine} has no daemon with options: the test needs the requirement private_daemon")
+    wishes = replace(
+        wishes,
+        runtime=wishes.runtime or target.runtime or os.environ.get("DOCKER_EXECDRIVER", ""),
+        storage=wishes.storage or os.environ.get("DOCKER_GRAPHDRIVER", ""),
+    )
     root = rootfs.ensure(target.suite) if target.suite else Path("/")
     name = f"{target.engine}-{target.suite or 'own'}-{secrets.token_hex(3)}"
     lab = _stand(Lab(name, str(target), 0, str(hosts.storage(name)), [lease]), root)
-    runtime = runtime or target.runtime or os.environ.get("DOCKER_EXECDRIVER", "")
-    storage = storage or os.environ.get("DOCKER_GRAPHDRIVER", "")
     try:
-        if target.engine == "docker":
-            daemon = daemons.docker(
-                lab.host, lab.log, options=options, config=config, runtime=runtime, storage=storage, env=env
-            )
-        else:
-            daemon = daemons.podman(lab.host, lab.log, runtime=runtime, storage=storage)
+        daemon = starter.daemon(lab.host, lab.log, wishes)
         lab.socket = daemon.socket
         if start:
             daemon.start()
@@ -238,8 +248,7 @@ def _make(name: str, target: Target, root: Path, leases: list[str]) -> Lab:
     lab = _stand(Lab(name, str(target), 0, str(hosts.storage(name)), leases), root, target.path)
     try:
         if not target.is_runtime:
-            describe = daemons.docker if target.engine == "docker" else daemons.podman
-            daemon = describe(lab.host, lab.log, runtime=target.runtime)
+            daemon = _starter(target).daemon(lab.host, lab.log, Wishes(runtime=target.runtime))
             daemon.start()
             lab.socket, lab.daemon_pid = daemon.socket, daemon.pid
     except BaseException:
@@ -252,7 +261,7 @@ def _usable(lab: Lab, patience: float = 30.0) -> bool:
     """Tell whether a lab's engine answers; one that lives gets `patience` seconds on a busy machine."""
     deadline = time.monotonic() + patience
     while lab.alive:
-        if not lab.socket or daemons.answers(lab.host.path(lab.socket), 5.0):
+        if lab.answers(5.0):
             return True
         if hosts.lab_of(lab.daemon_pid) != hosts.key(lab.name) or time.monotonic() > deadline:
             return False

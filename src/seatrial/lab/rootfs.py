@@ -9,21 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seatrial import exec as command
+from seatrial.engines import drivers
 from seatrial.errors import SeatrialError
 from seatrial.paths import cache_dir, locked, remove_tree
+from seatrial.targets import PACKAGED, SUITES
 
-SUITES = ("bookworm", "trixie", "sid")
-
-_ENGINES = (
-    "docker.io", "containerd", "runc", "crun", "runsc", "podman", "netavark", "aardvark-dns",
-    "fuse-overlayfs", "uidmap", "catatonit", "docker-registry",
-)  # fmt: skip
 _SYSTEM = (
-    "iptables", "iproute2", "ca-certificates", "curl", "procps", "busybox-static", "xz-utils", "bzip2",
+    "docker-registry", "iptables", "iproute2", "ca-certificates", "curl", "procps", "busybox-static", "xz-utils",
+    "bzip2",
 )  # fmt: skip
 _TOOLBOX = ("fio", "iperf3", "stress-ng", "sysbench", "iputils-ping")
-# Debian split the client and the builder off after bookworm.
-_SPLIT_CLIENT = ("docker-cli", "docker-buildx")
 
 # mmdebstrap mounts into what it makes and starts many processes: in namespaces of their own, all of it
 # goes when it ends or when the harness is killed.
@@ -35,9 +30,9 @@ Progress = Callable[[str], None]
 
 
 def packages(suite: str) -> tuple[str, ...]:
-    """Return the packages of a suite's root file system."""
-    extra = _TOOLBOX if suite == "bookworm" else _SPLIT_CLIENT
-    return (*_ENGINES, *_SYSTEM, *extra)
+    """Return the packages of a suite's root file system: those of every engine, of runtimes, and tools."""
+    engines = [package for cls in drivers.startable().values() for package in cls.packages(suite)]
+    return (*sorted(engines), *PACKAGED, *_SYSTEM, *(_TOOLBOX if suite == "bookworm" else ()))
 
 
 def location(suite: str) -> Path:
