@@ -7,7 +7,6 @@ written into the journal, and is removed and proved gone after the test.
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -282,7 +281,7 @@ class Bench:
 
     def inspect(self, name: str, kind: str = "container") -> dict[str, Any]:
         """Return the engine's description of an object."""
-        loaded: list[dict[str, Any]] = json.loads(self.cli(kind, "inspect", name).stdout)
+        loaded: list[dict[str, Any]] = self.cli(kind, "inspect", name).json()
         return loaded[0]
 
     def image_id(self, name: str) -> str:

@@ -8,6 +8,7 @@ commands and leaves `repro.sh`.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -18,7 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from seatrial import repro
 from seatrial.errors import SeatrialError
@@ -91,6 +92,10 @@ class Result:
         """Whether the exit code is zero."""
         return self.code == 0
 
+    def json(self) -> Any:
+        """Return standard output as JSON; raises `ExpectationError` when it is none."""
+        return parsed(self.stdout, str(self))
+
     def __repr__(self) -> str:
         command = shlex.join(self.argv)
         return f"<exit {self.code}: {command if len(command) < 120 else command[:117] + '...'}>"
@@ -102,6 +107,15 @@ class Result:
             if text:
                 parts.append(indent(name, text))
         return "\n".join(parts)
+
+
+def parsed(text: str | bytes, evidence: str = "") -> Any:
+    """Return as JSON what an engine wrote; raises `ExpectationError` with the evidence (the text) when it is none."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        shown = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
+        raise ExpectationError(f"this is no JSON: {error}\n{evidence or indent('text', shown)}") from error
 
 
 def indent(name: str, text: str, limit: int = 4000) -> str:

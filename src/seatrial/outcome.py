@@ -7,7 +7,6 @@ a known list expects is KNOWN.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -23,9 +22,8 @@ from seatrial.names import slug, test_key
 from seatrial.results import TestResult
 from seatrial.verdict import Level, Verdict, reduce
 
-# pytest-timeout ends a test by pytest.fail: the engine did not answer in time; and what tests read as
-# JSON is an engine's answer
-_ENGINES_FAULT = (AssertionError, pytest.fail.Exception, json.JSONDecodeError)
+# pytest-timeout ends a test by pytest.fail: the engine did not answer in time
+_ENGINES_FAULT = (AssertionError, pytest.fail.Exception)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import Counter
@@ -83,7 +82,7 @@ def leaks(
 def _own_images(engine: CliEngine) -> frozenset[str]:
     """Return the ids of the harness's images, with the algorithm's name and without it, as listings may have it."""
     shown = [engine.cli("image", "inspect", name, expect=ANY) for name in (BUSYBOX, TOOLBOX)]
-    ids = [str(json.loads(result.stdout)[0]["Id"]).removeprefix("sha256:") for result in shown if result.ok]
+    ids = [str(result.json()[0]["Id"]).removeprefix("sha256:") for result in shown if result.ok]
     return frozenset(form for id_ in ids for form in (id_, f"sha256:{id_}"))
 
 

@@ -1,6 +1,5 @@
 """Options of the daemon: each with a daemon of the test's own."""
 
-import json
 import os
 import re
 import signal
@@ -27,7 +26,7 @@ def refused(d, *options, config=None):
 def test_options_of_the_daemon_are_defaults_of_its_containers(private_daemon):
     d = private_daemon("--debug", "--default-ulimit", "nofile=512:1024", "--log-driver", "local", "--label", "berth=7",
                        "--default-shm-size", "1m", storage="vfs")  # fmt: skip
-    info = json.loads(d.cli("info", "--format", "{{json .}}").stdout)
+    info = d.cli("info", "--format", "{{json .}}").json()
     assert (info["Driver"], info["Debug"], info["LoggingDriver"], info["Labels"]) == ("vfs", True, "local", ["berth=7"])
     assert "level=debug" in d.log
     c = d.run()
@@ -48,7 +47,7 @@ def test_configuration_file_says_what_options_say(private_daemon):
                                "log-opts": {"max-size": "5m"}, "labels": ["berth=8"], "storage-driver": "vfs",
                                "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 256, "Hard": 512}},
                                })  # fmt: skip
-    info = json.loads(d.cli("info", "--format", "{{json .}}").stdout)
+    info = d.cli("info", "--format", "{{json .}}").json()
     assert (info["DockerRootDir"], info["Driver"], info["Labels"]) == ("/var/lib/docker/elsewhere", "vfs", ["berth=8"])
     assert d.host.path("/var/lib/docker/elsewhere/vfs").is_dir()
     c = d.run()
@@ -85,7 +84,7 @@ def test_sighup_reloads_the_configuration_and_keeps_containers(private_daemon):
     pid = c.pid
     d.host.path("/etc/docker/daemon.json").write_text('{"labels": ["berth=2"], "debug": true}')
     os.kill(d.daemon.pid, signal.SIGHUP)
-    c.until("reloaded", lambda: json.loads(d.cli("info", "--format", "{{json .Labels}}").stdout) == ["berth=2"])
+    c.until("reloaded", lambda: d.cli("info", "--format", "{{json .Labels}}").json() == ["berth=2"])
     assert d.cli("info", "--format", "{{.Debug}}").text == "true"
     assert c.pid == pid
     d.host.path("/etc/docker/daemon.json").write_text("not json")

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from seatrial.bench import wait_until
+from seatrial.exec import parsed
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
@@ -85,7 +86,7 @@ def test_events_carry_who_and_what(engine):
     c.wait()
     filters = [f"container={c.id}", f"event={words['die']}"]
     (line,) = wait_until("its end", lambda: past(engine, before, filters, "{{json .}}"))
-    flat = json.dumps(json.loads(line))
+    flat = json.dumps(parsed(line))
     assert c.id in flat
     assert c.name in flat
     assert engine.image in flat

@@ -1,6 +1,5 @@
 """The list of images: columns, forms, filters, and what stands in no list."""
 
-import json
 import re
 
 import pytest
@@ -160,7 +159,7 @@ def test_object_commands_equal_the_old_forms(engine, small_image):
     assert listed.startswith(f"{c.id} {c.name} ")
     assert {engine.cli("container", verb, *mine).text for verb in ("ls", "list", "ps")} == {listed}
     assert engine.cli("image", "ls", "--quiet", name).lines == engine.cli("images", "--quiet", name).lines != []
-    assert json.loads(engine.cli("inspect", c.name).stdout)[0]["Id"] == c.inspect()["Id"]
-    by_type = json.loads(engine.cli("inspect", "--type", "image", name).stdout)[0]
+    assert engine.cli("inspect", c.name).json()[0]["Id"] == c.inspect()["Id"]
+    by_type = engine.cli("inspect", "--type", "image", name).json()[0]
     assert by_type["Id"] == engine.inspect(name, "image")["Id"]
     engine.fails("inspect", "--type", "image", c.name, says="no_such_object")

@@ -1,6 +1,5 @@
 """images and history: what is listed, in which form, and which filters and templates are refused."""
 
-import json
 import re
 
 import pytest
@@ -58,7 +57,7 @@ def test_images_of_an_unknown_name_is_an_empty_list(engine):
 def test_images_by_a_template_and_as_json(engine, family):
     main = family[1]
     assert engine.cli("images", "--format", "{{.ID}}|{{.Tag}}", main).text == f"{engine.image_id(main)[:12]}|main"
-    shown = json.loads(engine.cli("images", "--format", "{{json .}}", main).text)
+    shown = engine.cli("images", "--format", "{{json .}}", main).json()
     rows = shown if isinstance(shown, list) else [shown]
     assert [{key.lower(): value for key, value in row.items()}["id"][:12] for row in rows] == [
         engine.image_id(main)[:12]

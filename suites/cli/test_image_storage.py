@@ -1,13 +1,13 @@
 """How engines keep images on disk, and that they find them again; engines of the tests' own."""
 
 import hashlib
-import json
 import os
 
 import pytest
 
 from seatrial.archive import tree
 from seatrial.errors import SeatrialError
+from seatrial.exec import parsed
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
@@ -80,11 +80,11 @@ def test_the_data_root_has_its_parts_and_they_agree_with_each_other(private_daem
         assert (root / part).stat().st_mode & 0o007 == 0, part
 
     store = root / "image/overlay2"
-    listed = json.loads((store / "repositories.json").read_text())["Repositories"]
+    listed = parsed((store / "repositories.json").read_text())["Repositories"]
     ids = {name: id_ for repository in listed.values() for name, id_ in repository.items() if "@" not in name}
     assert ids == {known: f"sha256:{d.image_id(known)}" for known in (d.image, name)}
 
-    config = json.loads((store / "imagedb/content/sha256" / d.image_id(name)).read_text())
+    config = parsed((store / "imagedb/content/sha256" / d.image_id(name)).read_text())
     diff_ids = config["rootfs"]["diff_ids"]
     assert diff_ids == d.inspect(name, "image")["RootFS"]["Layers"]
     assert len(diff_ids) == 2

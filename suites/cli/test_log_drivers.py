@@ -2,11 +2,12 @@
 
 import contextlib
 import gzip
-import json
 import socket
 from functools import reduce
 
 import pytest
+
+from seatrial.exec import parsed
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
@@ -61,7 +62,7 @@ def test_json_file_holds_one_object_a_line(engine):
                       "WHO=me",
                       engine.image, *SPEAK)  # fmt: skip
     engine.cli("start", "--attach", c.name)
-    entries = [json.loads(line) for line in log_file(engine, c).read_text().splitlines()]
+    entries = [parsed(line) for line in log_file(engine, c).read_text().splitlines()]
     assert sorted((entry["log"], entry["stream"]) for entry in entries) == [("to-stderr\n", "stderr"),
                                                                             ("to-stdout\n", "stdout")]  # fmt: skip
     assert [entry["attrs"] for entry in entries] == [{"WHO": "me", "tag": f"t-{c.name}"}] * 2
@@ -137,7 +138,7 @@ def test_gelf_messages_reach_the_address(engine):
     with sink(engine, socket.SOCK_DGRAM) as listener:
         address = f"udp://127.0.0.1:{listener.getsockname()[1]}"
         engine.once("--log-driver", "gelf", "--log-opt", f"gelf-address={address}", engine.image, "echo", "heave")
-        message = json.loads(gzip.decompress(listener.recv(65536)))
+        message = parsed(gzip.decompress(listener.recv(65536)))
     assert (message["short_message"], message["version"], message["level"]) == ("heave", "1.1", 6)
     assert message["_image_name"] == engine.image
 

@@ -1,6 +1,5 @@
 """`ps` and `inspect`: what an engine tells of its containers."""
 
-import json
 import re
 
 import pytest
@@ -116,9 +115,7 @@ def test_ps_lists_paused_containers(engine):
 @claim("cli-023")
 def test_ps_as_json_holds_the_containers(engine):
     c = engine.create()
-    text = engine.cli("ps", "--all", "--no-trunc", "--filter", f"id={c.id}", "--format", "json").stdout
-    assert text.lstrip()[:1] in ("[", "{"), text
-    loaded = json.loads(text)
+    loaded = engine.cli("ps", "--all", "--no-trunc", "--filter", f"id={c.id}", "--format", "json").json()
     row = loaded[0] if isinstance(loaded, list) else loaded
     assert row.get("ID", row.get("Id")) == c.id
     assert c.name in (row["Names"] if isinstance(row["Names"], list) else [row["Names"]])
@@ -145,7 +142,7 @@ def test_inspect_describes_what_was_asked_for(engine):
 @claim("cli-018")
 def test_inspect_finds_containers_and_images(engine):
     c = engine.create()
-    both = json.loads(engine.cli("inspect", c.name, engine.image).stdout)
+    both = engine.cli("inspect", c.name, engine.image).json()
     assert [both[0]["Id"], engine.image in both[1]["RepoTags"]] == [c.id, True]
     assert both[1]["Id"].removeprefix("sha256:") == both[0]["Image"].removeprefix("sha256:")
     engine.cli("inspect", "--type", "container", c.name)
@@ -174,7 +171,7 @@ def test_inspect_refuses_a_wrong_template(engine):
 def test_inspect_of_an_unknown_name_prints_an_empty_list(engine):
     for words in (["inspect"], ["container", "inspect"], ["image", "inspect"]):
         refused = engine.cli(*words, "no-such-object", expect=engine.code("error"))
-        assert json.loads(refused.stdout) == []
+        assert refused.json() == []
         assert "no-such-object" in refused.stderr
 
 

@@ -1,6 +1,5 @@
 """Named and anonymous volumes: what they are, create, inspect, ls and rm."""
 
-import json
 import os
 import re
 import stat
@@ -10,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from seatrial.exec import parsed
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
@@ -130,16 +131,16 @@ def test_inspect_describes_a_volume(engine):
     line = engine.cli("volume", "inspect", "--format", template, volume).text
     name, driver, scope, place, labels = line.split(" ", 4)
     assert (name, driver, scope, place) == (volume, "local", "local", seen["Mountpoint"])
-    assert json.loads(labels) == seen["Labels"]
+    assert parsed(labels) == seen["Labels"]
 
 
 @claim("volume-211")
 def test_inspect_of_known_and_unknown_describes_the_known_and_fails(engine):
     one, two = engine.volume(), engine.volume()
     result = engine.cli("volume", "inspect", one, two)
-    assert [entry["Name"] for entry in json.loads(result.stdout)] == [one, two]
+    assert [entry["Name"] for entry in result.json()] == [one, two]
     result = engine.fails("volume", "inspect", one, "st-no-such", says="no_such_volume", code=engine.code("error"))
-    assert [entry["Name"] for entry in json.loads(result.stdout)] == [one]
+    assert [entry["Name"] for entry in result.json()] == [one]
     assert "st-no-such" in result.stderr
 
 
@@ -169,7 +170,7 @@ def test_ls_prints_a_table_names_or_a_template(engine):
 def test_ls_writes_json_when_asked(engine):
     volume = engine.volume()
     text = engine.cli("volume", "ls", "--format", "json", "--filter", f"name={volume}").text
-    loaded = json.loads(text if text.startswith("[") else f"[{','.join(text.splitlines())}]")
+    loaded = parsed(text if text.startswith("[") else f"[{','.join(text.splitlines())}]")
     assert [(entry["Name"], entry["Driver"], entry["Scope"]) for entry in loaded] == [(volume, "local", "local")]
 
 

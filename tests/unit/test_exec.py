@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.bench import wait_until
 from seatrial.errors import SeatrialError
-from seatrial.exec import ANY, FAILURE, ExpectationError, Journal, run
+from seatrial.exec import ANY, FAILURE, ExpectationError, Journal, parsed, run
 from seatrial.probes.kernel import Kernel
 
 
@@ -89,6 +89,15 @@ def test_bytes_that_are_no_text_are_shown_escaped():
     result = run(["printf", r"\377a"])
     assert result.out == b"\xffa"
     assert result.stdout == r"\xffa"
+
+
+def test_output_that_should_be_json_and_is_not_is_the_engines_failure():
+    assert run(["echo", '{"a": [1]}']).json() == {"a": [1]}
+    with pytest.raises(ExpectationError, match=r"no JSON: .*\n\$ echo '\{\]'\n  exit 0 .*\n  stdout\| \{\]"):
+        run(["echo", "{]"]).json()
+    assert parsed(b"[2]") == [2]
+    with pytest.raises(ExpectationError, match=r"no JSON: .*\n  text\| \\xff"):
+        parsed(b"\xff")
 
 
 def test_journal_repeats_the_commands_as_a_script(tmp_path):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from seatrial.claims import Claim
@@ -32,6 +34,7 @@ def report(when="call", outcome="passed"):
         (Level.MUST, pytest.fail.Exception("Timeout"), Verdict.FAIL),
         (Level.MUST, KeyError("a"), Verdict.ERROR),
         (Level.SHOULD, KeyError("a"), Verdict.ERROR),
+        (Level.MUST, json.JSONDecodeError("a", "", 0), Verdict.ERROR),  # of a test; of an engine see `Result.json`
     ],
 )
 def test_what_an_exception_means(level, error, verdict):

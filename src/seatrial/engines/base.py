@@ -7,7 +7,6 @@ call differently stands in the driver's `Dialect`; no test asks which engine it 
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -224,7 +223,7 @@ class CliEngine:
 
     def inspect(self, name: str, kind: str = "container") -> dict[str, Any]:
         """Return the engine's description of one object."""
-        loaded: list[dict[str, Any]] = json.loads(self.cli(kind, "inspect", name).stdout)
+        loaded: list[dict[str, Any]] = self.cli(kind, "inspect", name).json()
         return loaded[0]
 
     def find(self, kind: str, label: str = "") -> list[str]:

@@ -76,7 +76,7 @@ class DockerEngine(CliEngine, Startable):
         return Daemon(host, (cls.service, *wishes.options), cls.api, log, wishes.env)
 
     def _version(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads(self.cli("version", "--format", "{{json .}}").stdout)
+        loaded: dict[str, Any] = self.cli("version", "--format", "{{json .}}").json()
         return loaded
 
     def version(self) -> Version:
@@ -100,7 +100,7 @@ class DockerEngine(CliEngine, Startable):
 
     def info(self) -> dict[str, Any]:
         """Return `docker info` as the CLI prints it."""
-        loaded: dict[str, Any] = json.loads(self.cli("info", "--format", "{{json .}}").stdout)
+        loaded: dict[str, Any] = self.cli("info", "--format", "{{json .}}").json()
         return loaded
 
     def _builders(self) -> list[str]:

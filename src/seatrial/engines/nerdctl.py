@@ -30,7 +30,7 @@ class NerdctlEngine(CliEngine):
     dialect: ClassVar[Dialect] = load_dialect("nerdctl")
 
     def _version(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads(self.cli("version", "--format", "{{json .}}").stdout)
+        loaded: dict[str, Any] = self.cli("version", "--format", "{{json .}}").json()
         return loaded
 
     def version(self) -> Version:
@@ -45,7 +45,7 @@ class NerdctlEngine(CliEngine):
 
     def info(self) -> dict[str, Any]:
         """Return `nerdctl info` as the CLI prints it."""
-        loaded: dict[str, Any] = json.loads(self.cli("info", "--format", "{{json .}}").stdout)
+        loaded: dict[str, Any] = self.cli("info", "--format", "{{json .}}").json()
         return loaded
 
     def facts(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -129,7 +128,7 @@ class PodmanEngine(CliEngine, Startable):
 
     def version(self) -> Version:
         """Return the versions of engine, API and client."""
-        data = json.loads(self.cli("version", "--format", "json").stdout)
+        data = self.cli("version", "--format", "json").json()
         client = data.get("Client", {})
         server = data.get("Server") or client
         return Version(
@@ -162,7 +161,7 @@ class PodmanEngine(CliEngine, Startable):
 
     def info(self) -> dict[str, Any]:
         """Return `podman info` as the CLI prints it."""
-        loaded: dict[str, Any] = json.loads(self.cli("info", "--format", "json").stdout)
+        loaded: dict[str, Any] = self.cli("info", "--format", "json").json()
         return loaded
 
     def facts(self) -> dict[str, Any]:
