@@ -206,6 +206,10 @@ class Bench:
             # the builder of old keeps the container of a step that failed
             self._made["container"].update(_STEP.findall(result.stdout))
 
+    def listing(self, *args: str) -> Result:
+        """Run a listing that must succeed although other tests remove what they made; see `CliEngine.listing`."""
+        return self.raw.listing(*args, journal=self.journal)
+
     # -- objects -------------------------------------------------------------------------------
 
     def run(self, *args: str, timeout: float = 60.0) -> Container:
@@ -326,7 +330,7 @@ class Bench:
         if not tracked:
             return []
         every = ["--all"] if kind == "container" else []
-        rows = [row.split() for row in self.raw.cli(kind, "ls", *every, "--format", _ROWS[kind]).lines]
+        rows = [row.split() for row in self.raw.listing(kind, "ls", *every, "--format", _ROWS[kind]).lines]
         return sorted(name for name in tracked if any(_is(name, *row[:2]) for row in rows if row))
 
 

@@ -264,7 +264,7 @@ def _is_removed(engine: CliEngine, kind: str, name: str) -> bool:
 
 def _test_images(engine: CliEngine) -> list[str]:
     """Return the names of images that tests made; imported and tagged ones carry no label."""
-    listed = engine.cli("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", expect=command.ANY).lines
+    listed = engine.listing("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").lines
     return [name for name in listed if name.startswith(f"{IMAGE_NAMESPACE}/") and "<none>" not in name]
 
 

@@ -9,12 +9,14 @@ from typing import ClassVar
 import pytest
 
 from seatrial import capabilities, targets
+from seatrial.bench import Bench, Owner
 from seatrial.engines import drivers
 from seatrial.engines.base import CliEngine, load_dialect
 from seatrial.engines.docker import DockerEngine
 from seatrial.engines.podman import PodmanEngine
 from seatrial.engines.startable import Startable, Wishes
 from seatrial.errors import SeatrialError
+from seatrial.exec import ExpectationError, Journal
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import labs, rootfs
 from seatrial.lab.daemon import Daemon
@@ -140,3 +142,39 @@ def test_what_is_wished_is_written_and_started(monkeypatch, tmp_path, driver, wi
     for path, lines in written.items():
         text = (tmp_path / path.lstrip("/")).read_text()
         assert [line for line in lines if line not in text] == []
+
+
+GONE = f'Error: image with ID "{"ab" * 32}": image not known'
+
+
+def flaky(directory, cls, failures, words):
+    """A driver whose CLI fails a number of times."""
+    script = directory / "cli"
+    script.write_text(f"""#!/bin/sh
+echo x >>{directory}/calls
+[ $(wc -l <{directory}/calls) -gt {failures} ] && exec echo listed
+echo '{words}' >&2; exit 125
+""")
+    script.chmod(0o755)
+    return type("Flaky", (cls,), {"binary": str(script)})(Target(cls.name))
+
+
+@pytest.mark.parametrize(("cls", "failures", "words", "calls"), [
+    (PodmanEngine, 2, GONE, 3), (PodmanEngine, 99, GONE, 8), (PodmanEngine, 99, "Error: no space", 1),
+    (DockerEngine, 99, GONE, 1),
+])  # fmt: skip
+def test_a_listing_is_asked_again_where_the_dialect_knows_of_a_race(tmp_path, cls, failures, words, calls):
+    engine, journal = flaky(tmp_path, cls, failures, words), Journal()
+    if failures < calls:
+        assert engine.listing("images", journal=journal).text == "listed"
+    else:
+        with pytest.raises(ExpectationError, match=words):
+            engine.listing("images", journal=journal)
+    assert len(journal.calls) == calls
+
+
+def test_what_a_test_runs_itself_is_never_run_again(tmp_path):
+    engine = flaky(tmp_path, PodmanEngine, 1, GONE)
+    bench = Bench(engine, Owner("run", "0123abcd"))
+    assert bench.fails("image", "prune", says="image not known").code == 125
+    assert (tmp_path / "calls").read_text() == "x\n"

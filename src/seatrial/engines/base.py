@@ -8,6 +8,7 @@ call differently stands in the driver's `Dialect`; no test asks which engine it 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +22,12 @@ from seatrial.api.listing import listing
 from seatrial.api.wire import Endpoint, endpoint_of
 from seatrial.conversation import Conversation
 from seatrial.errors import SeatrialError
-from seatrial.exec import ANY, Expect, ExpectationError, Journal, Result, Stdin
+from seatrial.exec import ANY, Expect, ExpectationError, Journal, Result, Stdin, check
 from seatrial.hosts import LOCAL, Host, LocalHost
 from seatrial.names import BUSYBOX, RUN_LABEL
 from seatrial.targets import Target
 
+_PATIENCE = 8
 KINDS = ("container", "network", "volume", "image")
 
 
@@ -237,7 +239,20 @@ class CliEngine:
             args.append("--all")
         if label:
             args += ["--filter", f"label={label}"]
-        return list(dict.fromkeys(self.cli(*args).stdout.split()))
+        return list(dict.fromkeys(self.listing(*args).stdout.split()))
+
+    def listing(self, *args: str, journal: Journal | None = None) -> Result:
+        """Run a listing, which must succeed.
+
+        Where an engine's listings fail over an object of somebody else that goes at the same time (the
+        message `listing_race` of its dialect), it is asked again, at most eight times.
+        """
+        race = self.dialect.says.get("listing_race")
+        for _ in range(_PATIENCE):
+            result = self.cli(*args, expect=ANY, journal=journal)
+            if result.ok or not race or not re.search(race, result.stderr):
+                break
+        return check(result)
 
     def remove(self, kind: str, names: Sequence[str], *, journal: Journal | None = None) -> None:
         """Remove objects by force; unknown ones are no error."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +10,7 @@ from typing import Any, ClassVar
 from seatrial.api.client import Client
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
 from seatrial.engines.startable import Startable, Wishes
-from seatrial.exec import ANY, Expect, ExpectationError, Journal, Result, Stdin, check, run
+from seatrial.exec import ExpectationError, run
 from seatrial.hosts import LOCAL, Host, NamespaceHost
 from seatrial.lab.daemon import Daemon, configure
 from seatrial.targets import Target
@@ -19,8 +18,6 @@ from seatrial.targets import Target
 # the runtimes that Podman knows by name, and where it looks for them (containers.conf(5))
 _RUNTIMES = ("crun", "crun-vm", "crun-wasm", "kata", "krun", "runc", "runsc", "youki")
 _RUNTIME_DIRECTORIES = ("/usr/bin", "/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/sbin", "/bin")
-_VANISHED = re.compile(r'image with ID "[0-9a-f]{64}": image not known')
-_PATIENCE = 8
 # Go's names of machines, where every other engine uses the kernel's
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686"}
 
@@ -88,18 +85,6 @@ class PodmanEngine(CliEngine, Startable):
         argv = (cls.service, "system", "service", "--time=0", f"unix://{cls.api}")
         return Daemon(host, argv, cls.api, log)
 
-    def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = 60.0,
-            env: Mapping[str, str] | None = None, cwd: Path | str | None = None,
-            journal: Journal | None = None, stdout: str | None = None,
-            stderr: str | None = None) -> Result:  # fmt: skip
-        """Run one command of the engine's CLI to its end."""
-        # While somebody removes an image, commands that only read others fail over it: ask again.
-        for _ in range(_PATIENCE):
-            result = super().cli(*args, expect=ANY, stdin=stdin, timeout=timeout, env=env, cwd=cwd, journal=journal)
-            if result.ok or args[:1] not in (("image",), ("images",)) or not _VANISHED.search(result.stderr):
-                break
-        return check(result, expect, stdout, stderr)
-
     def force(self, kind: str) -> list[str]:
         """Return the options that make removal unconditional.
 
@@ -114,7 +99,7 @@ class PodmanEngine(CliEngine, Startable):
         if kind != "network":
             return super().find(kind, label)
         chosen = ["--filter", f"label={label}"] if label else []
-        return self.cli("network", "ls", "--no-trunc", "--format", "{{.ID}}", *chosen).stdout.split()
+        return self.listing("network", "ls", "--no-trunc", "--format", "{{.ID}}", *chosen).stdout.split()
 
     def trouble(self, patience: float | None = None) -> str:
         """Return why the engine does not answer; its API is a service beside the command line."""
