@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from seatrial import exec as command
-from seatrial import runs
+from seatrial import proc, runs
 from seatrial.engines import drivers
 from seatrial.engines.base import KINDS, CliEngine
 from seatrial.errors import SeatrialError
@@ -116,16 +116,16 @@ def find(dead: dict[str, list[str]]) -> Iterator[Leftover]:
 
 def _processes(dead: set[str]) -> Iterator[Leftover]:
     """Workers and commands of the run: only processes that carry its id."""
-    own = set(_ancestry(os.getpid()))
+    own = set(proc.ancestry(os.getpid()))
     shared = {helper for name in registered() for helper in drivers.driver(name).helpers}
-    for pid in hosts.all_processes():
-        run = _run_of(pid) if pid not in own else ""
+    for pid in proc.processes():
+        run = proc.variable(pid, RUN_VARIABLE) if pid not in own else ""
         if run not in dead:
             continue
-        name = _name_of(pid)
+        name = proc.command(pid)
         if name in shared:
             continue
-        started = runs.process_start(pid)
+        started = proc.started(pid)
         yield Leftover(
             f"process {pid} ({name}) of the run {run}",
             partial(_kill, pid, started),
@@ -134,39 +134,13 @@ def _processes(dead: set[str]) -> Iterator[Leftover]:
 
 
 def _ended(pid: int, started: str) -> bool:
-    return runs.process_start(pid) != started
+    return proc.started(pid) != started
 
 
 def _kill(pid: int, started: str) -> None:
     if not _ended(pid, started):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def _ancestry(pid: int) -> Iterator[int]:
-    while pid > 1:
-        yield pid
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            return
-
-
-def _run_of(pid: int) -> str:
-    try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    mark = f"{RUN_VARIABLE}=".encode()
-    found = next((item.removeprefix(mark) for item in variables if item.startswith(mark)), b"")
-    return found.decode("utf-8", "replace") if found and runs.process_start(pid) else ""
-
-
-def _name_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
 
 
 def _labs() -> Iterator[Leftover]:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from seatrial import proc
 from seatrial.exec import ANY, Call, Expect, ExpectationError, Journal, Result, check, indent, popen
 from seatrial.hosts import LOCAL, Host
 
@@ -149,8 +150,7 @@ class Conversation:
         """Process id of the command itself."""
         if self._master is None:
             return self.process.pid
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(children[0]) if children else self.process.pid
+        return next(iter(proc.children(self.process.pid)), self.process.pid)
 
     def signal(self, number: int) -> None:
         """Send a signal to the command."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seatrial import proc
 from seatrial.errors import SeatrialError
 
 _DATA = Path("/var/lib/seatrial")
@@ -89,12 +90,8 @@ def mounts_below(directory: Path, pid: int | None = None) -> list[Path]:
 
 def _mounts_below(directory: str, pid: int | None) -> list[Path]:
     below = f"{directory.rstrip('/')}/"
-    found = []
-    for line in Path(f"/proc/{pid or 'self'}/mountinfo").read_text().splitlines():
-        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split()[4])
-        if f"{point}/".startswith(below):
-            found.append(Path(point))
-    return found[::-1]
+    points = [mount.target for mount in proc.mounts_of(pid or "self")]
+    return [Path(point) for point in reversed(points) if f"{point}/".startswith(below)]
 
 
 def remove_tree(directory: Path) -> None:

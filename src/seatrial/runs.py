@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from seatrial import proc
 from seatrial.paths import state_dir
 
 
@@ -25,7 +26,7 @@ class LiveRun:
     @property
     def alive(self) -> bool:
         """Whether the run's controller still lives."""
-        return process_start(self.pid) == self.started
+        return proc.started(self.pid) == self.started
 
     def save(self) -> None:
         """Write the entry."""
@@ -44,18 +45,9 @@ def _path(run: str) -> Path:
     return state_dir() / "runs" / f"{run}.json"
 
 
-def process_start(pid: int) -> str:
-    """Return the start time of a process in clock ticks, empty when there is none (or a zombie)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
-
-
 def begin(run: str, reports: Path, targets: list[str]) -> LiveRun:
     """Note the current process as the controller of a run."""
-    live = LiveRun(run, os.getpid(), process_start(os.getpid()), str(reports), targets)
+    live = LiveRun(run, os.getpid(), proc.started(os.getpid()), str(reports), targets)
     live.save()
     return live
 

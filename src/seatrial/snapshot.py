@@ -6,14 +6,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
+from seatrial import proc
 from seatrial.engines.base import KINDS, CliEngine
 from seatrial.exec import ANY
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import host as lab_host
 from seatrial.names import BUSYBOX, RUN_LABEL, TOOLBOX
-from seatrial.probes.kernel import parse_mountinfo
 
 Snapshot = Mapping[str, frozenset[str]]
 
@@ -31,7 +30,7 @@ def take(engine: CliEngine) -> Snapshot:
 
 
 def _lab(host: NamespaceHost) -> dict[str, frozenset[str]]:
-    mounts = parse_mountinfo(Path(f"/proc/{host.pid}/mountinfo").read_text())
+    mounts = proc.mounts_of(host.pid)
     own = os.readlink(f"/proc/{host.pid}/ns/net")  # an engine may keep a name for its own, too
     prefix = f"/seatrial/{lab_host.key(host.name)}"
     return {
@@ -47,12 +46,7 @@ def _lab(host: NamespaceHost) -> dict[str, frozenset[str]]:
 
 def _processes(name: str) -> list[str]:
     """Return command names with a number, because process ids differ from start to start."""
-    counted: Counter[str] = Counter()
-    for pid in lab_host.processes(name):
-        try:
-            counted[Path(f"/proc/{pid}/comm").read_text().strip()] += 1
-        except OSError:
-            continue
+    counted = Counter(filter(None, map(proc.command, lab_host.processes(name))))
     return [f"{command} #{number}" for command, count in counted.items() for number in range(1, count + 1)]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from seatrial import doctor, runs
+from seatrial import doctor, proc, runs
 from seatrial.engines import drivers
 from seatrial.engines.startable import Wishes
 from seatrial.errors import SeatrialError
@@ -47,7 +47,7 @@ def dead_run(here):
     """A run whose controller was killed."""
     process = subprocess.Popen(["sleep", "60"])
     live = runs.LiveRun(f"20991231-235959-{process.pid % 0xFFFFFF:06x}", process.pid, "", "", [DOCKER])
-    live.started = runs.process_start(process.pid)
+    live.started = proc.started(process.pid)
     live.save()
     process.kill()
     process.wait()
@@ -124,7 +124,7 @@ def test_labs_of_other_directories_do_not_meet(lab, tmp_path):
     assert theirs["pid"] != lab.pid
     assert seatrial("lab", "down", "--all").returncode == 0
     assert seatrial("clean").returncode == 0
-    assert runs.process_start(theirs["pid"]) == ""
+    assert proc.started(theirs["pid"]) == ""
     assert lab.alive
     assert drivers.in_lab(parse(DOCKER), lab).trouble() == ""
     subprocess.run(["rm", "-rf", "--one-file-system", other["SEATRIAL_DATA"]], check=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial import clean, paths, runs
+from seatrial import clean, paths, proc, runs
 from seatrial.engines.docker import DockerEngine
 from seatrial.errors import SeatrialError
 from seatrial.lab import host as hosts
@@ -30,8 +30,8 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     monkeypatch.delenv("SEATRIAL_RUN", raising=False)
     # whatever is wrong with the cleaning, it must not end the processes of others who run now
-    listed = hosts.all_processes
-    monkeypatch.setattr(hosts, "all_processes", lambda: (pid for pid in listed() if is_child(pid)))
+    listed = proc.processes
+    monkeypatch.setattr(proc, "processes", lambda: (pid for pid in listed() if is_child(pid)))
     yield tmp_path
     for point in paths.mounts_below(tmp_path):
         subprocess.run(["umount", point], check=True)
@@ -52,7 +52,7 @@ def dead(tmp_path):
 
 @pytest.fixture
 def living(tmp_path):
-    return runs.LiveRun(LIVING, os.getpid(), runs.process_start(os.getpid()), str(tmp_path)).save() or LIVING
+    return runs.LiveRun(LIVING, os.getpid(), proc.started(os.getpid()), str(tmp_path)).save() or LIVING
 
 
 @pytest.fixture

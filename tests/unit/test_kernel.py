@@ -4,8 +4,9 @@ import subprocess
 
 import pytest
 
+from seatrial import proc
 from seatrial.exec import ExpectationError
-from seatrial.probes.kernel import Kernel, parse_mountinfo
+from seatrial.probes.kernel import Kernel
 
 MOUNTS = r"""22 27 0:21 / /sys rw,nosuid - sysfs sysfs rw
 30 22 0:26 / /with\040space ro,relatime shared:4 - tmpfs none rw,size=64k
@@ -16,7 +17,7 @@ MOUNTS = r"""22 27 0:21 / /sys rw,nosuid - sysfs sysfs rw
 
 
 def test_mountinfo_is_read_with_escapes_options_and_propagation():
-    mounts = {mount.target: mount for mount in parse_mountinfo(MOUNTS)}
+    mounts = {mount.target: mount for mount in proc.mounts(MOUNTS)}
     assert list(mounts) == ["/sys", "/with space", "/data", "/both", "/un"]
     assert mounts["/with space"].options == {"ro", "relatime"}
     assert mounts["/with space"].super_options == {"rw", "size=64k"}

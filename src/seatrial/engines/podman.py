@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from seatrial import proc
 from seatrial.api.client import Client
 from seatrial.engines.base import CliEngine, Dialect, Version, load_dialect
 from seatrial.engines.startable import Startable, Wishes
@@ -205,6 +206,5 @@ class PodmanEngine(CliEngine, Startable):
 
 
 def _hard_limit(name: str, most: int) -> int:
-    line = next(line for line in Path("/proc/self/limits").read_text().splitlines() if line.startswith(name))
-    value = line[len("Max realtime timeout ") :].split()[1]
+    _, value = proc.limits(Path("/proc/self/limits").read_text())[name]
     return most if value == "unlimited" else min(most, int(value))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seatrial import proc
 from seatrial.api.client import Client
 from seatrial.api.wire import Endpoint
 from seatrial.errors import SeatrialError
@@ -57,20 +58,13 @@ class Daemon:
 
     def kill(self, timeout: float = 60.0) -> None:
         """Kill the daemon without warning, and wait until what dies with it (its containerd) is gone."""
-        children = self._children()
+        children = proc.children(self.pid)
         self._signal(signal.SIGKILL)
         self._reap()
         # A containerd that nobody has reaped yet looks alive to the next daemon, which waits for it in vain.
         deadline = time.monotonic() + timeout
-        while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline:
+        while any(proc.exists(pid) for pid in children) and time.monotonic() < deadline:
             time.sleep(0.02)
-
-    def _children(self) -> list[str]:
-        found: list[str] = []
-        for path in Path(f"/proc/{self.pid}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                found += path.read_text().split()
-        return found
 
     def _reap(self) -> None:
         # The next daemon looks for the process id of the last one, and finds it as long as a thread dies.
@@ -90,11 +84,7 @@ class Daemon:
         """Whether the process runs."""
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
-        try:
-            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return False
-        return state != "Z"
+        return bool(proc.started(self.pid))
 
     def _signal(self, number: int) -> None:
         if self.pid:  # not started: 0 would be the harness itself and all its workers

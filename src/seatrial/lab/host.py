@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from seatrial import proc
 from seatrial.errors import SeatrialError
 from seatrial.exec import RUN_VARIABLE, background, base_environment
 from seatrial.hosts import NamespaceHost
 from seatrial.paths import data_dir, remove_tree, scope, share_dir
-from seatrial.runs import process_start
 
 LAB_VARIABLE = "SEATRIAL_LAB"
 _CGROUP = Path("/sys/fs/cgroup")
@@ -150,13 +150,7 @@ def stop(name: str, pid: int) -> None:
 
 def lab_of(pid: int) -> str:
     """Return the key of the lab that a living process belongs to by its environment, or nothing."""
-    try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    mark = f"{LAB_VARIABLE}=".encode()
-    found = next((item.removeprefix(mark) for item in variables if item.startswith(mark)), b"")
-    return found.decode("utf-8", "replace") if found and process_start(pid) else ""
+    return proc.variable(pid, LAB_VARIABLE)
 
 
 def _reap(pid: int) -> None:
@@ -172,16 +166,9 @@ def processes(name: str) -> Iterator[int]:
         with contextlib.suppress(OSError):
             seen.update(int(pid) for pid in (group / "cgroup.procs").read_text().split())
     wanted = key(name)
-    seen.update(pid for pid in all_processes() if lab_of(pid) == wanted)
+    seen.update(pid for pid in proc.processes() if lab_of(pid) == wanted)
     seen.discard(os.getpid())
-    yield from (pid for pid in seen if process_start(pid))
-
-
-def all_processes() -> Iterator[int]:
-    """List the process ids of this machine."""
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            yield int(entry)
+    yield from (pid for pid in seen if proc.started(pid))
 
 
 def cgroups(name: str) -> list[Path]:
@@ -212,5 +199,5 @@ def remains() -> set[str]:
     """Return the names of labs of which anything is there: storage, cgroups or processes."""
     keys = {path.name for path in (data_dir() / "labs").glob("*")}
     keys |= {path.name for parent in _parents() for path in parent.glob("*") if path.is_dir()}
-    keys |= {lab_of(pid) for pid in all_processes() if pid != os.getpid()}
+    keys |= {lab_of(pid) for pid in proc.processes() if pid != os.getpid()}
     return {name for name in map(named, keys) if name}

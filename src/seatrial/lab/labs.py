@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from seatrial import runs
+from seatrial import proc, runs
 from seatrial.engines import drivers
 from seatrial.engines.startable import Startable, Wishes
 from seatrial.errors import SeatrialError
@@ -59,7 +59,7 @@ class Lab:
     @property
     def uptime(self) -> float:
         """Seconds since the keeper started, 0 when it does not stand."""
-        started = runs.process_start(self.pid) if self.alive else ""
+        started = proc.started(self.pid) if self.alive else ""
         if not started:
             return 0.0
         return time.clock_gettime(time.CLOCK_BOOTTIME) - int(started) / os.sysconf("SC_CLK_TCK")

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seatrial import exec as command
+from seatrial import proc
 from seatrial.hosts import Host, NamespaceHost
 from seatrial.lab import host as lab_host
 from seatrial.paths import mounts_below
-from seatrial.runs import process_start
 
 # in the environment of every command of a test; a hook or a helper that stays behind has inherited it
 MARK = "SEATRIAL_TEST"
@@ -50,7 +50,7 @@ def _all(host: Host, word: str, workdir: Path) -> Iterator[str]:
     for group in _cgroups(host, word):
         yield f"cgroup {group}"
     for pid, place in _processes(host, word):
-        yield f"process {pid} ({_comm(pid)}) in {place}"
+        yield f"process {pid} ({proc.command(pid)}) in {place}"
     if isinstance(host, NamespaceHost):
         yield from (f"mount {point}" for point in mounts_below(workdir, host.pid))
 
@@ -67,18 +67,10 @@ def _processes(host: Host, word: str) -> Iterator[tuple[int, str]]:
     for group in _cgroups(host, word):
         with contextlib.suppress(OSError):
             found |= {int(pid): str(group) for pid in (group / "cgroup.procs").read_text().split()}
-    mark = f"{MARK}={word}".encode()
-    for pid in lab_host.all_processes():
-        with contextlib.suppress(OSError):
-            if pid not in found and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                found[pid] = "a command of the test"
-    yield from ((pid, place) for pid, place in found.items() if process_start(pid))
-
-
-def _comm(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    return "?"
+    for pid in proc.processes():
+        if pid not in found and proc.variable(pid, MARK) == word:
+            found[pid] = "a command of the test"
+    yield from ((pid, place) for pid, place in found.items() if proc.started(pid))
 
 
 def clear(host: Host, key: str, workdir: Path) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seatrial import proc
 from seatrial.exec import ExpectationError
-from seatrial.probes.kernel import Kernel, Mount, parse_mountinfo
+from seatrial.probes.kernel import Kernel
+from seatrial.proc import Mount
 
 
 def name_of(number: int | str) -> str:
@@ -75,8 +76,7 @@ class Seen:
     @property
     def status(self) -> dict[str, str]:
         """The fields of /proc/self/status."""
-        pairs = (line.partition(":") for line in self.text("/proc/self/status").splitlines())
-        return {name: value.strip() for name, _, value in pairs}
+        return proc.status(self.text("/proc/self/status"))
 
     @property
     def uids(self) -> list[int]:
@@ -121,11 +121,10 @@ class Seen:
 
     def limit(self, title: str) -> tuple[str, str]:
         """Return soft and hard limit by the words of /proc/self/limits, as `Max open files`."""
-        for line in self.text("/proc/self/limits").splitlines():
-            if line.startswith(f"{title} "):
-                words = re.split(r"\s{2,}", line.strip())
-                return words[1], words[2]
-        raise ExpectationError(f"there is no limit {title!r}")
+        limits = proc.limits(self.text("/proc/self/limits"))
+        if title not in limits:
+            raise ExpectationError(f"there is no limit {title!r}")
+        return limits[title]
 
     @property
     def args(self) -> list[str]:
@@ -146,7 +145,7 @@ class Seen:
     @property
     def mounts(self) -> list[Mount]:
         """Every mount, in order."""
-        return parse_mountinfo(self.text("/proc/self/mountinfo"))
+        return proc.mounts(self.text("/proc/self/mountinfo"))
 
     def mount(self, target: str) -> Mount:
         """Return the topmost mount at a path; raises `ExpectationError` when nothing is mounted there."""

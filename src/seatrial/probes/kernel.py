@@ -7,7 +7,6 @@ doing, and so an `ExpectationError`.
 
 from __future__ import annotations
 
-import re
 import socket
 import struct
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from seatrial import proc
 from seatrial.exec import ExpectationError
+from seatrial.proc import Mount
 
 _CGROUP = Path("/sys/fs/cgroup")
 UNLIMITED = -1
@@ -40,42 +41,6 @@ _FILES: Mapping[str, tuple[str, str, str]] = {
 
 
 @dataclass(frozen=True)
-class Mount:
-    """One line of mountinfo (proc_pid_mountinfo(5))."""
-
-    target: str
-    fstype: str
-    source: str
-    root: str
-    options: frozenset[str]
-    super_options: frozenset[str]
-    propagation: str  # shared, slave, private or unbindable
-
-
-def parse_mountinfo(text: str) -> list[Mount]:
-    """Parse the text of a mountinfo file, in mount order."""
-    mounts = []
-    for line in text.splitlines():
-        left, _, right = line.partition(" - ")
-        fields, tail = left.split(), right.split()
-        flags = {field.split(":")[0] for field in fields[6:]}
-        kinds = [word for tag, word in (("shared", "shared"), ("master", "slave"), ("unbindable", "unbindable"))
-                 if tag in flags]  # fmt: skip
-        mounts.append(
-            Mount(
-                target=_unescape(fields[4]), fstype=tail[0], source=_unescape(tail[1]), root=_unescape(fields[3]),
-                options=frozenset(fields[5].split(",")), super_options=frozenset(tail[2].split(",")),
-                propagation="+".join(kinds) or "private",
-            )
-        )
-    return mounts
-
-
-def _unescape(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
-
-
-@dataclass(frozen=True)
 class Kernel:
     """The kernel's view of the process `pid` (as this machine numbers it) and its container."""
 
@@ -89,10 +54,7 @@ class Kernel:
     @property
     def alive(self) -> bool:
         """Whether the process exists and is no zombie."""
-        try:
-            return _fields((self.proc / "status").read_text())["State"][0] not in "ZX"
-        except (OSError, KeyError):
-            return False
+        return bool(proc.started(self.pid))
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
@@ -115,7 +77,7 @@ class Kernel:
     @property
     def status(self) -> dict[str, str]:
         """The fields of /proc/PID/status."""
-        return _fields(self._text("status"))
+        return proc.status(self._text("status"))
 
     @property
     def argv(self) -> list[str]:
@@ -136,11 +98,7 @@ class Kernel:
     @property
     def limits(self) -> dict[str, tuple[str, str]]:
         """Soft and hard resource limits by the names of /proc/PID/limits, values as text."""
-        found = {}
-        for line in self._text("limits").splitlines()[1:]:
-            words = re.split(r"\s{2,}", line.strip())
-            found[words[0]] = (words[1], words[2])
-        return found
+        return proc.limits(self._text("limits"))
 
     def namespace(self, kind: str) -> str:
         """Return the identity of a namespace (`mnt:[4026531840]`)."""
@@ -152,7 +110,7 @@ class Kernel:
 
     def mounts(self) -> list[Mount]:
         """Return the mounts of the container in order."""
-        return parse_mountinfo(self._text("mountinfo"))
+        return proc.mounts(self._text("mountinfo"))
 
     def mount(self, target: str) -> Mount:
         """Return the topmost mount at a path; raises `ExpectationError` when nothing is mounted there."""
@@ -241,11 +199,6 @@ class Kernel:
                 if fields[3] == "0A":
                     ports.add(int(fields[1].rpartition(":")[2], 16))
         return ports
-
-
-def _fields(status: str) -> dict[str, str]:
-    pairs = (line.partition(":") for line in status.splitlines())
-    return {name: value.strip() for name, _, value in pairs}
 
 
 def _ipv4(little_endian: str) -> str:

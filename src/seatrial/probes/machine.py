@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from seatrial import proc
 from seatrial.probes import kconfig
 
 _CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12, "CAP_SYS_RESOURCE": 24, "CAP_SYS_PTRACE": 19}
@@ -51,8 +52,7 @@ def facts(network_url: str = "") -> dict[str, Any]:
 
 
 def _status(name: str) -> str:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(line.split(":")[1].strip() for line in lines if line.startswith(f"{name}:"))
+    return proc.status(Path("/proc/self/status").read_text())[name]
 
 
 def _holds_all(effective: int) -> bool:
