@@ -115,6 +115,11 @@ TABLE = {
     "private_daemon": ([engine(private="")], [engine(private="a private engine needs root")]),
     "private_engine": ([engine(private_engine="")], [engine(private_engine="a private engine needs root")]),
     "privileged": ([host(all_capabilities=True)], [host(all_capabilities=False)]),
+    "recursive_mount_options": (
+        [engine(kind="runtime", features={"mountOptions": ["rro"]}, spec="1.0.2"),
+         engine(kind="runtime", features={}, spec="1.1.0")],
+        [engine(kind="runtime", features={}, spec="1.0.2"), engine(kind="engine", features={})],
+    ),
     "registry": ([engine(registry="")], [engine(registry="labs need root")]),
     "root": ([host(root=True)], [host(root=False)]),
     "rootful": ([engine(rootless=False)], [engine(rootless=True)]),

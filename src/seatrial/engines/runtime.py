@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,10 @@ class RuntimeEngine(CliEngine):
     def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = PATIENCE,
             env: Mapping[str, str] | None = None, cwd: Path | str | None = None,
             journal: Journal | None = None, stdout: str | None = None,
-            stderr: str | None = None, spool: Spool | None = None) -> Result:  # fmt: skip
+            stderr: str | None = None, spool: Spool | None = None, before: Sequence[str] = ()) -> Result:  # fmt: skip
         """Run one command of the runtime to its end; what it leaves behind may keep its streams open."""
         return command.run(
-            [self.binary, *args], host=self.host, expect=expect, stdin=stdin, timeout=timeout,
+            [*before, self.binary, *args], host=self.host, expect=expect, stdin=stdin, timeout=timeout,
             env={**self.env, **(env or {})}, cwd=cwd, journal=journal, stdout=stdout, stderr=stderr,
             spool=spool or Spool(),
         )  # fmt: skip

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seatrial import exec as command
 from seatrial.bench import Owner, wait_until
 from seatrial.engines.runtime import PATIENCE, RuntimeEngine
 from seatrial.exec import ANY, FAILURE, Call, Expect, ExpectationError, Result, Stdin, check
@@ -66,12 +67,22 @@ class Runtime:
         self._numbers = itertools.count(1)
         self._boxes: list[Box] = []
         self._used: dict[str, bool] = {}  # id -> whether a container of it was made
+        self._groups: list[Path] = []
         self._deferred: list[Callable[[], object]] = []
 
     @property
     def host(self) -> Any:
         """The host that the runtime runs on."""
         return self.raw.host
+
+    @property
+    def keeper(self) -> Kernel:
+        """The process that holds the host's namespaces open; the runtime runs in the same ones."""
+        return Kernel(self.host.pid)
+
+    def until(self, what: str, condition: Callable[[], Any], timeout: float = 15.0) -> Any:
+        """Wait until a condition holds and return its value."""
+        return wait_until(what, condition, timeout, pause=0.02)
 
     @property
     def bundle(self) -> Bundle:
@@ -98,15 +109,43 @@ class Runtime:
         path.mkdir()
         return path
 
+    def hierarchies(self) -> list[Path]:
+        """Return the top directories of the host's cgroups as this machine sees them; the one of v2."""
+        top = self.host.path("/sys/fs/cgroup")
+        if (top / "cgroup.controllers").exists():
+            return [top]
+        return [path for path in sorted(top.iterdir()) if (path / "cgroup.procs").exists() and not path.is_symlink()]
+
+    def on_host(self, *argv: str) -> Result:
+        """Run a command on the runtime's host."""
+        return command.run(argv, host=self.host, timeout=PATIENCE, journal=self.journal)
+
+    def mount_on_host(self, directory: Path, *options: str) -> None:
+        """Mount a tmpfs on the runtime's host for the length of the test."""
+        directory.mkdir(exist_ok=True)
+        self.on_host("mount", "-t", "tmpfs", *options, "tmpfs", str(directory))
+        self.defer(lambda: self.on_host("umount", "-l", str(directory)))
+
+    def make_group(self, group: Path) -> None:
+        """Make a cgroup that is the test's own; it is removed after the test, when its containers are gone."""
+        group.mkdir()
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if (group / name).exists():
+                (group / name).write_text((group.parent / name).read_text())
+        self._groups.append(group)
+
     # -- commands ------------------------------------------------------------------------------
 
     def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = PATIENCE,
             cwd: Path | str | None = None, env: Mapping[str, str] | None = None, stdout: str | None = None,
-            stderr: str | None = None, spool: Spool | None = None) -> Result:  # fmt: skip
-        """Run a command of the runtime in the test's state directory; options as for `exec.run`."""
+            stderr: str | None = None, spool: Spool | None = None, before: Sequence[str] = ()) -> Result:  # fmt: skip
+        """Run a command of the runtime in the test's state directory; options as for `exec.run`.
+
+        `before` is a command that prepares something and then becomes the runtime.
+        """
         result = self.raw.cli(
             "--root", str(self.state_dir), *self.raw.options, *args, expect=ANY, stdin=stdin, timeout=timeout, cwd=cwd,
-            env={leftovers.MARK: self.key, **(env or {})}, journal=self.journal, spool=spool,
+            env={leftovers.MARK: self.key, **(env or {})}, journal=self.journal, spool=spool, before=before,
         )  # fmt: skip
         return check(result, expect, stdout, stderr)
 
@@ -195,6 +234,9 @@ class Runtime:
         for id_ in self._used:
             with contextlib.suppress(ExpectationError):
                 self.raw.cli("--root", str(self.state_dir), *self.raw.options, "delete", "--force", id_, expect=ANY)
+        for group in self._groups[::-1]:
+            with contextlib.suppress(OSError):
+                group.rmdir()
         left = leftovers.find_all(self.host, self.key, self.workdir)
         # what a failed `create` leaves is the business of the tests that look for it
         failed = [id_ for id_, is_made in self._used.items() if not is_made]
@@ -244,14 +286,14 @@ class Box:
     # -- operations ----------------------------------------------------------------------------
 
     def create(self, *options: str, expect: Expect = 0, timeout: float = PATIENCE,
-               passed: Sequence[int] = (), env: Mapping[str, str] | None = None) -> Result:  # fmt: skip
+               passed: Sequence[int] = (), **more: Any) -> Result:  # fmt: skip
         """Create the container with the probe's streams in our hands."""
         requests_in, requests_out = os.pipe()
         answers_in, answers_out = os.pipe()
         try:
             result = self.runtime.cli(
-                "create", "--bundle", str(self.directory), *options, self.id, expect=ANY, timeout=timeout, env=env,
-                spool=Spool(stdin=requests_in, stdout=answers_out, passed=tuple(passed)),
+                "create", "--bundle", str(self.directory), *options, self.id, expect=ANY, timeout=timeout,
+                spool=Spool(stdin=requests_in, stdout=answers_out, passed=tuple(passed)), **more,
             )  # fmt: skip
         finally:
             os.close(requests_in)

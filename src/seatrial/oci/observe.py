@@ -55,9 +55,18 @@ def parse(line: str, nonce: str) -> Any:
     if word != nonce or not line.endswith("\n"):
         raise ExpectationError(f"this is no answer of the probe: {line[:300]!r}")
     try:
-        return json.loads(text)
+        return _decoded(json.loads(text))
     except json.JSONDecodeError as error:
         raise ExpectationError(f"the probe's answer is broken: {error}\n{line[:300]!r}") from error
+
+
+def _decoded(value: Any) -> Any:
+    """Turn texts, in which each character is a byte, into what they mean."""
+    if isinstance(value, str):
+        return value.encode("latin-1").decode("utf-8", "backslashreplace")
+    if isinstance(value, list):
+        return [_decoded(one) for one in value]
+    return {_decoded(name): _decoded(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True)

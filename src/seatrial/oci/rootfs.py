@@ -23,7 +23,9 @@ BUSYBOX = "/bin/busybox"
 PROBE = "/probe"
 
 _DIRECTORIES = ("bin", "dev", "etc", "home", "lib", "lib64", "proc", "root", "run", "sys", "tmp", "usr/bin", "var")
-_APPLETS = ("cat", "echo", "id", "ls", "sh", "sleep", "stty", "true", "false", "kill", "stat", "umask", "env", "pwd")
+_APPLETS = (
+    "cat", "echo", "env", "false", "id", "ls", "mkdir", "pwd", "readlink", "sed", "sh", "sleep", "stat", "stty", "true",
+)  # fmt: skip
 _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\ntester:x:1000:1000::/home:/bin/sh\n",
     "etc/group": "root:x:0:\ntester:x:1000:\n",

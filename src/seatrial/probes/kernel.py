@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +103,10 @@ class Kernel:
     def namespace(self, kind: str) -> str:
         """Return the identity of a namespace (`mnt:[4026531840]`)."""
         return self._link(f"ns/{kind}")
+
+    def namespaces(self, kinds: Iterable[str] = ("mnt", "pid", "net", "ipc", "uts")) -> dict[str, str]:
+        """Return the identities of several namespaces."""
+        return {kind: self.namespace(kind) for kind in kinds}
 
     def capabilities(self, which: str = "Eff") -> int:
         """Return a capability set (Inh, Prm, Eff, Bnd, Amb) as a bit mask."""
