@@ -9,7 +9,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 # E1xx targets and engines, E2xx labs, E3xx files that are read, E4xx files that are written, E5xx how the
-# harness is called, and the running session. One meaning each; a code is never given another one.
+# harness is called, and the running session, E6xx Jenkins, GitLab and hooks. One meaning each; a code is never
+# given another one.
 CODES = {
     "E101": "a command cannot be started",
     "E102": "a target string cannot be read",
@@ -73,6 +74,29 @@ CODES = {
     "E507": "labs are to be taken down and none is named",
     "E508": "a command is to be run in a lab and none is named",
     "E509": "a module that is needed is not installed",
+    "E601": "Jenkins does not answer",
+    "E602": "Jenkins refuses a user",
+    "E603": "the certificate of Jenkins is not trusted",
+    "E604": "Jenkins does not know what it is asked for",
+    "E605": "Jenkins cannot answer now",
+    "E606": "Jenkins refuses what it is asked for",
+    "E607": "an address is that of no Jenkins",
+    "E608": "a job has no such parameter",
+    "E609": "a text is no name of a job",
+    "E610": "a token file cannot be used",
+    "E611": "a text is no address of a Jenkins",
+    "E612": "there are no certificates in a file",
+    "E613": "definitions of nodes and jobs cannot be used",
+    "E614": "a controller lacks plugins",
+    "E615": "a definition needs a value",
+    "E616": "anyone could trigger a job",
+    "E617": "a queued build was cancelled",
+    "E618": "what was waited for did not happen in time",
+    "E619": "an archived file is not taken",
+    "E620": "a job's hook does not work",
+    "E621": "no address of a Jenkins was named",
+    "E622": "a file to be checked cannot be read",
+    "E623": "an option is not NAME=VALUE",
 }
 
 

@@ -16,7 +16,10 @@ from seatrial.commands.claims import collect
 from seatrial.errors import SeatrialError
 
 NOBODY = 65534
-VERBS = ["doctor", "lab", "lab up", "lab down", "lab list", "lab run", "clean", "claims", "report", "compare"]
+VERBS = [
+    "doctor", "lab", "lab up", "lab down", "lab list", "lab run", "clean", "claims", "report", "compare",
+    "jenkins", "jenkins apply", "jenkins trigger", "jenkins collect", "jenkins verify-hook", "jenkins lint",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ def test_help_has_a_sentence_examples_and_exit_codes(seatrial, verb):
     result = seatrial(*verb.split(), "--help")
     assert result.returncode == 0
     assert "exit codes:" in result.stdout
-    assert verb == "lab" or "examples:" in result.stdout
+    assert verb in ("lab", "jenkins") or "examples:" in result.stdout
     assert f"seatrial {verb}" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 110
 
@@ -63,7 +66,8 @@ def test_help_imports_nothing_heavy():
     loaded = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
     ).stdout.split()
-    assert not {"rich", "pytest", "docker", "jsonschema", "jinja2", "hypothesis", "seatrial.exec"} & set(loaded)
+    heavy = {"rich", "pytest", "docker", "jsonschema", "jinja2", "hypothesis", "requests", "gitlab", "fastapi"}
+    assert not (heavy | {"seatrial.exec"}) & set(loaded)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +103,11 @@ def test_unknown_verb_without_a_near_one_lists_all(seatrial):
         (["report", "/nowhere"], "E314", "/nowhere"),
         (["compare", "/nowhere", "/nowhere"], "E314", "/nowhere"),
         (["claims", "/nowhere"], "E315", "/nowhere"),
+        (["jenkins", "trigger", "job"], "E621", "JENKINS_URL"),
+        (["jenkins", "apply", "/nowhere"], "E613", "/nowhere"),
+        (["jenkins", "trigger", "job", "--url", "ci"], "E611", "https://"),
+        (["jenkins", "trigger", "job", "--url", "http://127.0.0.1:9", "--token-file", "/nowhere"], "E610", "/nowhere"),
+        (["jenkins", "trigger", "job", "--url", "http://127.0.0.1:9", "-p", "x"], "E601", "refused"),
     ],
 )
 def test_mistakes_are_told_with_code_and_hint(seatrial, words, code, word):

@@ -1,0 +1,54 @@
+"""The fakes of Jenkins and GitLab, and a real Jenkins where one is named."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+_FAKES = Path(__file__).parent / "fakes"
+
+
+def _load(name):
+    # pytest runs with --import-mode=importlib, so what lies beside the tests is loaded by its path
+    spec = importlib.util.spec_from_file_location(f"seatrial_fake_{name}", _FAKES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def fake_jenkins():
+    """The module of the fake Jenkins."""
+    return _load("jenkins")
+
+
+@pytest.fixture
+def fake(fake_jenkins):
+    """A fake Jenkins that answers."""
+    with fake_jenkins.FakeJenkins() as controller:
+        yield controller
+
+
+@pytest.fixture
+def connect(fake):
+    """A function that connects to the fake, as its user unless told otherwise."""
+    from seatrial.ci.jenkins import Controller
+
+    def to(token=fake.token, user=fake.user, timeout=5.0, url=fake.url):
+        return Controller(url, user, token, timeout=timeout)
+
+    return to
+
+
+@pytest.fixture(params=["fake", pytest.param("live", marks=pytest.mark.live_jenkins)])
+def any_jenkins(request):
+    """A controller's client: the fake's, and that of JENKINS_URL where one is named."""
+    from seatrial.ci.jenkins import Controller
+
+    if request.param == "fake":
+        return request.getfixturevalue("connect")()
+    url, token = os.environ.get("JENKINS_URL"), os.environ.get("JENKINS_TOKEN")
+    if not url or not token:
+        pytest.skip("no Jenkins to test against: JENKINS_URL and JENKINS_TOKEN name one")
+    return Controller(url, os.environ.get("JENKINS_USER", "admin"), token)
