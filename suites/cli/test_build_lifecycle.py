@@ -36,7 +36,7 @@ def test_build_leaves_no_containers_and_no_processes(builder):
     assert image.sh("head -n 1 /ran") != "0"
     assert processes(marker) == []
     ids = re.findall(r"Running in ([0-9a-f]{12})", image.output)
-    left = builder.bench.cli("container", "ls", "--all", *builder.trait("build_containers_too"), "--no-trunc").stdout
+    left = builder.bench.listing("container", "ls", "--all", *builder.trait("build_containers_too"), "--no-trunc").stdout
     assert marker not in left
     assert not [id_ for id_ in ids if id_ in left]
 
