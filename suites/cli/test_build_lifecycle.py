@@ -36,7 +36,8 @@ def test_build_leaves_no_containers_and_no_processes(builder):
     assert image.sh("head -n 1 /ran") != "0"
     assert processes(marker) == []
     ids = re.findall(r"Running in ([0-9a-f]{12})", image.output)
-    left = builder.bench.listing("container", "ls", "--all", *builder.trait("build_containers_too"), "--no-trunc").stdout
+    every = ("--all", *builder.trait("build_containers_too"), "--no-trunc")
+    left = builder.bench.listing("container", "ls", *every).stdout
     assert marker not in left
     assert not [id_ for id_ in ids if id_ in left]
 
@@ -91,7 +92,7 @@ def test_force_rm_removes_the_container_of_a_failed_step(default_builder):
     result = default_builder.refuses("FROM IMAGE\nRUN exit 4\n", None, "--force-rm", says=r"(code:?|status) 4\b")
     for id_ in re.findall(r"Running in ([0-9a-f]{12})", result.output):
         assert not default_builder.bench.exists(id_)
-    everything = default_builder.bench.cli("container", "ls", "--all", "--no-trunc", "--format", "{{.Command}}").stdout
+    everything = default_builder.bench.listing("container", "ls", "--all", "--no-trunc", "--format", "{{.Command}}").stdout
     assert "exit 4" not in everything
 
 
