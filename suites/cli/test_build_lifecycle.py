@@ -92,8 +92,8 @@ def test_force_rm_removes_the_container_of_a_failed_step(default_builder):
     result = default_builder.refuses("FROM IMAGE\nRUN exit 4\n", None, "--force-rm", says=r"(code:?|status) 4\b")
     for id_ in re.findall(r"Running in ([0-9a-f]{12})", result.output):
         assert not default_builder.bench.exists(id_)
-    everything = default_builder.bench.listing("container", "ls", "--all", "--no-trunc", "--format", "{{.Command}}").stdout
-    assert "exit 4" not in everything
+    commands = default_builder.bench.listing("container", "ls", "--all", "--no-trunc", "--format", "{{.Command}}")
+    assert "exit 4" not in commands.stdout
 
 
 HOSTS = {
