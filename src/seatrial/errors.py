@@ -9,8 +9,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 # E1xx targets and engines, E2xx labs, E3xx files that are read, E4xx files that are written, E5xx how the
-# harness is called, and the running session, E6xx Jenkins, GitLab and hooks. One meaning each; a code is never
-# given another one.
+# harness is called, and the running session, E6xx Jenkins, GitLab and hooks, E7xx cases of OCT. One meaning each; a
+# code is never given another one.
 CODES = {
     "E101": "a command cannot be started",
     "E102": "a target string cannot be read",
@@ -97,6 +97,9 @@ CODES = {
     "E621": "no address of a Jenkins was named",
     "E622": "a file to be checked cannot be read",
     "E623": "an option is not NAME=VALUE",
+    "E701": "there is no diagnostic of such a code",
+    "E702": "there is no case of such a name, or none in a place",
+    "E703": "a bundle cannot be made in a place",
 }
 
 

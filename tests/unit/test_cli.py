@@ -19,6 +19,7 @@ NOBODY = 65534
 VERBS = [
     "doctor", "lab", "lab up", "lab down", "lab list", "lab run", "clean", "claims", "report", "compare",
     "jenkins", "jenkins apply", "jenkins trigger", "jenkins collect", "jenkins verify-hook", "jenkins lint",
+    "oct", "oct validate", "oct import", "oct explain", "oct new", "oct schema",
 ]  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def test_help_has_a_sentence_examples_and_exit_codes(seatrial, verb):
     result = seatrial(*verb.split(), "--help")
     assert result.returncode == 0
     assert "exit codes:" in result.stdout
-    assert verb in ("lab", "jenkins") or "examples:" in result.stdout
+    assert verb in ("lab", "jenkins", "oct") or "examples:" in result.stdout
     assert f"seatrial {verb}" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 110
 
@@ -108,6 +109,8 @@ def test_unknown_verb_without_a_near_one_lists_all(seatrial):
         (["jenkins", "trigger", "job", "--url", "ci"], "E611", "https://"),
         (["jenkins", "trigger", "job", "--url", "http://127.0.0.1:9", "--token-file", "/nowhere"], "E610", "/nowhere"),
         (["jenkins", "trigger", "job", "--url", "http://127.0.0.1:9", "-p", "x"], "E601", "refused"),
+        (["oct", "explain", "OCT999"], "E701", "OCT999"),
+        (["oct", "new", "/"], "E703", "letters"),
     ],
 )
 def test_mistakes_are_told_with_code_and_hint(seatrial, words, code, word):

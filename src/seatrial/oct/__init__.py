@@ -1,0 +1,1 @@
+"""OCT, open container tests: cases as JSON documents, their library, and the engine that runs them."""
