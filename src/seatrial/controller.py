@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 
 from seatrial import capabilities, results, runs, snapshot
@@ -100,7 +99,8 @@ class Controller:
         self._before: dict[str, snapshot.Snapshot] = {}
         self._deviations: dict[str, Deviations] = {}
         self._stream: Stream | None = None
-        self._live: runs.LiveRun | None = None
+        # what has to be put back, last first; its end is the run's
+        self._owed = contextlib.ExitStack()
         self._began = time.monotonic()
         self.selected = 0
         self.counts: Counter[Verdict] = Counter()
@@ -120,14 +120,19 @@ class Controller:
 
     def prepare(self, progress: Progress, known: Path, claims: Mapping[str, Claim]) -> None:
         """Bring every target up, probe it, read its known list, and open the results stream."""
-        self._live = runs.begin(self.plan.run, self.directory, [str(target) for target in self._wanted])
+        live = runs.begun(self.plan.run, self.directory, [str(target) for target in self._wanted])
+        self._live = self._owed.enter_context(live)
         try:
+            self._owe(self.plan.obituary.unlink, True)
+            self._owe(remove_tree, share_dir() / self.plan.run)
+            self._owe(self._take_private_down)
             facts = machine.facts()
             for target in self._wanted:
                 engine = self._reach(target, progress)
                 engine.make_ready(self.plan.run, self.plan.image)
                 self.plan.targets.append(capabilities.probe(engine, facts))
                 self._engines[str(target)] = engine
+                self._owe(sweep, engine, self.plan.run)
                 self._before[str(target)] = snapshot.take(engine)
             self._deviations = load_known(known, self.plan.targets)
             self.plan.known = {name: found.tests for name, found in self._deviations.items()}
@@ -140,8 +145,20 @@ class Controller:
             )
             self._write_claims(claims)
         except BaseException:
-            self._stream = None
-            self._give_back()
+            self._owed.close()
+            raise
+
+    def _owe(self, step: Callable[..., object], *args: object) -> None:
+        """Have something put back at the end; what cannot be done then keeps the run noted."""
+        self._owed.callback(self._put_back, step, *args)
+
+    def _put_back(self, step: Callable[..., object], *args: object) -> None:
+        try:
+            step(*args)
+        except (SeatrialError, AssertionError, OSError):
+            self._live.unfinished = True
+        except BaseException:
+            self._live.unfinished = True
             raise
 
     def _reach(self, target: Target, progress: Progress) -> CliEngine:
@@ -149,6 +166,7 @@ class Controller:
             return drivers.on_this_machine(target)
         if not target.is_lab:
             drivers.on_this_machine(target)  # which tells whether it is there, before a lab is made for it
+        self._owe(labs.release, target.lab_name, self.plan.run)
         lab = labs.acquire(target, self.plan.run, progress)
         self.plan.labs[str(target)] = lab.name
         return drivers.in_lab(target, lab)
@@ -189,9 +207,11 @@ class Controller:
 
         Whatever fails on the way is noted and costs neither the footer nor the cleaning.
         """
-        if self._stream is None:
-            self._give_back()
-            return status
+        with self._owed:
+            status = self._conclude(status, required)
+        return int(Exit.INTERNAL) if self.broken else status
+
+    def _conclude(self, status: int, required: Sequence[str]) -> int:
         if death := self._death():
             self.cause = death
             self.note(Finding("engine", death.split()[0], death))
@@ -213,10 +233,10 @@ class Controller:
                 selected=max(self.selected, done), cause=self.cause,
             )
         )
-        with contextlib.suppress(SeatrialError):
-            self._stream.close()
-        self._give_back()
-        return int(Exit.INTERNAL) if self.broken else int(status)
+        if self._stream is not None:
+            with contextlib.suppress(SeatrialError):
+                self._stream.close()
+        return int(status)
 
     def _gate(self, required: Sequence[str]) -> int:
         """Note each required test that did not run on a target; returns GATE when there is one."""
@@ -257,21 +277,6 @@ class Controller:
         name = self.plan.labs.get(target)
         lab = labs.find(name) if name else None
         return [lease for lease in lab.leases if lease not in (self.plan.run, labs.USER)] if lab else []
-
-    def _give_back(self) -> None:
-        """Put everything back; what cannot be done now stays noted, so that `seatrial clean` does it."""
-        complete = True
-        steps: list[Callable[[], object]] = [partial(sweep, engine, self.plan.run) for engine in self._engines.values()]
-        steps += [partial(labs.release, name, self.plan.run) for name in self.plan.labs.values()]
-        steps += [self._take_private_down, lambda: remove_tree(share_dir() / self.plan.run)]
-        for step in steps:
-            try:
-                step()
-            except (SeatrialError, AssertionError, OSError):
-                complete = False
-        self.plan.obituary.unlink(missing_ok=True)
-        if self._live and complete:
-            self._live.forget()
 
     def _take_private_down(self) -> None:
         for lab in list(labs.standing()):

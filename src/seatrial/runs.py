@@ -22,6 +22,7 @@ class LiveRun:
     started: str  # of the process, in clock ticks: a recycled pid does not pass for the run
     reports: str
     targets: list[str] = field(default_factory=list)
+    unfinished: bool = False  # something of it could not be put back: `seatrial clean` has to
 
     @property
     def alive(self) -> bool:
@@ -54,12 +55,15 @@ def begin(run: str, reports: Path, targets: list[str]) -> LiveRun:
 
 @contextmanager
 def begun(run: str, reports: Path, targets: list[str]) -> Iterator[LiveRun]:
-    """Note the current process as the controller of a run for the length of a block."""
+    """Note the current process as the controller of a run for the length of a block, or beyond if unfinished."""
     live = begin(run, reports, targets)
     try:
         yield live
     finally:
-        live.forget()
+        if live.unfinished:
+            live.save()
+        else:
+            live.forget()
 
 
 def noted() -> Iterator[LiveRun]:

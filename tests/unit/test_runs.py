@@ -36,3 +36,9 @@ def test_a_run_is_noted_for_the_length_of_a_block():
     with pytest.raises(ZeroDivisionError):
         fail()
     assert list(runs.noted()) == []
+
+
+def test_a_run_of_which_something_is_left_stays_noted():
+    with runs.begun("a", Path("reports"), ["docker"]) as live:
+        live.unfinished = True
+    assert [(run.run, run.unfinished) for run in runs.noted()] == [("a", True)]
