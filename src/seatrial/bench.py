@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,12 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seatrial.container import Container
 from seatrial.conversation import Conversation
 from seatrial.engines.base import CliEngine, Dialect
 from seatrial.exec import ANY, FAILURE, Expect, ExpectationError, Journal, Result, Stdin, check
 from seatrial.names import BUSYBOX, IMAGE_NAMESPACE, RUN_LABEL, TEST_LABEL, TOOLBOX
 from seatrial.paths import remove_tree, share_dir
-from seatrial.probes.kernel import Kernel
 
 if TYPE_CHECKING:
     from seatrial.api.bound import Api
@@ -53,6 +52,15 @@ class Owner:
     journal: Journal = field(default_factory=Journal)
 
 
+@dataclass(frozen=True)
+class Build:
+    """A finished build: the image's name, its context, and what the command said."""
+
+    name: str
+    context: Path
+    result: Result
+
+
 class Bench:
     """An engine for one test."""
 
@@ -60,6 +68,7 @@ class Bench:
         self.raw = engine
         self.run_id = owner.run
         self.key = owner.key
+        self.place = owner.key  # the name of its directory
         self.facts = owner.facts
         self.journal = owner.journal
         self.image = owner.image
@@ -90,7 +99,7 @@ class Bench:
     @cached_property
     def workdir(self) -> Path:
         """A directory of the test that has the same path inside a lab; removed after the test."""
-        path = share_dir() / self.run_id / self.key
+        path = share_dir() / self.run_id / self.place
         path.mkdir(parents=True, exist_ok=True)
         self.journal.watch(path)
         return path
@@ -304,12 +313,16 @@ class Bench:
     def close(self) -> list[str]:
         """Remove what the test made; return what could not be removed or done, in words."""
         self._stack.close()
-        for kind in self._made:
-            if kind in self._dirty or self._made[kind]:
-                self._attempt(f"removing {kind}s", self._sweep, kind)
+        self._clear()
         if "workdir" in self.__dict__:
             self._attempt("removing files", remove_tree, self.workdir)
         return self._problems
+
+    def _clear(self) -> None:
+        """Take away what the test made on its engine."""
+        for kind in self._made:
+            if kind in self._dirty or self._made[kind]:
+                self._attempt(f"removing {kind}s", self._sweep, kind)
 
     def _sweep(self, kind: str) -> None:
         label = f"{TEST_LABEL}={self.key}"
@@ -350,101 +363,3 @@ def _is(tracked: str, listed: str, id_: str = "") -> bool:
         return True
     wanted, seen = tracked.removeprefix("sha256:"), id_.removeprefix("sha256:")
     return unnamed and len(seen) >= 12 and len(wanted) >= 12 and (wanted.startswith(seen) or seen.startswith(wanted))
-
-
-class Build:
-    """A finished build: the image's name, its context, and what the command said."""
-
-    def __init__(self, name: str, context: Path, result: Result) -> None:
-        self.name = name
-        self.context = context
-        self.result = result
-
-
-class Container:
-    """A container of a test."""
-
-    def __init__(self, bench: Bench, name: str, id_: str) -> None:
-        self.bench = bench
-        self.name = name
-        self.id = id_
-
-    def __str__(self) -> str:
-        return self.name
-
-    def inspect(self) -> dict[str, Any]:
-        """Return the engine's description of the container."""
-        return self.bench.inspect(self.name)
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """The `State` part of the description."""
-        state: dict[str, Any] = self.inspect()["State"]
-        return state
-
-    @property
-    def status(self) -> str:
-        """The state in one word: created, running, paused, exited, ..."""
-        return str(self.state["Status"])
-
-    @property
-    def pid(self) -> int:
-        """Process id of the container's init, 0 when it does not run."""
-        return int(self.state["Pid"])
-
-    @property
-    def kernel(self) -> Kernel:
-        """The kernel's view of the running container; raises `ExpectationError` when it does not run."""
-        pid = self.pid
-        if not pid:
-            raise ExpectationError(f"{self.name} does not run: {self.state}\n{self.logs()}")
-        return Kernel(pid)
-
-    @property
-    def address(self) -> str:
-        """IPv4 address on its first network."""
-        networks = self.inspect()["NetworkSettings"]["Networks"]
-        return str(next(iter(networks.values()))["IPAddress"])
-
-    def exec(self, *command: str, **options: Any) -> Result:
-        """Run a command in the container."""
-        return self.bench.cli("exec", self.name, *command, **options)
-
-    def sh(self, script: str, **options: Any) -> Result:
-        """Run a shell script in the container."""
-        return self.exec("sh", "-c", script, **options)
-
-    def read(self, path: str) -> str:
-        """Return a file of the container, read inside."""
-        return self.exec("cat", path).stdout
-
-    def logs(self, *options: str) -> Result:
-        """Return the container's logs."""
-        return self.bench.cli("logs", *options, self.name)
-
-    def wait(self, timeout: float = 30.0) -> int:
-        """Wait for the container's end and return its exit code."""
-        return int(self.bench.cli("wait", self.name, timeout=timeout).text)
-
-    def until(self, what: str, condition: Callable[[], Any], timeout: float = 20.0) -> Any:
-        """Wait until a condition holds; see `wait_until`."""
-        return wait_until(f"{self.name}: {what}", condition, timeout)
-
-    def until_log(self, pattern: str, timeout: float = 20.0) -> str:
-        """Wait until a pattern appears in the logs; return the logs."""
-        def matching() -> str:
-            text = self.logs().output
-            return text if re.search(pattern, text) else ""
-
-        return str(self.until(f"/{pattern}/ in the logs", matching, timeout))
-
-
-def wait_until(what: str, condition: Callable[[], Any], timeout: float = 20.0, pause: float = 0.1) -> Any:
-    """Call a condition until it is true and return its value; say what was awaited when it never is."""
-    deadline = time.monotonic() + timeout
-    while True:
-        if value := condition():
-            return value
-        if time.monotonic() >= deadline:
-            raise ExpectationError(f"waited {timeout:.0f} s in vain for: {what}")
-        time.sleep(pause)

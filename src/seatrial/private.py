@@ -24,6 +24,8 @@ class PrivateBench(Bench):
         super().__init__(drivers.in_lab(labs.target_of(made.lab), made.lab), owner)
         self.daemon = made.daemon
         self.host: NamespaceHost = made.lab.host
+        # its files go with it, while those of others of the test are still needed
+        self.place = f"{owner.key}-{made.lab.name.rpartition('-')[2]}"
         self._made_lab = made
 
     @property
@@ -35,11 +37,9 @@ class PrivateBench(Bench):
         """Bring in the test image, where the engine was made without it."""
         images.provide(self.raw)
 
-    def close(self) -> list[str]:
-        """Take the engine down with everything in it; return what could not be done, in words."""
-        self._stack.close()
-        self._made_lab.close()
-        return self._problems
+    def _clear(self) -> None:
+        """Take the engine down with everything in it."""
+        self._attempt("taking the engine down", self._made_lab.close)
 
 
 class PrivateFactory:

@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
-from seatrial.bench import wait_until
 from seatrial.builder import Builder
 from seatrial.exec import run
+from seatrial.waiting import wait_until
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 

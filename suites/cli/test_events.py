@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from seatrial.bench import wait_until
 from seatrial.exec import parsed
+from seatrial.waiting import wait_until
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 

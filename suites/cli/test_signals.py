@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from seatrial.bench import wait_until
+from seatrial.waiting import wait_until
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param

@@ -10,9 +10,9 @@ import time
 import pytest
 import trustme
 
-from seatrial.bench import wait_until
 from seatrial.lab.plugins import SOCKETS, PluginError, PluginStub
 from seatrial.lab.plugins_volume import FreeVolumeStub
+from seatrial.waiting import wait_until
 
 claim = pytest.mark.claim
 pytestmark = pytest.mark.requires("private_daemon", "plugin")

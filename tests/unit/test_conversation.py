@@ -5,9 +5,9 @@ import subprocess
 import pytest
 
 from seatrial import exec as command
-from seatrial.bench import wait_until
 from seatrial.conversation import Conversation
 from seatrial.exec import ExpectationError, Journal
+from seatrial.waiting import wait_until
 
 
 def test_conversation_takes_turns():

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from seatrial.bench import wait_until
 from seatrial.errors import SeatrialError
 from seatrial.exec import ANY, FAILURE, ExpectationError, Journal, parsed, run
 from seatrial.probes.kernel import Kernel
+from seatrial.waiting import wait_until
 
 
 def test_result_holds_what_the_command_did():

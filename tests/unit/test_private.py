@@ -2,14 +2,17 @@ from types import SimpleNamespace
 
 import pytest
 
+from seatrial import bench as benches
 from seatrial import private
-from seatrial.bench import Owner
+from seatrial.bench import Bench, Owner
+from seatrial.errors import SeatrialError
 
 
 @pytest.fixture
 def closed(monkeypatch):
     closed = []
-    made = SimpleNamespace(lab=SimpleNamespace(host=None), daemon=None, close=lambda: closed.append("engine"))
+    lab = SimpleNamespace(host=None, name="docker-sid-c0ffee")
+    made = SimpleNamespace(lab=lab, daemon=None, close=lambda: closed.append("engine"))
     monkeypatch.setattr(private.labs, "private", lambda *_, **__: made)
     monkeypatch.setattr(private.labs, "target_of", lambda lab: None)
     monkeypatch.setattr(private.drivers, "in_lab", lambda target, lab: None)
@@ -33,3 +36,25 @@ def test_a_script_cannot_make_the_engine_and_says_how_it_was_made(closed):
     assert closed == ["engine"]
     told = '# the test had an engine of its own: options --icc=false, daemon.json {"debug": true}'
     assert told in owner.journal.repro()
+
+
+def test_its_files_go_with_it_and_no_others(closed, monkeypatch, tmp_path):
+    monkeypatch.setattr(benches, "share_dir", lambda: tmp_path)
+    shared = Bench(None, Owner("run", "0123abcd"))
+    with private.PrivateFactory("docker@bookworm", Owner("run", "0123abcd")) as factory:
+        bench = factory(start=False)
+        (bench.workdir / "file").touch()
+        (shared.workdir / "file").touch()
+    assert not bench.workdir.exists()
+    assert (shared.workdir / "file").exists()
+
+
+def test_an_engine_that_cannot_be_taken_down_costs_nothing_else(closed, monkeypatch, tmp_path):
+    monkeypatch.setattr(benches, "share_dir", lambda: tmp_path)
+    factory = private.PrivateFactory("docker@bookworm", Owner("run", "0123abcd"))
+    bench = factory(start=False)
+    bench._made_lab.close = lambda: (_ for _ in ()).throw(SeatrialError("E209", "cannot end the lab"))
+    assert bench.workdir.is_dir()
+    with pytest.raises(AssertionError, match=r"taking the engine down failed: .*cannot end the lab"):
+        factory.__exit__(None, None, None)
+    assert not bench.workdir.exists()

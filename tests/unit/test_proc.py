@@ -5,7 +5,7 @@ import time
 import pytest
 
 from seatrial import proc
-from seatrial.bench import wait_until
+from seatrial.waiting import wait_until
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.api.messages import Response, Status
 from seatrial.api.streams import Frames, Stream
-from seatrial.bench import Container
+from seatrial.container import Container
 
 if TYPE_CHECKING:
     from seatrial.api.bound import Api

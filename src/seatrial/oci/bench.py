@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial import exec as command
-from seatrial.bench import Owner, wait_until
+from seatrial.bench import Owner
 from seatrial.engines.runtime import PATIENCE, RuntimeEngine
 from seatrial.exec import ANY, FAILURE, Call, Expect, ExpectationError, Result, Stdin, check
 from seatrial.names import slug
@@ -30,6 +30,7 @@ from seatrial.oci.rootfs import PERL, PROBE, template
 from seatrial.paths import remove_tree, share_dir
 from seatrial.probes.kernel import Kernel
 from seatrial.spool import Spool
+from seatrial.waiting import wait_until
 
 # a program that crashes refuses nothing
 _CRASHES = ("panic:", "fatal error:", "SIGSEGV", "Segmentation fault", "core dumped", "Aborted")
