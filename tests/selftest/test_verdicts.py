@@ -54,6 +54,15 @@ def test_cleans_up(engine):
     engine.network()
     engine.volume()
     engine.cli("commit", name, engine.image_name())
+
+@claim("m-must")
+def test_has_tools(engine, toolbox):
+    assert engine.once(toolbox, "fio", "--version").text.startswith("fio-")
+
+@claim("m-must")
+@pytest.mark.destructive
+def test_destroys_what_is_not_the_users(engine):
+    assert engine.facts["lab"]
 """
 KNOWN = """\
 engine = "docker"
@@ -67,6 +76,7 @@ EXPECTED = {
     "test_passes": "PASS", "test_fails": "FAIL", "test_wrong_exit_code": "FAIL", "test_breaks_a_should": "WARN",
     "test_unsupported": "UNSUPPORTED", "test_lacks_a_machine": "SKIP", "test_slow": "DISABLED",
     "test_known[b]": "PASS", "test_harness_breaks": "ERROR", "test_cleans_up": "PASS",
+    "test_has_tools": "PASS", "test_destroys_what_is_not_the_users": "PASS",
 }  # fmt: skip
 
 

@@ -64,7 +64,6 @@ class Version:
     engine: str
     api: str = ""
     client: str = ""
-    min_api: str = ""
     runtime: str = ""
 
 

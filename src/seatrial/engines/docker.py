@@ -87,7 +87,6 @@ class DockerEngine(CliEngine, Startable):
             engine=server.get("Version", "").split("+")[0],
             api=server.get("ApiVersion", ""),
             client=data.get("Client", {}).get("Version", "").split("+")[0],
-            min_api=server.get("MinAPIVersion", ""),
             runtime=components(server).get("runc", "").split("+")[0],
         )
 
