@@ -1,8 +1,9 @@
-"""What every engine driver offers, and what some offer besides.
+"""What every engine driver offers: run a command line, say who you are, look at an object, remove it.
 
-The required protocol is small: run a command line, say who you are, look at an object, remove it.
-Everything else is an optional protocol that a driver implements and a probe confirms. What engines
-call differently stands in the driver's `Dialect`; no test asks which engine it is talking to.
+A driver derives from `CliEngine`, gives its name, binary and dialect, and overrides `version`, `facts` and
+whatever else its command line does otherwise; it derives from `startable.Startable`, too, where the harness
+can start its engine. What engines call differently stands in the driver's `Dialect`; no test asks which
+engine it is talking to.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 from seatrial import exec as command
 from seatrial.api.client import Client
@@ -27,8 +28,8 @@ from seatrial.hosts import LOCAL, Host, LocalHost
 from seatrial.names import BUSYBOX, RUN_LABEL
 from seatrial.targets import Target
 
-_PATIENCE = 8
 KINDS = ("container", "network", "volume", "image")
+_ATTEMPTS = 8  # at a listing that fails over what others remove
 
 
 @dataclass(frozen=True)
@@ -65,47 +66,6 @@ class Version:
     api: str = ""
     client: str = ""
     runtime: str = ""
-
-
-@runtime_checkable
-class Engine(Protocol):
-    """The required protocol of a driver."""
-
-    name: str
-    target: Target
-    host: Host
-    dialect: Dialect
-
-    def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = 60.0,
-            env: Mapping[str, str] | None = None, cwd: Path | str | None = None,
-            journal: Journal | None = None, stdout: str | None = None,
-            stderr: str | None = None) -> Result:
-        """Run one command of the engine's CLI to its end."""
-
-    def spawn(self, *args: str, tty: bool = False, env: Mapping[str, str] | None = None,
-              cwd: Path | str | None = None, journal: Journal | None = None) -> Conversation:
-        """Start one command of the engine's CLI and talk to it."""
-
-    def version(self) -> Version:
-        """Return the versions of engine, API and client."""
-
-    def facts(self) -> dict[str, Any]:
-        """Return what the engine says about itself, in the harness's words (see `requires`)."""
-
-    def inspect(self, name: str, kind: str = "container") -> dict[str, Any]:
-        """Return the engine's description of one object; raises `ExpectationError` when unknown."""
-
-    def find(self, kind: str, label: str = "") -> list[str]:
-        """Return the full ids (networks, containers, images) or names (volumes) of all objects of a kind."""
-
-    def remove(self, kind: str, names: Sequence[str], *, journal: Journal | None = None) -> None:
-        """Remove objects by force; unknown ones are no error."""
-
-    def trouble(self) -> str:
-        """Return why the engine does not answer, or an empty string when it does."""
-
-    def import_image(self, archive: Path, name: str, changes: Sequence[str] = ()) -> None:
-        """Make an image from a tar archive of a root file system."""
 
 
 class CliEngine:
@@ -247,7 +207,7 @@ class CliEngine:
         message `listing_race` of its dialect), it is asked again, at most eight times.
         """
         race = self.dialect.says.get("listing_race")
-        for _ in range(_PATIENCE):
+        for _ in range(_ATTEMPTS):
             result = self.cli(*args, expect=ANY, journal=journal)
             if result.ok or not race or not re.search(race, result.stderr):
                 break

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -30,20 +29,6 @@ JOIN_CGROUP = (
     "echo $$ >/sys/fs/cgroup/daemon/cgroup.procs; "
     'else for f in /sys/fs/cgroup/*/cgroup.procs; do echo $$ >"$f"; done; fi; exec "$@"'
 )
-
-
-@dataclass(frozen=True)
-class LabHost:
-    """A lab host that stands: its keeper process, its storage, and how to enter it."""
-
-    name: str
-    pid: int
-    work: Path
-
-    @property
-    def host(self) -> NamespaceHost:
-        """The way in."""
-        return way_in(self.name, self.pid)
 
 
 def way_in(name: str, pid: int) -> NamespaceHost:
@@ -82,9 +67,10 @@ def storage(name: str) -> Path:
     return data_dir() / "labs" / key(name)
 
 
-def start(name: str, root: Path, program: str = "") -> LabHost:
-    """Make a lab host from a root file system (`/` shares this machine's own, below an overlay).
+def start(name: str, root: Path, program: str = "") -> int:
+    """Make a lab host from a root file system and return the process id of its keeper.
 
+    The root `/` is this machine's own, below an overlay.
     `program` is the path of one that is seen inside, although it is on another file system or in /tmp.
     Raises `SeatrialError` E204 with the failing step when this machine does not allow it.
     """
@@ -113,7 +99,7 @@ def start(name: str, root: Path, program: str = "") -> LabHost:
     except BaseException:
         stop(name, pid)
         raise
-    return LabHost(name, pid, work)
+    return pid
 
 
 def _refused(name: str, log: Path) -> SeatrialError:

@@ -236,7 +236,7 @@ def _stand(lab: Lab, root: Path, program: str = "") -> Lab:
     """Start a lab's host; the lab is noted before, so that a kill at any moment leaves a trace."""
     _save(lab)
     try:
-        lab.pid = hosts.start(lab.name, root, program).pid
+        lab.pid = hosts.start(lab.name, root, program)
     except BaseException:
         _forget(lab)
         raise
