@@ -1,6 +1,5 @@
 """The state of a container, as `state` prints it."""
 
-import json
 import os
 import re
 
@@ -139,5 +138,5 @@ def test_state_of_a_deleted_container_is_an_error(runtime, bundle):
 @claim("RT-state-status", "RT-q-ret")
 def test_list_knows_what_state_knows(runtime, bundle):
     box = runtime.create(bundle)
-    rows = json.loads(runtime.cli("list", "--format", "json").stdout)
+    rows = runtime.cli("list", "--format", "json").json()
     assert [(row["id"], row["status"], row["pid"]) for row in rows] == [(box.id, "created", box.pid)]
