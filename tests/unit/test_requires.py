@@ -165,6 +165,10 @@ class Recorder(dict):
         self.read.add((*self.path, key))
         return value
 
+    def get(self, key, default=None):
+        self.read.add(self.path)  # a key with a default may be absent, but not what holds it
+        return super().get(key, default)
+
 
 def without(facts, path):
     left = copy.deepcopy(facts)
