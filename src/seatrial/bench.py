@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.container import Container
 from seatrial.conversation import Conversation
-from seatrial.engines.base import CliEngine, Dialect
+from seatrial.engines.base import KINDS, CliEngine, Dialect
 from seatrial.exec import ANY, FAILURE, Expect, ExpectationError, Journal, Result, Stdin, check
 from seatrial.names import BUSYBOX, IMAGE_NAMESPACE, RUN_LABEL, TEST_LABEL, TOOLBOX
 from seatrial.paths import remove_tree, share_dir
@@ -74,7 +74,7 @@ class Bench:
         self.image = owner.image
         self.toolbox = TOOLBOX
         self._counter = itertools.count(1)
-        self._made: dict[str, set[str]] = {kind: set() for kind in ("container", "network", "volume", "image")}
+        self._made: dict[str, set[str]] = {kind: set() for kind in KINDS}
         self._dirty: set[str] = set()
         self._stack = ExitStack()
         self._problems: list[str] = []
