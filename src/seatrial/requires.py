@@ -163,7 +163,7 @@ def _add_specification(version: tuple[int, int]) -> None:
 for _version in ((1, 1), (1, 2), (1, 3)):
     _add_specification(_version)
 _add("recursive_mount_options", Kind.TARGET, "mount options that hold for the mounts below, too",
-     lambda facts: "" if "rro" in facts["engine"]["features"].get("mountOptions", [])
+     lambda facts: "" if "rro" in facts["engine"].get("features", {}).get("mountOptions", [])
      else REQUIREMENTS["oci_1_1"].check(facts))
 _add("linux", Kind.TARGET, "a Linux engine",
      lambda facts: _unless(facts["engine"]["os"] == "linux", f"the engine runs on {facts['engine']['os']}"))

@@ -134,7 +134,8 @@ def test_a_cut_off_archive_is_told_wherever_it_ends(tmp_path, samples):
         assert [one.code for one in report.errors] == ["OCT039"], length
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b but no gzip", gzip.compress(b"no tar" * 200, mtime=0)])
+@pytest.mark.parametrize("content", [
+    b"", b"no archive", b"\x1f\x8b but no gzip", gzip.compress(b"no tar" * 200, mtime=0)])  # fmt: skip
 def test_what_is_no_archive(tmp_path, content):
     (tmp_path / "x.tgz").write_bytes(content)
     (report,) = validate.validate([tmp_path / "x.tgz"])
