@@ -78,6 +78,7 @@ TABLE = {
         ],
     ),
     "api": ([engine(api=True)], [engine(api=False)]),
+    "hugetlb": ([host(cgroup={**V1, "controllers": ["hugetlb"]})], [host(cgroup=BARE_V1)]),
     "ipv6": ([host(ipv6=True)], [host(ipv6=False)]),
     "kernel": (
         [host(kernel="6.18.44-fc"), host(kernel="3.10.0"), host(kernel="10.0")],
@@ -98,6 +99,7 @@ TABLE = {
     ),
     "netem": ([host(netem=True)], [host(netem=False)]),
     "vxlan": ([host(vxlan=True)], [host(vxlan=False)]),
+    "net_cls": ([host(cgroup={**V1, "controllers": ["net_cls"]})], [host(cgroup=BARE_V1)]),
     "network": ([host(network="")], [host(network="registry-1.docker.io:443: no route")]),
     "not_overlay": ([engine(storage="vfs")], [engine(storage="overlay2"), engine(storage="overlay")]),
     "not_userns_remap": ([engine(userns_remap=False)], [engine(userns_remap=True)]),
@@ -136,6 +138,7 @@ TABLE = {
     ),
     "selinux": ([host(lsm=["selinux"])], [host(lsm=["apparmor"]), host(lsm=[])]),
     "swap": limit("swap"),
+    "swap_accounting": ([host(swap_accounting=True)], [host(swap_accounting=False)]),
     "swap_device": ([host(swap=True)], [host(swap=False)]),
     "swappiness": ([host(cgroup=V1), host(cgroup=HYBRID)], [host(cgroup=V2), host(cgroup=NONE)]),
     "swarm": ([engine(swarm_capable=True)], [engine(swarm_capable=False)]),

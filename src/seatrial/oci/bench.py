@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import secrets
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ class Runtime:
 
     def mount_on_host(self, directory: Path, *options: str) -> None:
         """Mount a tmpfs on the runtime's host for the length of the test."""
-        directory.mkdir(exist_ok=True)
+        self.host.path(directory).mkdir(exist_ok=True)
         self.on_host("mount", "-t", "tmpfs", *options, "tmpfs", str(directory))
         self.defer(lambda: self.on_host("umount", "-l", str(directory)))
 
@@ -133,7 +134,11 @@ class Runtime:
         for name in ("cpuset.cpus", "cpuset.mems"):
             if (group / name).exists():
                 (group / name).write_text((group.parent / name).read_text())
-        self._groups.append(group)
+        self.adopt_groups(group)
+
+    def adopt_groups(self, *groups: Path) -> None:
+        """Have cgroups removed after the test, last first, that no container of it has to remove."""
+        self._groups += groups
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -333,6 +338,19 @@ class Box:
         result = self.exec(PERL, PROBE, nonce, options=options)
         return Seen(parse(result.stdout, nonce))
 
+    def exec_process(self, process: Mapping[str, Any]) -> Seen:
+        """Run a second probe by `exec --process`, whose args have the nonce; return its report."""
+        nonce = secrets.token_hex(8)
+        path = self.runtime.path("process")
+        path.write_text(json.dumps(process).replace("@NONCE@", nonce))
+        result = self.runtime.cli("exec", "--process", str(path), self.id)
+        return Seen(parse(result.stdout, nonce))
+
+    def converse(self, terminal: int) -> None:
+        """Talk to the probe over a terminal from now on."""
+        self.let_go()
+        self._probe = Probe(self.nonce, terminal, terminal)
+
     # -- what is known of it -------------------------------------------------------------------
 
     @property
@@ -387,7 +405,7 @@ class Box:
 
 def refused(result: Result) -> Result:
     """Return a result that is a refusal; raises `ExpectationError` for a crash, a signal or silence."""
-    if result.code < 0 or result.code >= 128:
+    if result.code < 0 or 128 < result.code <= 128 + signal.SIGRTMAX:
         raise ExpectationError(f"it did not refuse but was ended by a signal\n{result}")
     if word := next((word for word in _CRASHES if word in result.output), ""):
         raise ExpectationError(f"it did not refuse but crashed ({word})\n{result}")

@@ -34,6 +34,7 @@ def facts(network_url: str = "") -> dict[str, Any]:
         "all_capabilities": effective == int(_status("CapBnd"), 16) and _holds_all(effective),
         "cgroup": cgroup(),
         "blkio_weight": blkio_weight(),
+        "swap_accounting": swap_accounting(),
         "lsm": lsms(),
         "seccomp": Path("/proc/sys/kernel/seccomp/actions_avail").exists(),
         "userns": _number("/proc/sys/user/max_user_namespaces") > 0,
@@ -102,6 +103,12 @@ def blkio_weight(root: Path = Path("/sys/fs/cgroup")) -> bool:
     if (root / "cgroup.controllers").exists():
         return any(next(root.glob(name), None) for name in ("*/io.weight", "*/io.bfq.weight"))
     return any(next(root.glob(name), None) for name in ("blkio/blkio.weight", "blkio/*/blkio.weight"))
+
+
+def swap_accounting(root: Path = Path("/sys/fs/cgroup")) -> bool:
+    """Return whether cgroups limit memory and swap together."""
+    files = ("memory/memory.memsw.limit_in_bytes", "*/memory.swap.max")
+    return any(next(root.glob(name), None) for name in files)
 
 
 def lsms(securityfs: Path = Path("/sys/kernel/security")) -> list[str]:
