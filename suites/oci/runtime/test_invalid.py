@@ -62,7 +62,7 @@ def test_what_is_no_configuration_is_refused(runtime, bundle, text):
     ("mounts", {}), ("hostname", 5), ("linux.devices", {}),
     ("linux.sysctl", []), ("linux.resources", []), ("linux.seccomp", []), ("linux.maskedPaths", "/proc"),
     ("hooks", []), ("annotations", []),
-])  # fmt: skip
+], ids=lambda value: value if isinstance(value, str) and value.islower() else type(value).__name__)  # fmt: skip
 def test_a_value_of_another_type_is_refused(runtime, bundle, path, value):
     def change(config):
         *above, last = path.split(".")
