@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from seatrial import __version__
 from seatrial.commands import bench, cases, claims, clean, doctor, external, jenkins, lab, report, say
@@ -28,7 +28,20 @@ exit codes: 0 done, 1 done but something is left or wrong, 4 the request cannot 
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that ends with the harness's exit code and names the nearest right word."""
+    """A parser that ends with the harness's exit code and names the nearest right word.
+
+    `inner` are verbs of a verb that takes arguments of its own: a first word among them is a verb.
+    """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.inner: dict[str, argparse.ArgumentParser] = {}
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: D102 - argparse's own
+        words = sys.argv[1:] if args is None else list(args)
+        if words and words[0] in self.inner:
+            return self.inner[words[0]].parse_known_args(words[1:], namespace)
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print the problem in two lines and exit with Exit.USAGE."""

@@ -97,6 +97,7 @@ CODES = {
     "E621": "no address of a Jenkins was named",
     "E622": "a file to be checked cannot be read",
     "E623": "an option is not NAME=VALUE",
+    "E624": "there are more tests than GitLab takes",
     "E701": "there is no diagnostic of such a code",
     "E702": "there is no case of such a name, or none in a place",
     "E703": "a bundle cannot be made in a place",

@@ -18,6 +18,7 @@ from seatrial.errors import SeatrialError
 NOBODY = 65534
 VERBS = [
     "doctor", "lab", "lab up", "lab down", "lab list", "lab run", "clean", "claims", "report", "compare",
+    "report junit-merge",
     "jenkins", "jenkins apply", "jenkins trigger", "jenkins collect", "jenkins verify-hook", "jenkins lint",
     "oct", "oct validate", "oct import", "oct explain", "oct new", "oct schema",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 
 from packaging.version import InvalidVersion, Version
 
+from seatrial import foreign
 from seatrial.ci import markup
 from seatrial.ci.jenkins import Controller, job_path
 from seatrial.errors import SeatrialError
@@ -102,7 +103,7 @@ def _documents(directory: Path, only: Collection[str], values: Mapping[str, str]
             continue
         try:
             text = path.read_text("utf-8")
-            markup.parse(text)
+            foreign.parse(text)
         except (OSError, ValueError) as error:
             raise _broken(path, str(error)) from error
         yield path.stem, _TOKEN.sub(lambda match: escape(values.get(match[1], match[0])), text)
@@ -173,7 +174,7 @@ def _job_step(controller: Controller, name: str, xml: str, hook_token: str) -> S
 
 def _secured(name: str, xml: str, current: str, hook_token: str) -> tuple[str, bool]:
     """Put the hook's secret into a job that a hook starts; say whether it is another one than the job has."""
-    if markup.parse(xml).find(f".//{_TRIGGER}") is None:
+    if foreign.parse(xml).find(f".//{_TRIGGER}") is None:
         return xml, False
     there = markup.secret_of(current, SECRET)
     token = hook_token or there
@@ -188,7 +189,7 @@ def _secured(name: str, xml: str, current: str, hook_token: str) -> tuple[str, b
 
 
 def _added(xml: str) -> list[str]:
-    return [f"+{line}" for line in markup.lines(markup.parse(xml))]
+    return [f"+{line}" for line in markup.lines(foreign.parse(xml))]
 
 
 def carry_out(steps: list[Step], tell: Callable[[str], None]) -> int:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import jenkins
 import requests
 
-from seatrial.ci import markup
+from seatrial import foreign
 from seatrial.errors import SeatrialError
 
 TIMEOUT = 30.0
@@ -162,7 +162,7 @@ class Controller:
         try:
             with self._asking(what):
                 text = str(self._api.jenkins_open(self._get(path)))
-                markup.parse(text)
+                foreign.parse(text)
                 return text
         except SeatrialError as error:
             if error.code == "E604":

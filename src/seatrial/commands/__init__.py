@@ -31,6 +31,18 @@ def verb(
     return parser
 
 
+def nested(outer: argparse.ArgumentParser, name: str, run: Run, summary: str, more: str) -> argparse.ArgumentParser:
+    """Declare a verb of a verb that takes arguments of its own."""
+    parser = type(outer)(
+        prog=f"{outer.prog} {name}", description=f"{summary[0].upper()}{summary[1:]}.", epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+    inner: dict[str, argparse.ArgumentParser] = vars(outer)["inner"]
+    inner[name] = parser
+    return parser
+
+
 def console() -> Console:
     """Return a console on standard output: plain, and 100 columns wide, where it is no terminal."""
     from rich.console import Console

@@ -1,0 +1,366 @@
+"""What lies in jenkins/: read as far as it can be without a Jenkins."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seatrial.ci import apply
+
+ROOT = Path(__file__).parents[2]
+JENKINS = ROOT / "jenkins"
+JOBS = sorted((JENKINS / "jobs").glob("*.xml"))
+FREESTYLE = [path for path in JOBS if path.stem != "pipeline"]
+TRIGGER = ".//com.dabsquared.gitlabjenkins.GitLabPushTrigger"
+GROOVY = "groovy"
+
+
+def root_of(path):
+    return ET.fromstring(path.read_text())
+
+
+def test_jenkins_holds_no_python():
+    """An __init__.py there would hide python-jenkins from everything that runs in the checkout."""
+    assert [path for path in JENKINS.rglob("*") if path.suffix == ".py"] == []
+    found = subprocess.run(
+        [sys.executable, "-c", "import jenkins; print(jenkins.__file__)"], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, timeout=60,
+    ).stdout  # fmt: skip
+    assert Path(found.strip()).is_relative_to(ROOT / "jenkins") is False
+    assert found.strip().endswith("jenkins/__init__.py")
+
+
+def test_the_jobs_are_there():
+    assert [path.stem for path in JOBS] == [
+        "merge_request_head", "merge_request_hook", "merge_request_test", "pipeline", "post_merge",
+    ]  # fmt: skip
+
+
+def test_the_definitions_can_be_applied():
+    values = {"SEATRIAL_AGENT_HOST": "a", "SEATRIAL_AGENT_KEY_TYPE": "ssh-ed25519", "SEATRIAL_AGENT_KEY": "k"}
+    found = apply.load(JENKINS, values={**values, "SEATRIAL_REPOSITORY": "https://gitlab.example.org/up/seatrial.git"})
+    assert len(found.jobs) == 5
+    assert list(found.nodes) == ["seatrial-1"]
+    assert "${SEATRIAL_" not in found.nodes["seatrial-1"]
+    assert "https://gitlab.example.org/up/seatrial.git" in found.jobs["merge_request_test"]
+    assert {"git", "gitlab-plugin", "junit", "workflow-aggregator"} <= set(found.plugins)
+
+
+@pytest.mark.parametrize("path", FREESTYLE, ids=lambda path: path.stem)
+def test_freestyle_jobs(path):
+    job = root_of(path)
+    assert job.tag == "project"
+    assert job.findtext("assignedNode") == "seatrial", "an unlabelled job waits for ever where the controller has none"
+    assert job.findtext("canRoam") == "false"
+    assert job.findtext("concurrentBuild") == ("false" if path.stem == "post_merge" else "true")
+    junit = job.find("publishers/hudson.tasks.junit.JUnitResultArchiver")
+    assert junit.findtext("testResults") == "build/junit/*.xml"
+    assert junit.findtext("skipOldReports") == "true"
+    assert junit.findtext("allowEmptyResults") == "false"
+    assert job.findtext("publishers/hudson.tasks.ArtifactArchiver/followSymlinks") == "false"
+    remotes = job.findall("scm/userRemoteConfigs/hudson.plugins.git.UserRemoteConfig")
+    assert [remote.findtext("name") for remote in remotes] == (
+        ["origin", "source"] if path.stem == "merge_request_test" else ["origin"]
+    )
+    merges = job.findall("scm/extensions/hudson.plugins.git.extensions.impl.PreBuildMerge/options")
+    assert len(merges) == (0 if path.stem == "post_merge" else 1)
+    for merge in merges:
+        assert merge.findtext("mergeRemote") == "origin"
+        assert merge.findtext("fastForwardMode") == "FF"
+        assert merge.findtext("mergeTarget") in ("${gitlabTargetBranch}", "${SEATRIAL_TARGET}")
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
+def test_no_secret_and_no_display_name_of_a_fork_is_in_a_job(path):
+    job = root_of(path)
+    assert [node.text for node in job.iter("secretToken") if node.text] == []
+    assert "gitlabSourceRepoName" not in path.read_text(), "a display name with a space breaks the fetch"
+    triggers = job.findall(TRIGGER)
+    assert len(triggers) == (0 if path.stem == "merge_request_hook" else 1)
+    for trigger in triggers:
+        assert trigger.findtext("triggerOnMergeRequest") == ("false" if path.stem == "post_merge" else "true")
+        assert trigger.findtext("triggerOnPush") == ("true" if path.stem == "post_merge" else "false")
+
+
+def command(path):
+    return root_of(path).findtext("builders/hudson.tasks.Shell/command")
+
+
+def test_the_shell_step_is_the_same_everywhere():
+    commands = {path.stem: command(path).replace("SEATRIAL_AUTOTEST=full\n", "") for path in FREESTYLE}
+    assert len(commands) == 4
+    assert len(set(commands.values())) == 1, "the copies have drifted apart"
+
+
+def test_the_shell_step_is_sound_shell():
+    text = command(JENKINS / "jobs/merge_request_test.xml")
+    assert subprocess.run(["sh", "-n"], input=text, text=True, timeout=10).returncode == 0
+    assert "--init" in text
+    assert "./autotest.sh" in text
+    assert not re.search(r"docker run[^\n]* -(t|ti|it)\b", text), "there is no terminal under Jenkins"
+    assert "gitlab" not in text, "what the author of a merge request writes is not for this shell"
+
+
+def test_the_node_checks_its_host_key_and_takes_one_build():
+    node = root_of(JENKINS / "nodes/seatrial-1.xml")
+    strategy = node.find("launcher/sshHostKeyVerificationStrategy")
+    assert strategy.get("class").endswith(".ManuallyProvidedKeyVerificationStrategy")
+    assert node.findtext("numExecutors") == "1"
+    assert "seatrial" in node.findtext("label").split()
+
+
+def test_plugins_are_pinned_and_have_reasons():
+    rows = [line for line in (JENKINS / "plugins.txt").read_text().splitlines() if not line.startswith("#")]
+    assert len(rows) >= 5
+    for row in rows:
+        assert re.fullmatch(r"[a-z-]+:\d[\w.]* +# .{10,}", row), row
+
+
+CASC = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((JENKINS / "casc").glob("*.yaml"))}
+
+
+def test_casc():
+    assert set(CASC) == {"agent", "controller", "credentials", "gitlab"}
+    jenkins = CASC["controller"]["jenkins"]
+    assert jenkins["numExecutors"] == 0
+    assert jenkins["authorizationStrategy"]["loggedInUsersCanDoAnything"]["allowAnonymousRead"] is False
+    assert CASC["controller"]["unclassified"]["location"]["url"]
+    [node] = [entry["permanent"] for entry in CASC["agent"]["jenkins"]["nodes"]]
+    strategy = node["launcher"]["ssh"]["sshHostKeyVerificationStrategy"]
+    assert list(strategy) == ["manuallyProvidedKeyVerificationStrategy"]
+    assert "seatrial" in node["labelString"].split()
+    [connection] = CASC["gitlab"]["unclassified"]["gitLabConnectionConfig"]["connections"]
+    assert connection["ignoreCertificateErrors"] is False
+    assert CASC["gitlab"]["unclassified"]["gitLabConnectionConfig"]["useAuthenticatedEndpoint"] is True
+
+
+def test_casc_files_do_not_contradict_each_other():
+    """JCasC joins its files and refuses two values for one place."""
+    seen = set()
+
+    def leaves(value, path=()):
+        if isinstance(value, dict):
+            return [leaf for key, inner in value.items() for leaf in leaves(inner, (*path, key))]
+        return [path]
+
+    for document in CASC.values():
+        found = set(leaves(document))
+        assert found
+        assert not seen & found
+        seen |= found
+
+
+def test_secrets_are_references_and_jobs_name_credentials_that_there_are():
+    [entry] = CASC["credentials"]["credentials"]["system"]["domainCredentials"]
+    values = [value for credential in entry["credentials"] for value in credential.values()]
+    ids = {value["id"] for value in values}
+    assert ids == {"agent-ssh", "gitlab-clone", "gitlab-api"}
+    secrets = [
+        value.get("password") or value.get("apiToken") or value["privateKeySource"]["directEntry"]["privateKey"]
+        for value in values
+    ]
+    assert all(re.fullmatch(r"\$\{[a-z-]+\}", secret) for secret in secrets)
+    named = {node.text for path in JOBS for node in root_of(path).iter("credentialsId")}
+    assert named == {"gitlab-clone"}
+    assert CASC["agent"]["jenkins"]["nodes"][0]["permanent"]["launcher"]["ssh"]["credentialsId"] in ids
+    assert CASC["gitlab"]["unclassified"]["gitLabConnectionConfig"]["connections"][0]["apiTokenId"] in ids
+
+
+def test_every_secret_of_casc_comes_with_the_compose_file():
+    compose = yaml.safe_load((JENKINS / "compose.yaml").read_text())
+    wanted = set(re.findall(r"\$\{([a-z][a-z-]+)\}", "".join(p.read_text() for p in (JENKINS / "casc").glob("*"))))
+    assert len(wanted) == 5
+    assert wanted <= set(compose["services"]["controller"]["secrets"])
+    assert set(compose["secrets"]) >= set(compose["services"]["controller"]["secrets"])
+    variables = re.findall(r"\$\{([A-Z_]+)(?::-[^}]*)?\}", "".join(p.read_text() for p in (JENKINS / "casc").glob("*")))
+    assert set(variables) - set(compose["services"]["controller"]["environment"]) == {"SEATRIAL_IMAGE"}
+    assert all("docker.sock" not in str(service) for service in compose["services"].values())
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"), [("vendor.compose-spec", "compose.yaml"), ("vendor.gitlab-ci", "gitlab/.gitlab-ci.yml")]
+)
+def test_by_its_schema(schema, path):
+    result = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(JENKINS / path)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_gitlab_ci_publishes_junit_always():
+    jobs = yaml.safe_load((JENKINS / "gitlab/.gitlab-ci.yml").read_text())
+    suites = jobs[".suites"]["artifacts"]
+    assert suites["when"] == "always"
+    assert suites["reports"]["junit"] == "build/junit/*.xml"
+    assert [name for name, job in jobs.items() if isinstance(job, dict) and job.get("extends") == ".suites"] == [
+        "unit", "suites", "system",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [ROOT / "autotest.sh", JENKINS / "make-secrets", JENKINS / "agent/start"], ids=str)
+def test_scripts(path):
+    shell = "bash" if path.read_text().startswith("#!/bin/bash") else "sh"
+    assert subprocess.run([shell, "-n", str(path)], timeout=10).returncode == 0
+    assert os.access(path, os.X_OK)
+
+
+def test_the_secrets_that_are_made_are_those_of_the_compose_file(tmp_path):
+    if not shutil.which("ssh-keygen"):
+        pytest.skip("ssh-keygen is not installed (apt-get install openssh-client)")
+    shutil.copy(JENKINS / "make-secrets", tmp_path)
+    for _ in range(2):
+        before = {path.name: path.read_bytes() for path in tmp_path.glob("secrets/*")}
+        subprocess.run([str(tmp_path / "make-secrets")], check=True, timeout=30, capture_output=True)
+        after = {path.name: path.read_bytes() for path in tmp_path.glob("secrets/*")}
+        assert {**after, **before} == after
+    compose = yaml.safe_load((JENKINS / "compose.yaml").read_text())
+    files = {Path(secret["file"]).name for secret in compose["secrets"].values()}
+    assert len(files) == 7
+    assert files <= set(after)
+    assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
+
+
+# The Jenkinsfile ------------------------------------------------------------------------------------------------
+
+
+def blocks(text):
+    """The blocks of a Jenkinsfile: nested (name, arguments, children, own text), strings and comments taken out."""
+    text = re.sub(r"'''.*?'''|//[^\n]*", lambda m: "''" if m[0][0] == "'" else "", text, flags=re.DOTALL)
+    strings = []
+
+    def keep(match):
+        strings.append(match[0][1:-1])
+        return f"\x01{len(strings) - 1}\x01"
+
+    text = re.sub(r"'[^'\n]*'|\"[^\"\n]*\"", keep, text)
+    root = ("", "", [], [])
+    stack, last = [root], 0
+    for match in re.finditer(r"([{}])", text):
+        before = text[last : match.start()]
+        last = match.end()
+        if match[1] == "{":
+            head = re.search(r"(\w+)\s*(\([^()]*\))?\s*$", before)
+            name, arguments = (head[1], head[2] or "") if head else ("", "")
+            arguments = re.sub("\x01(\\d+)\x01", lambda m: strings[int(m[1])], arguments)
+            stack[-1][3].append(before)
+            child = (name, arguments.strip("()"), [], [])
+            stack[-1][2].append(child)
+            stack.append(child)
+        else:
+            stack[-1][3].append(before)
+            stack.pop()
+    assert len(stack) == 1, "braces do not match"
+    return root[2]
+
+
+SECTIONS = {"agent", "options", "parameters", "stages", "post", "environment", "when", "steps", "matrix", "axes",
+            "triggers", "tools", "input"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    [found] = [block for block in blocks((JENKINS / "Jenkinsfile").read_text()) if block[0] == "pipeline"]
+    return found
+
+
+def stages(block):
+    """Every stage below a block, with the blocks around it."""
+
+    def walk(node, around):
+        for child in node[2]:
+            if child[0] == "stage":
+                yield child, around
+            yield from walk(child, (*around, node))
+
+    return list(walk(block, ()))
+
+
+def names(block):
+    return [child[0] for child in block[2]]
+
+
+def test_the_stages_come_in_the_order_of_the_flow(pipeline):
+    [section] = [child for child in pipeline[2] if child[0] == "stages"]
+    assert [stage[1] for stage in section[2]] == ["check", "unit", "integration", "system"]
+    assert set(names(pipeline)) <= SECTIONS
+    assert "agent none" in "".join(pipeline[3])
+
+
+def test_each_stage_has_one_body_an_agent_and_a_time(pipeline):
+    found = stages(pipeline)
+    assert len(found) == 5
+    for stage, around in found:
+        assert set(names(stage)) <= SECTIONS
+        assert sum(names(stage).count(body) for body in ("steps", "stages", "matrix", "parallel")) == 1, stage[1]
+        if "steps" in names(stage):
+            assert "agent" in names(stage) or any("agent" in names(outer) for outer in around[-2:]), stage[1]
+            [options] = [child for child in stage[2] if child[0] == "options"]
+            assert "timeout(" in "".join(options[3]), stage[1]
+
+
+def test_each_stage_cleans_and_publishes(pipeline):
+    text = (JENKINS / "Jenkinsfile").read_text()
+    assert text.count("leaveNothing(") == 1 + 4
+    assert text.count("deleteDir()") >= 4
+    assert text.count("publish(true)") == 3
+    assert "followSymlinks: false" in text
+    assert "skipOldReports: true" in text
+
+
+def test_nothing_of_a_merge_request_reaches_a_shell():
+    text = (JENKINS / "Jenkinsfile").read_text()
+    scripts = re.findall(r"script: (''')(.*?)'''", text, re.DOTALL)
+    assert len(scripts) == 2
+    assert "\"\"\"" not in text, "an interpolated script"
+    rest = re.sub(r"'''.*?'''", "'''", text, flags=re.DOTALL)
+    calls = [line.strip() for line in rest.splitlines() if re.match(r"\s*(sh|bat|powershell)\b", line)]
+    assert calls == ["sh label: cell, script: '''", "sh label: 'clean', script: '''"]
+    assert all("gitlab" not in script for _, script in scripts)
+    for _, script in scripts:
+        assert subprocess.run(["sh", "-n"], input=script, text=True, timeout=10).returncode == 0
+
+
+def test_only_steps_of_plugins_that_are_listed(pipeline):
+    text = (JENKINS / "Jenkinsfile").read_text()
+    text = re.sub(r"'''.*?'''|//[^\n]*|'[^'\n]*'|\"[^\"\n]*\"", "", text, flags=re.DOTALL)
+    steps = set(re.findall(r"\b([a-z]\w+)\s*\(", text))
+    steps |= set(re.findall(r"^\s+([a-z]\w+) (?=\w+:)", text, re.MULTILINE))
+    own = {"sources", "contained", "leaveNothing", "publish"}
+    known = {
+        "git": {"checkout", "scmGit", "cleanBeforeCheckout"}, "junit": {"junit"},
+        "gitlab-plugin": {"gitLabConnection", "gitlabBuilds", "gitlabCommitStatus", "updateGitlabCommitStatus"},
+        "workflow-aggregator": {
+            "archiveArtifacts", "buildDiscarder", "containsValue", "contains", "deleteDir", "disableConcurrentBuilds",
+            "logRotator", "sh", "skipDefaultCheckout", "stage", "stash", "string", "timeout", "toString", "tokenize",
+            "unstash", "withEnv",
+        },
+    }  # fmt: skip
+    listed = set(apply._plugins(JENKINS / "plugins.txt"))
+    assert set(known) <= listed
+    assert steps - own - set().union(*known.values()) - {"if"} == set()
+    assert len(steps) > 20
+
+
+def test_the_jenkinsfile_is_groovy(tmp_path):
+    """By the very version that Jenkins carries, where Debian's package is installed."""
+    jar = Path("/usr/share/java/groovy-all.jar")
+    if not jar.exists() or not shutil.which("java"):
+        pytest.skip("needs Groovy: apt-get install groovy default-jre-headless")
+    script = tmp_path / "parse.groovy"
+    script.write_text(
+        "import org.codehaus.groovy.control.*\ndef unit = new CompilationUnit()\nunit.addSource(new File(args[0]))\n"
+        "unit.compile(Phases.CANONICALIZATION)\n"
+    )
+    argv = ["java", "-cp", str(jar), "groovy.ui.GroovyMain", str(script)]
+    good = subprocess.run([*argv, str(JENKINS / "Jenkinsfile")], capture_output=True, text=True, timeout=240)
+    assert good.returncode == 0, good.stderr
+    (tmp_path / "Bad").write_text((JENKINS / "Jenkinsfile").read_text().replace("pipeline {", "pipeline {{"))
+    bad = subprocess.run([*argv, str(tmp_path / "Bad")], capture_output=True, text=True, timeout=240)
+    assert bad.returncode != 0
