@@ -6,7 +6,6 @@ Machines are noisy, so nothing is measured alone: each figure comes from two thi
 
 from __future__ import annotations
 
-import random
 import statistics
 import subprocess
 import sys
@@ -17,12 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from seatrial import stats
 from seatrial.bench import Bench, Owner
 from seatrial.engines.base import CliEngine
 from seatrial.errors import Exit
 from seatrial.exec import base_environment
-
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,6 @@ def paired(bare: Callable[[], object], ours: Callable[[], object], pairs: int) -
             if number:
                 samples[index].append(time.perf_counter() - began)
     return samples
-
-
-def interval(samples: Sequence[float]) -> tuple[float, float]:
-    """Return the 95% bootstrap interval of the median (Efron 1979, percentile method)."""
-    source = random.Random(1)  # noqa: S311 - resampling, not a secret
-    medians = sorted(statistics.median(source.choices(samples, k=len(samples))) for _ in range(_RESAMPLES))
-    return medians[int(0.025 * _RESAMPLES)], medians[int(0.975 * _RESAMPLES)]
 
 
 def call_cost(engine: CliEngine, pairs: int = 60) -> Figure:
@@ -104,10 +95,11 @@ def start_cost(target: str, pairs: int = 7) -> list[Figure]:
 def _difference(
     what: str, bare: Sequence[float], ours: Sequence[float], values: Sequence[float], unit: str, limit: float
 ) -> Figure:
-    low, high = interval(values)
+    bounds = stats.interval(values)
     value = statistics.median(values)
     return Figure(
-        what, _ms(bare), _ms(ours), value, low, high, unit, f"at most {limit:g} {unit}", value <= limit
+        what, _ms(bare), _ms(ours), value, bounds.low, bounds.high, unit, f"at most {limit:g} {unit}",
+        value <= limit,
     )  # fmt: skip
 
 

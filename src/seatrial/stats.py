@@ -1,0 +1,244 @@
+"""What samples say: medians with intervals, whether one set is worse than another, whether a series climbs.
+
+Durations of engines are skewed and have outliers, so nothing here assumes a normal distribution: medians,
+bootstrap intervals (Efron 1979), the rank tests of Mann and Whitney and of Wilcoxon, the slope of Theil and Sen.
+numpy and scipy are imported when they are first needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import ModuleType
+
+from seatrial.errors import SeatrialError
+
+THRESHOLD = 0.05  # a smaller change is none that anybody has to act upon
+ALPHA = 0.005 # of the rank test, one-sided
+CONFIDENCE = 0.95
+_RESAMPLES = 2000
+_SEED = 1  # the same samples give the same interval
+_OF_HALVES = 0.9  # the confidence in the slope of either half of a series, which has less to show
+_BLOCKS = 40  # of a series, whose neighbours are not independent
+
+
+def _numpy() -> ModuleType:
+    try:
+        import numpy
+    except ImportError as error:
+        raise _missing(error) from error
+    return numpy
+
+
+def _scipy() -> ModuleType:
+    try:
+        import scipy.stats
+    except ImportError as error:
+        raise _missing(error) from error
+    module: ModuleType = scipy.stats
+    return module
+
+
+def _missing(error: ImportError) -> SeatrialError:
+    return SeatrialError(
+        "E509", "statistics need numpy and scipy", str(error), "pip install 'seatrial[figures]', or make setup"
+    )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where a value lies with a given confidence."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    @property
+    def width(self) -> float:
+        """High minus low."""
+        return self.high - self.low
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A set of samples in figures, in the samples' unit; `spread` is the interquartile range over the median."""
+
+    count: int
+    median: float
+    interval: Interval
+    low: float
+    high: float
+    p90: float
+    p95: float
+    p99: float
+    spread: float
+
+
+class Judgement(StrEnum):
+    """What a comparison comes to."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    SAME = "same"
+    UNCLEAR = "unclear"  # the samples are too few or too scattered to tell
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A second set of samples held against a first; `ratio` is second to first, `p` the smaller one-sided p-value."""
+
+    ratio: float
+    interval: Interval
+    p: float
+    judgement: Judgement
+    counts: tuple[int, int]
+
+    @property
+    def worse(self) -> bool:
+        """Whether the second is worse beyond doubt."""
+        return self.judgement is Judgement.WORSE
+
+    def __str__(self) -> str:
+        return (
+            f"{self.judgement}: x{self.ratio:.3f} ({self.interval.low:.3f} to {self.interval.high:.3f}, "
+            f"p = {self.p:.2g}, {self.counts[0]} and {self.counts[1]} samples)"
+        )
+
+
+@dataclass(frozen=True)
+class Slope:
+    """How fast a series climbs: units for each second, with its interval; `growth` is that over its whole length."""
+
+    value: float
+    interval: Interval
+    growth: float
+    steady: bool  # it climbs in its first half and in its second
+
+    def climbs(self, tolerance: float) -> bool:
+        """Tell whether it climbs all the time, and beyond doubt by more than `tolerance` units in all."""
+        return self.steady and self.interval.low > 0 and self.growth > tolerance
+
+
+def median(samples: Sequence[float]) -> float:
+    """Return the median; raises ValueError without samples."""
+    return percentile(samples, 50)
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """Return the value below which `share` percent of the samples lie; raises ValueError without samples."""
+    if not len(samples):
+        raise ValueError("there are no samples")
+    return float(_numpy().percentile(samples, share))
+
+
+def interval(samples: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Return the bootstrap interval of the median; that of a single sample is the sample."""
+    return _bootstrap((samples,), confidence)
+
+
+def summary(samples: Sequence[float]) -> Summary:
+    """Return the figures of a set of samples; raises ValueError when there are none."""
+    middle = median(samples)
+    quarters = percentile(samples, 25), percentile(samples, 75)
+    return Summary(
+        len(samples), middle, interval(samples), float(min(samples)), float(max(samples)),
+        percentile(samples, 90), percentile(samples, 95), percentile(samples, 99),
+        (quarters[1] - quarters[0]) / abs(middle) if middle else 0.0,
+    )  # fmt: skip
+
+
+def compare(
+    first: Sequence[float], second: Sequence[float], *, threshold: float = THRESHOLD, paired: bool = False,
+    more_is_better: bool = False,
+) -> Comparison:  # fmt: skip
+    """Hold a second set of positive samples against a first.
+
+    Worse is what the rank test (Mann-Whitney; Wilcoxon's signed-rank test when `paired`) and the bootstrap
+    interval of the ratio both say to be worse, by more than `threshold`; better likewise. The same is what
+    lies within the threshold beyond doubt. All else is unclear. By default a greater value is the worse one.
+    Raises ValueError with fewer than four samples on a side, which no rank test can tell apart.
+    """
+    if min(len(first), len(second)) < 4:
+        raise ValueError(f"a comparison needs four samples on each side: there are {len(first)} and {len(second)}")
+    if min(*first, *second) <= 0:
+        raise ValueError("ratios need positive samples")
+    if paired and len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} samples are no pairs")
+    if paired:
+        ratios = [b / a for a, b in zip(first, second, strict=True)]
+        ratio, bounds = median(ratios), _bootstrap((ratios,), CONFIDENCE)
+    else:
+        ratio, bounds = median(second) / median(first), _bootstrap((first, second), CONFIDENCE)
+    greater, less = (_rank_test(first, second, way, paired=paired) for way in ("greater", "less"))
+    limit = 1 + threshold
+    if greater < ALPHA and bounds.low > 1 and ratio > limit:
+        found = Judgement.BETTER if more_is_better else Judgement.WORSE
+    elif less < ALPHA and bounds.high < 1 and ratio < 1 / limit:
+        found = Judgement.WORSE if more_is_better else Judgement.BETTER
+    elif bounds.high <= limit and bounds.low >= 1 / limit:
+        found = Judgement.SAME
+    else:
+        found = Judgement.UNCLEAR
+    return Comparison(ratio, bounds, min(greater, less), found, (len(first), len(second)))
+
+
+def slope(times: Sequence[float], values: Sequence[float], confidence: float = 0.99) -> Slope:
+    """Return the Theil-Sen slope of a series over its times in seconds, in units for each second.
+
+    Neighbouring samples resemble each other, so medians of blocks are what is fitted; raises ValueError with
+    fewer than eight samples.
+    """
+    if len(times) != len(values) or len(times) < 8:
+        raise ValueError(f"a slope needs eight samples: there are {len(times)} times and {len(values)} values")
+    x, y = _blocks(times, values)
+    half = len(x) // 2
+    value, interval_ = _theil_sen(x, y, confidence)
+    parts = [_theil_sen(x[:half], y[:half], _OF_HALVES)[1], _theil_sen(x[half:], y[half:], _OF_HALVES)[1]]
+    return Slope(value, interval_, value * (x[-1] - x[0]), all(part.low > 0 for part in parts))
+
+
+def _blocks(times: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
+    numpy = _numpy()
+    count = min(_BLOCKS, len(times))
+    pairs = zip(numpy.array_split(times, count), numpy.array_split(values, count), strict=True)
+    medians = [(float(numpy.median(x)), float(numpy.median(y))) for x, y in pairs]
+    return [x for x, _ in medians], [y for _, y in medians]
+
+
+def _theil_sen(x: Sequence[float], y: Sequence[float], confidence: float) -> tuple[float, Interval]:
+    found = _scipy().theilslopes(y, x, confidence)
+    return float(found[0]), Interval(float(found[2]), float(found[3]))
+
+
+def _bootstrap(sets: Sequence[Sequence[float]], confidence: float) -> Interval:
+    """Return the percentile interval of the median of one set, or of the ratio of medians of a second to a first."""
+    numpy = _numpy()
+    source = numpy.random.default_rng(_SEED)
+    medians = []
+    for samples in sets:
+        if not len(samples):
+            raise ValueError("there are no samples")
+        given = numpy.asarray(samples, dtype=float)
+        rows = max(1, min(_RESAMPLES, 4_000_000 // len(given)))  # bounds the memory, not the precision that is needed
+        drawn = [numpy.median(given[source.integers(0, len(given), (rows, len(given)))], axis=1)
+                 for _ in range(math.ceil(_RESAMPLES / rows))]  # fmt: skip
+        medians.append(numpy.concatenate(drawn)[:_RESAMPLES])
+    values = medians[0] if len(sets) == 1 else medians[1] / medians[0]
+    tail = 50 * (1 - confidence)
+    low, high = numpy.percentile(values, [tail, 100 - tail])
+    return Interval(float(low), float(high))
+
+
+def _rank_test(first: Sequence[float], second: Sequence[float], way: str, *, paired: bool) -> float:
+    """Return the one-sided p-value of the second being `way` than the first."""
+    stats = _scipy()
+    if not paired:
+        return float(stats.mannwhitneyu(second, first, alternative=way).pvalue)
+    logarithms = [math.log(b / a) for a, b in zip(first, second, strict=True)]
+    if not any(logarithms):
+        return 1.0
+    return float(stats.wilcoxon(logarithms, alternative=way, method="approx", zero_method="zsplit").pvalue)
