@@ -19,7 +19,7 @@ exit codes: 0 written, 4 the run cannot be read
 """
 _MERGE = """\
 JUnit of workers, shards and engines becomes junit-1.xml, junit-2.xml, as Jenkins and GitLab read it: each
-test once, with its worst outcome; a test that was run again has not passed; no control characters; files below
+test once, with its worst outcome; one that was run again has not passed; no control characters; files below
 25 MB.
 A file that cannot be read, or holds no test, is an errored test.
 
