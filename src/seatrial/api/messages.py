@@ -15,7 +15,8 @@ from urllib.parse import quote, urlencode
 from seatrial.api import streams
 from seatrial.exec import ExpectationError, indent
 
-Status = int | Collection[int] | None
+# what a test expects: a status, several, or any; the name of a situation stands for the dialect's code of it
+Status = int | str | Collection[int] | None
 Query = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
 
@@ -102,6 +103,8 @@ class Response:
 
     def check(self, expect: Status) -> Response:
         """Hold the status against an expectation; raises `ExpectationError` with the whole exchange."""
+        if isinstance(expect, str):
+            raise ValueError(f"{expect!r} is no status, and no dialect is known here")
         matches = expect is None or (self.status == expect if isinstance(expect, int) else self.status in expect)
         if not matches:
             raise ExpectationError(f"expected status {expect}, seen {self.status}\n{self}")
