@@ -78,18 +78,25 @@ def _probe_engine(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
 
 def _reach(engine: CliEngine) -> dict[str, Any]:
     """Return facts about how the engine is reached and what may be started beside it."""
-    try:
-        api = Client(engine.endpoint).get("/_ping", expect=None, timeout=10).ok
-    except (SeatrialError, ExpectationError):
-        api = False
+    oldest = _api(engine)
     return {
         "local": engine.local,
-        "api": api,
+        "api": oldest is not None,
+        "api_oldest": oldest or "",
         "lab": isinstance(engine.host, NamespaceHost),
         "private_engine": _why_not_private(engine),
         "private": _why_not_daemon(engine) or _why_not_private(engine),
         "registry": _why_not_registry(engine),
     }
+
+
+def _api(engine: CliEngine) -> str | None:
+    """Return the oldest version of the API that the engine says it serves, None when there is no API."""
+    try:
+        told = Client(engine.endpoint).get("/version", timeout=10).json()
+        return str(told.get("MinAPIVersion", ""))
+    except (SeatrialError, ExpectationError, AttributeError):
+        return None
 
 
 def _why_not_daemon(engine: CliEngine) -> str:

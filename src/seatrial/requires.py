@@ -192,6 +192,9 @@ _add("overlay", Kind.TARGET, "the overlay storage driver",
                            f"the storage driver is {facts['engine']['storage']}"))
 _add("api", Kind.TARGET, "an HTTP API like Docker's",
      lambda facts: _unless(facts["engine"]["api"], "the engine has no API here"))
+_add("api_before_1_24", Kind.TARGET, "versions of the API before 1.24",
+     lambda facts: _unless(0 < _minor(facts["engine"]["api_oldest"]) < 24,
+                           f"the engine serves versions from {facts['engine']['api_oldest'] or 'none'} on"))
 _add("unix_cli", Kind.TARGET, "a CLI that talks over a unix socket",
      lambda facts: _unless(facts["engine"]["local"], "the CLI is connected over the network"))
 _add("daemon", Kind.TARGET, "an engine with a daemon",
@@ -240,6 +243,11 @@ for _name in ("json-file", "local", "syslog", "gelf", "fluentd"):
     _add_log_driver(_name)
 _add("experimental", Kind.TARGET, "an engine with experimental features on",
      lambda facts: _unless(facts["engine"]["experimental"], "experimental features are off"))
+
+
+def _minor(version: str) -> int:
+    """Return the second number of an API version, 0 when there is none."""
+    return int(version.partition(".")[2] or 0)
 
 
 def _release(facts: Facts) -> tuple[int, ...]:

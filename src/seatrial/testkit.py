@@ -35,7 +35,7 @@ from seatrial.names import BUSYBOX
 
 _FULL_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 # facts that the harness adds itself, about how the engine is reached (see `capabilities`)
-_REACH = {"kind", "local", "api", "lab", "private", "private_engine", "registry"}
+_REACH = {"kind", "local", "api", "api_oldest", "lab", "private", "private_engine", "registry"}
 
 
 class EngineContract:

@@ -41,6 +41,7 @@ def specification(*versions, against):
 
 TABLE = {
     "amd64": ([host(arch="x86_64")], [host(arch="aarch64")]),
+    "api_before_1_24": ([engine(api_oldest="1.12")], [engine(api_oldest="1.24"), engine(api_oldest="")]),
     "apparmor": ([host(lsm=["apparmor", "yama"])], [host(lsm=["selinux"]), host(lsm=[])]),
     "blkio": (
         [host(cgroup=V1), host(cgroup=V2)],

@@ -34,6 +34,7 @@ class RecordedClient(docker.APIClient):
             pair = (str(endpoint.tls.certificate), str(endpoint.tls.key)) if endpoint.tls.certificate else None
             tls = TLSConfig(client_cert=pair, ca_cert=str(endpoint.tls.ca), verify=True)
         base = f"unix://{endpoint.path}" if endpoint.path else endpoint.base
+        self._answers: list[requests.Response] = []
         super().__init__(base_url=base, version="auto", timeout=timeout, tls=tls)
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
@@ -48,6 +49,7 @@ class RecordedClient(docker.APIClient):
         self._bench.journal.begin(call)
         began = time.perf_counter()
         answer: requests.Response = super().send(request, **options)
+        self._answers.append(answer)
         took = time.perf_counter() - began
         body = b"" if options.get("stream") else answer.content
         headers = HTTPMessage()
@@ -58,6 +60,13 @@ class RecordedClient(docker.APIClient):
         if body:
             api.note(described, answer.status_code, body)
         return answer
+
+
+    def close(self) -> None:
+        """Close all connections, those of streams that were left as well, which the library forgets."""
+        for answer in self._answers:
+            answer.close()
+        super().close()
 
 
 def _described(request: requests.PreparedRequest) -> Request:
