@@ -98,6 +98,14 @@ CODES = {
     "E622": "a file to be checked cannot be read",
     "E623": "an option is not NAME=VALUE",
     "E624": "there are more tests than GitLab takes",
+    "E631": "GitLab does not answer",
+    "E632": "GitLab refuses a token",
+    "E633": "GitLab does not know what it is asked for",
+    "E634": "GitLab cannot do what it is asked for",
+    "E635": "a project has no such hook",
+    "E636": "a text is no address of a GitLab",
+    "E637": "no address of a GitLab was named",
+    "E638": "a note cannot be read",
     "E701": "there is no diagnostic of such a code",
     "E702": "there is no case of such a name, or none in a place",
     "E703": "a bundle cannot be made in a place",
@@ -140,3 +148,8 @@ class SeatrialError(Exception):
 
     def __reduce__(self) -> tuple[type[SeatrialError], tuple[str, str, str, str]]:
         return type(self), (self.code, self.message, self.cause, self.hint)
+
+
+def not_installed(what: str, module: str, hint: str, cause: str = "") -> SeatrialError:
+    """Return what is told when something of the harness needs a module that is not there."""
+    return SeatrialError("E509", f"{what} needs {module}, which is not installed", cause, hint)

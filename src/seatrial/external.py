@@ -16,7 +16,7 @@ from pathlib import Path
 
 from seatrial.engines import drivers
 from seatrial.engines.base import CliEngine
-from seatrial.errors import SeatrialError
+from seatrial.errors import SeatrialError, not_installed
 from seatrial.exec import RUN_VARIABLE, base_environment
 from seatrial.lab import images, labs
 from seatrial.names import BUSYBOX, new_run_id, slug
@@ -49,10 +49,8 @@ def docker_py(checkout: Path, target: Target, run: str, reports: Path, args: lis
             "name an engine that the harness can start for itself, such as docker or docker@trixie",
         )  # fmt: skip
     if missing := [name for name in ("paramiko", "websocket") if find_spec(name) is None]:
-        raise SeatrialError(
-            "E509", f"docker-py's tests import {missing[0]}, which is not installed",
-            hint="make test-docker-py installs it, or pip install 'seatrial[docker-py]'",
-        )  # fmt: skip
+        hint = "make test-docker-py installs it, or pip install 'seatrial[docker-py]'"
+        raise not_installed("the suite of docker-py", missing[0], hint)
     reports.mkdir(parents=True, exist_ok=True)
     junit = reports.resolve() / f"docker-py-{slug(str(target))}.xml"
     made = labs.private(target, run)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import ModuleType
 
-from seatrial.errors import SeatrialError
+from seatrial.errors import SeatrialError, not_installed
 
 THRESHOLD = 0.05  # a smaller change is none that anybody has to act upon
 ALPHA = 0.005 # of the rank test, one-sided
@@ -42,9 +42,8 @@ def _scipy() -> ModuleType:
 
 
 def _missing(error: ImportError) -> SeatrialError:
-    return SeatrialError(
-        "E509", "statistics need numpy and scipy", str(error), "pip install 'seatrial[figures]', or make setup"
-    )
+    hint = "pip install 'seatrial[figures]', or make setup"
+    return not_installed("the module for statistics", error.name or "numpy or scipy", hint, str(error))
 
 
 @dataclass(frozen=True)

@@ -52,3 +52,10 @@ def any_jenkins(request):
     if not url or not token:
         pytest.skip("no Jenkins to test against: JENKINS_URL and JENKINS_TOKEN name one")
     return Controller(url, os.environ.get("JENKINS_USER", "admin"), token)
+
+
+@pytest.fixture
+def gitlab():
+    """A fake GitLab that answers."""
+    with _load("gitlab").FakeGitLab() as server:
+        yield server
