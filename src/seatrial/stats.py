@@ -16,7 +16,7 @@ from types import ModuleType
 from seatrial.errors import SeatrialError, not_installed
 
 THRESHOLD = 0.05  # a smaller change is none that anybody has to act upon
-ALPHA = 0.005 # of the rank test, one-sided
+ALPHA = 0.005  # of the rank test, one-sided
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
 _SEED = 1  # the same samples give the same interval
