@@ -59,3 +59,9 @@ def gitlab():
     """A fake GitLab that answers."""
     with _load("gitlab").FakeGitLab() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def hooks():
+    """The module with GitLab's events."""
+    return _load("hooks")

@@ -21,7 +21,7 @@ VERBS = [
     "report junit-merge",
     "jenkins", "jenkins apply", "jenkins trigger", "jenkins collect", "jenkins verify-hook", "jenkins lint",
     "gitlab", "gitlab hook", "gitlab hook install", "gitlab hook test", "gitlab hook remove",
-    "gitlab status", "gitlab note",
+    "gitlab status", "gitlab note", "hook", "hook serve",
     "oct", "oct validate", "oct import", "oct explain", "oct new", "oct schema",
 ]  # fmt: skip
 
@@ -60,7 +60,7 @@ def test_help_has_a_sentence_examples_and_exit_codes(seatrial, verb):
     result = seatrial(*verb.split(), "--help")
     assert result.returncode == 0
     assert "exit codes:" in result.stdout
-    assert verb in ("lab", "jenkins", "oct", "gitlab", "gitlab hook") or "examples:" in result.stdout
+    assert verb in ("lab", "jenkins", "oct", "gitlab", "gitlab hook", "hook") or "examples:" in result.stdout
     assert f"seatrial {verb}" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 110
 

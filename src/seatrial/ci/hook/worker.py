@@ -1,0 +1,211 @@
+"""The worker: from what is written down to Jenkins' builds and GitLab's statuses.
+
+One step looks at every build that is not at its end and does the next thing for it. Each thing is written down
+before it is begun where it must not be done twice, and after it where it may.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from seatrial.ci.gitlab import GitLab
+from seatrial.ci.hook import wording
+from seatrial.ci.hook.config import Project
+from seatrial.ci.hook.store import Build, Store, Wish
+from seatrial.ci.jenkins import Controller, job_path
+from seatrial.errors import SeatrialError
+
+_FORGOTTEN = frozenset({"E604"})
+PAUSE = 2.0
+STALLED = 300.0
+DEVELOPER = 30
+T = TypeVar("T", Build, Wish)
+
+
+class Worker:
+    """Does the next thing for every build; `tell` is told what went wrong."""
+
+    def __init__(
+        self, projects: Mapping[str, Project], store: Store, jenkins: Callable[[], Controller],
+        gitlab: Callable[[], GitLab], *, now: Callable[[], float] = time.time,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self._projects, self._store, self._now, self._tell = projects, store, now, tell
+        self._connect_jenkins, self._connect_gitlab = jenkins, gitlab
+        self._said: dict[str, str] = {}
+        self.beat = time.monotonic()
+
+    @property
+    def alive(self) -> bool:
+        """Whether a step ended lately."""
+        return time.monotonic() - self.beat < STALLED
+
+    def run(self, bell: threading.Event, stop: threading.Event) -> None:
+        """Take steps until told to stop, at once when the bell rings."""
+        while not stop.is_set():
+            self.step()
+            bell.wait(PAUSE)
+            bell.clear()
+
+    def step(self) -> None:
+        """Do the next thing for everything; trouble with one build does not stop the others."""
+        for wish in self._store.wishes():
+            self._guarded(f"comment {wish.note}", self._judge, wish)
+        for build in self._store.select("state IN ('queued', 'launching', 'waiting', 'running')"):
+            self._guarded(f"build {build.id}", self._advance, build)
+        for build in self._store.select("told != state"):
+            self._guarded(f"status of {build.id}", self._report, build)
+        for build in self._store.select("noted != state AND state IN ('gated', 'done')"):
+            self._guarded(f"note of {build.id}", self._note, build)
+        self.beat = time.monotonic()
+
+    def _guarded(self, what: str, act: Callable[[T], None], subject: T) -> None:
+        try:
+            act(subject)
+            self._said.pop(what, None)
+        except SeatrialError as error:
+            # the same again is tried at every step, and told once
+            if self._said.get(what) != error.code:
+                self._tell(f"{what}: {error}")
+            self._said[what] = error.code
+
+    def _judge(self, wish: Wish) -> None:
+        project = self._projects.get(wish.project)
+        level = self._connect_gitlab().access_level(wish.gitlab, wish.author) if project else 0
+        needed = project.level if project and wish.what == "gate" else DEVELOPER
+        granted = project is not None and level >= needed
+        concerned = self._store.grant(wish, self._now(), granted=granted)
+        self._tell(f"comment {wish.note} on !{wish.number}: {wish.what} "
+                   f"{'granted' if granted else 'refused'}, {concerned} builds")  # fmt: skip
+
+    def _advance(self, build: Build) -> None:
+        project = self._projects.get(build.project)
+        if project is None:  # taken out of the configuration
+            self._store.update(build, self._now(), state="superseded")
+        elif build.doomed:
+            self._end(build, project)
+        elif build.state == "queued":
+            self._store.update(build, self._now(), state="launching")
+            self._launch(build, project)
+        elif build.state == "launching":
+            # asked before, and the answer was lost: asking again could build it twice
+            if not self._adopt(build, project):
+                self._launch(build, project)
+        elif build.state == "waiting":
+            self._await(build, project)
+        else:
+            self._watch(build, project)
+
+    def _launch(self, build: Build, project: Project) -> None:
+        item = self._connect_jenkins().start(project.job, {
+            "SEATRIAL_MERGE_REQUEST": str(build.number), "SEATRIAL_COMMIT": build.commit,
+            "SEATRIAL_TARGET": build.target, "SEATRIAL_EVENT": build.event,
+        })  # fmt: skip
+        self._store.update(build, self._now(), state="waiting", item=item)
+
+    def _adopt(self, build: Build, project: Project) -> bool:
+        jenkins = self._connect_jenkins()
+        for item in jenkins.queue():
+            if _event(item) == build.event and str((item.get("task") or {}).get("url", "")).rstrip("/").endswith(
+                job_path(project.job)
+            ):
+                self._store.update(build, self._now(), state="waiting", item=int(item["id"]))
+                return True
+        for found in jenkins.builds(project.job):
+            if _event(found) == build.event:
+                self._store.update(build, self._now(), state="running", build=int(found["number"]))
+                return True
+        return False
+
+    def _await(self, build: Build, project: Project) -> None:
+        try:
+            item = self._connect_jenkins().queue_item(build.item or 0)
+        except SeatrialError as error:
+            # Jenkins forgets an item five minutes after it became a build, and all of them when it restarts
+            if error.code not in _FORGOTTEN:
+                raise
+            if not self._adopt(build, project):
+                self._launch(build, project)
+            return
+        if item.get("cancelled"):
+            self._store.update(build, self._now(), state="cancelled")
+        elif executable := item.get("executable"):
+            self._store.update(build, self._now(), state="running", build=int(executable["number"]))
+
+    def _watch(self, build: Build, project: Project) -> None:
+        try:
+            found = self._connect_jenkins().build(project.job, build.build or 0)
+        except SeatrialError as error:
+            if error.code not in _FORGOTTEN:
+                raise
+            self._store.update(build, self._now(), state="done", result="DELETED")
+            return
+        if not found.get("building") and found.get("result"):
+            self._store.update(build, self._now(), state="done", result=str(found["result"]))
+
+    def _end(self, build: Build, project: Project) -> None:
+        """End what a newer commit, or the end of the merge request, has made useless."""
+        jenkins = self._connect_jenkins()
+        if build.state == "launching" and not self._adopt(build, project):
+            self._store.update(build, self._now(), state="superseded")
+            return
+        [build] = self._store.select("id=?", build.id)
+        try:
+            if build.state == "waiting":
+                jenkins.cancel(build.item or 0)
+                item = jenkins.queue_item(build.item or 0)
+                if executable := item.get("executable"):  # it had begun in the meantime
+                    jenkins.stop(project.job, int(executable["number"]))
+            elif build.build is not None:
+                jenkins.stop(project.job, build.build)
+        except SeatrialError as error:
+            if error.code not in _FORGOTTEN:
+                raise
+        self._store.update(build, self._now(), state="superseded")
+
+    def _url(self, build: Build, project: Project) -> str:
+        path = f"{self._connect_jenkins().url}/{job_path(project.job)}/"
+        return f"{path}{build.build}/" if build.build else path
+
+    def _report(self, build: Build) -> None:
+        project = self._projects.get(build.project)
+        if project is not None:
+            state, words = wording.state(build)
+            try:
+                url = self._url(build, project)
+                self._connect_gitlab().status(build.gitlab, build.commit, state, url=url, text=words)
+            except SeatrialError as error:
+                # a commit that GitLab has dropped with its branch has no status; the note says the same
+                if error.code != "E633":
+                    raise
+        self._store.update(build, self._now(), told=build.state)
+
+    def _note(self, build: Build) -> None:
+        project = self._projects.get(build.project)
+        # an older commit's result must not take the place of a newer one's
+        newer = self._store.select("project=? AND number=? AND id>?", build.project, build.number, build.id)
+        if project is not None and not newer:
+            if build.state == "gated":
+                text = wording.gate_note(build)
+            else:
+                jenkins = self._connect_jenkins()
+                report = jenkins.test_report(project.job, build.build or 0) if build.result != "DELETED" else None
+                text = wording.result_note(build, self._url(build, project), report, self._base(jenkins, project))
+            self._connect_gitlab().note(build.gitlab, build.number, text)
+        self._store.update(build, self._now(), noted=build.state)
+
+    def _base(self, jenkins: Controller, project: Project) -> Mapping[str, Any] | None:
+        if not project.baseline:
+            return None
+        ended = [one for one in jenkins.builds(project.baseline) if one.get("result") in ("SUCCESS", "UNSTABLE")]
+        return jenkins.test_report(project.baseline, int(ended[0]["number"])) if ended else None
+
+
+def _event(found: Mapping[str, Any]) -> str:
+    return next(
+        (str(parameter.get("value")) for action in found.get("actions") or [] for parameter in
+         (action or {}).get("parameters") or [] if parameter.get("name") == "SEATRIAL_EVENT"), "",
+    )  # fmt: skip

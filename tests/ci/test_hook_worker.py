@@ -1,0 +1,360 @@
+"""The worker: Jenkins asked once, whatever happens; GitLab told what is so."""
+
+import dataclasses
+import time
+
+import pytest
+
+from seatrial.ci.gitlab import MARK, GitLab
+from seatrial.ci.hook import wording
+from seatrial.ci.hook.config import Project
+from seatrial.ci.hook.events import Asked
+from seatrial.ci.hook.store import Build, Store
+from seatrial.ci.hook.worker import Worker
+from seatrial.ci.jenkins import Controller
+
+PROJECT = Project("seatrial", "up/seatrial", "mr", "base", ("t" * 16,), (), "gate", 40)
+JOB = (
+    "<project><properties><hudson.model.ParametersDefinitionProperty><parameterDefinitions>{}"
+    "</parameterDefinitions></hudson.model.ParametersDefinitionProperty></properties></project>"
+)
+NAMES = ("SEATRIAL_MERGE_REQUEST", "SEATRIAL_COMMIT", "SEATRIAL_TARGET", "SEATRIAL_EVENT")
+A, B = "a" * 40, "b" * 40
+
+
+def until(holds):
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+class World:
+    """Fakes, store and worker; `step` until nothing more happens."""
+
+    def __init__(self, fake, gitlab, path):
+        self.fake, self.gitlab, self.path = fake, gitlab, path
+        parameter = "<hudson.model.StringParameterDefinition><name>{}</name></hudson.model.StringParameterDefinition>"
+        fake.add("mr", JOB.format("".join(parameter.format(name) for name in NAMES)))
+        fake.add("base", "<project/>")
+        gitlab.commits[1] |= {A, B}
+        self.clock, self.said = 0.0, []
+        self.restart()
+
+    def restart(self):
+        if hasattr(self, "store"):
+            self.store.close()
+        self.store = Store(self.path)
+        client = Controller(self.fake.url, self.fake.user, self.fake.token, timeout=5)
+        reporter = GitLab(self.gitlab.url, self.gitlab.token, timeout=5)
+        self.worker = Worker(
+            {"seatrial": PROJECT}, self.store, lambda: client, lambda: reporter, now=self.now, tell=self.said.append
+        )
+
+    def now(self):
+        self.clock += 1
+        return self.clock
+
+    def event(self, commit=A, number=1, fork=False, what="build"):
+        wanted = Asked(what, "", number, commit, "main", 1, "", fork)
+        return self.store.accept(PROJECT, f"{what} {number} {commit} {self.now()}", wanted, self.now())
+
+    def comment(self, what, commit="", author=5):
+        wanted = Asked(what, "", 1, commit, project=1, author=author, note=int(self.now()))
+        return self.store.accept(PROJECT, f"note {self.now()}", wanted, self.now())
+
+    def steps(self, count=1):
+        for _ in range(count):
+            self.worker.step()
+
+    def until(self, *states):
+        for _ in range(200):
+            self.worker.step()
+            if self.states() == list(states):
+                self.worker.step()
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"{self.states()} instead of {states}; {self.said}")
+
+    def states(self):
+        return [build.state for build in self.store.select("1")]
+
+
+@pytest.fixture
+def world(fake, gitlab, tmp_path):
+    made = World(fake, gitlab, tmp_path / "s.sqlite")
+    yield made
+    made.store.close()
+
+
+def ends(result, cases=None):
+    def run(build):
+        build.result, build.cases = result, cases
+
+    return run
+
+
+GOOD, BAD, GONE = ("c", "good", "PASSED"), ("c", "bad", "FAILED"), ("c", "none", "SKIPPED")
+
+
+def test_a_good_change(world):
+    world.fake.run = ends("SUCCESS", [GOOD, GONE])
+    world.event()
+    world.until("done")
+    [build] = world.fake.builds("mr")
+    assert build.parameters["SEATRIAL_MERGE_REQUEST"] == "1"
+    assert build.parameters["SEATRIAL_COMMIT"] == A
+    assert build.parameters["SEATRIAL_TARGET"] == "main"
+    assert world.gitlab.states(A)[-1] == "success"
+    assert set(world.gitlab.states(A)) <= {"pending", "running", "success"}
+    assert {status["project"] for status in world.gitlab.statuses} == {1}, "not the fork's"
+    [note] = world.gitlab.notes[1, 1]
+    assert note["body"].startswith(MARK)
+    assert "1 passed, 0 failed, 1 skipped" in note["body"]
+    assert f"{world.fake.url}/job/mr/1/" in note["body"]
+    before = len(world.gitlab.requests)
+    world.steps(3)
+    assert len(world.gitlab.requests) == before, "what is told is not told again"
+
+
+def test_a_failing_change_says_what_differs_from_the_target(world):
+    world.fake.run = ends("SUCCESS", [GOOD, ("c", "old", "FAILED"), ("c", "lost", "PASSED"), ("c", "cured", "FAILED")])
+    item = world.fake.queue(world.fake.jobs["base"], {})
+    until(lambda: item.build and item.build.ended.is_set())
+    world.fake.run = ends("UNSTABLE", [GOOD, BAD, ("c", "old", "FAILED"), ("c", "cured", "PASSED")])
+    world.event()
+    world.until("done")
+    assert world.gitlab.states(A)[-1] == "failed"
+    text = world.gitlab.notes[1, 1][0]["body"]
+    assert "Newly failing (1):\n\n- `c::bad`" in text
+    assert "Failed before, too (1):\n\n- `c::old`" in text
+    assert "Fixed (1):\n\n- `c::cured`" in text
+    assert "No longer run (1):\n\n- `c::lost`" in text
+
+
+@pytest.mark.parametrize(
+    ("result", "state"),
+    [("FAILURE", "failed"), ("ABORTED", "canceled"), ("NOT_BUILT", "failed"), ("SUCCESS", "success")],
+)
+def test_results_become_states(world, result, state):
+    world.fake.run = ends(result)
+    world.event()
+    world.until("done")
+    assert world.gitlab.states(A)[-1] == state
+    assert "No tests were published" in world.gitlab.notes[1, 1][0]["body"]
+
+
+def test_a_newer_commit_ends_the_older_build(world):
+    def run(build):
+        if build.parameters["SEATRIAL_COMMIT"] == A:
+            build.aborted.wait(10)
+        else:
+            build.result = "SUCCESS"
+
+    world.fake.run = run
+    world.event(A)
+    world.until("running")
+    world.event(B)
+    world.until("superseded", "done")
+    assert world.fake.builds("mr")[0].ended.wait(5)
+    assert world.fake.builds("mr")[0].result == "ABORTED"
+    assert world.gitlab.states(A)[-1] == "canceled"
+    assert world.gitlab.states(B)[-1] == "success"
+    [note] = world.gitlab.notes[1, 1]
+    assert B[:12] in note["body"]
+
+
+def test_a_closed_request_leaves_the_queue(world):
+    world.fake.hold = True
+    world.event()
+    world.until("waiting")
+    assert world.event(what="close") == "closed"
+    world.until("superseded")
+    assert [item.cancelled for item in world.fake.items.values()] == [True]
+    assert world.gitlab.states(A) == ["pending", "canceled"]
+
+
+def test_an_item_that_somebody_cancelled(world):
+    world.fake.hold = True
+    world.event()
+    world.until("waiting")
+    next(iter(world.fake.items.values())).cancelled = True
+    world.until("cancelled")
+    assert world.gitlab.states(A)[-1] == "canceled"
+
+
+@pytest.mark.parametrize("fault", ["drop", "500", "starting"])
+def test_jenkins_away_for_a_while(world, fault):
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.event()
+    world.fake.faults = [fault] * 3
+    world.until("done")
+    assert len(world.fake.builds("mr")) == 1
+    assert world.gitlab.states(A)[-1] == "success"
+    assert len([line for line in world.said if line.startswith("build 1")]) <= 2, "told once, not at every step"
+
+
+def test_an_answer_that_was_lost_does_not_build_twice(world):
+    """The request arrived, the answer did not: the build is found again by its event."""
+    world.fake.hold = True
+    world.event()
+    [build] = world.store.select("1")
+    world.store.update(build, 1.0, state="launching")
+    world.fake.queue(world.fake.jobs["mr"], {"SEATRIAL_EVENT": build.event})
+    world.restart()
+    world.until("waiting")
+    assert len(world.fake.items) == 1
+    world.store.update(build, 1.0, state="launching", item=None)
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.fake.hold = False
+    world.until("done")
+    assert len(world.fake.items) == 1
+
+
+def test_a_request_that_never_arrived_is_sent_after_a_restart(world):
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.event()
+    [build] = world.store.select("1")
+    world.store.update(build, 1.0, state="launching")
+    world.restart()
+    world.until("done")
+    assert len(world.fake.items) == 1
+
+
+def test_a_restart_in_the_middle_goes_on(world):
+    world.fake.run = lambda build: build.aborted.wait(10)
+    world.event()
+    world.until("running")
+    world.restart()
+    world.steps(2)
+    assert world.states() == ["running"]
+    assert len(world.fake.items) == 1
+
+
+def test_a_queue_that_jenkins_lost_is_asked_again(world):
+    world.fake.hold = True
+    world.event()
+    world.until("waiting")
+    next(iter(world.fake.items.values())).cancelled = True
+    world.fake.items.clear()  # a restart of Jenkins forgets all items
+    world.fake.hold = False
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.until("done")
+    assert len(world.fake.builds("mr")) == 1
+
+
+def test_a_build_that_was_deleted(world):
+    world.fake.run = lambda build: build.aborted.wait(10)
+    world.event()
+    world.until("running")
+    world.fake.builds("mr").clear()
+    world.until("done")
+    assert world.gitlab.states(A)[-1] == "failed"
+
+
+def test_the_gate(world):
+    world.gitlab.members = {(1, 5): 40, (1, 6): 30}
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.event(fork=True)
+    world.steps(2)
+    assert world.states() == ["gated"]
+    assert world.fake.items == {}
+    assert world.gitlab.states(A) == ["pending"]
+    assert f"seatrial ok {A}" in world.gitlab.notes[1, 1][0]["body"]
+    for author in (6, 7):  # a Developer, and a stranger
+        world.comment("gate", A, author)
+        world.steps(2)
+        assert world.states() == ["gated"]
+    world.comment("gate", A[:12], 5)
+    world.until("done")
+    assert len(world.gitlab.notes[1, 1]) == 1
+    assert "1 passed" in world.gitlab.notes[1, 1][0]["body"]
+
+
+def test_again_is_for_members(world):
+    world.gitlab.members = {(1, 6): 30}
+    world.fake.run = ends("FAILURE", [BAD])
+    world.event()
+    world.until("done")
+    world.comment("again", author=7)
+    world.steps(2)
+    assert world.states() == ["done"]
+    world.comment("again", author=6)
+    world.until("done", "done")
+    assert len(world.fake.builds("mr")) == 2
+
+
+def test_gitlab_away_for_a_while(world):
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.event()
+    world.gitlab.faults = [500] * 4
+    world.until("done")
+    world.steps(4)
+    assert world.gitlab.states(A)[-1] == "success"
+    assert len(world.gitlab.notes[1, 1]) == 1
+
+
+def test_a_commit_that_gitlab_no_longer_has(world):
+    """The source branch was deleted, and the commit with it: the note still tells."""
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.gitlab.commits[1].clear()
+    world.event()
+    world.until("done")
+    world.steps(2)
+    assert world.gitlab.statuses == []
+    assert "1 passed" in world.gitlab.notes[1, 1][0]["body"]
+
+
+def test_trouble_with_one_build_does_not_stop_another(world):
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.event(A, 1)
+    world.event(B, 2)
+    original = world.worker._advance
+
+    def advance(build):
+        if build.number == 1:
+            from seatrial.errors import SeatrialError
+
+            raise SeatrialError("E605", "x")
+        original(build)
+
+    world.worker._advance = advance
+    world.until("queued", "done")
+
+
+BUILD = Build(1, "e", "seatrial", 1, A, "main", 1, False, "done", False, 1, 1, "UNSTABLE", "", "", 0.0, 0.0)
+
+
+def test_every_state_has_words():
+    from seatrial.ci.hook.store import STATES
+
+    assert len(STATES) == 9
+    for state in STATES:
+        told, words = wording.state(dataclasses.replace(BUILD, state=state))
+        assert told in ("pending", "running", "success", "failed", "canceled")
+        assert words
+
+
+def test_names_from_the_merge_request_stay_names():
+    evil = "x`\n/merge\n<img src=x> @all [a](http://b)"
+    report = {"suites": [{"cases": [{"className": evil, "name": evil, "status": "FAILED"}]}]}
+    note = wording.result_note(BUILD, "http://ci/1", report, None)
+    assert "\n/merge" not in note
+    [line] = [line for line in note.splitlines() if "img" in line]
+    assert line.startswith("- ``")
+    assert line.endswith("``")
+    assert line.count("``") == 2
+
+
+def test_long_lists_are_counted():
+    cases = [{"className": "c", "name": f"t{n:03}", "status": "REGRESSION"} for n in range(60)]
+    note = wording.result_note(BUILD, "http://ci/1", {"suites": [{"cases": cases}]}, {})
+    assert "Newly failing (60)" in note
+    assert "- and 40 more" in note
+
+
+def test_nothing_differs():
+    report = {"suites": [{"cases": [{"className": "c", "name": "t", "status": "PASSED"}]}]}
+    assert "No verdict differs" in wording.result_note(BUILD, "u", report, report)
+    assert "No verdict differs" not in wording.result_note(BUILD, "u", report, None)
+    assert "No verdict differs" not in wording.result_note(BUILD, "u", None, report)
