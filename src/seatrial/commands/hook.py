@@ -21,7 +21,7 @@ examples:
   seatrial hook serve --config hook.toml
   seatrial hook serve --config hook.toml --listen 10.0.0.5:8077
 
-exit codes: 143 ended by SIGTERM, 130 by ^C, 4 it cannot start (error code, cause and hint are printed)
+exit codes: 143 ended by SIGTERM, 130 by ^C, 4 it cannot start (code, cause and hint are printed)
 """
 
 
