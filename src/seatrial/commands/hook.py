@@ -13,9 +13,9 @@ _HOOK = """\
 exit codes: those of its verbs
 """
 _SERVE = """\
-Takes merge request and comment events at /project/NAME, starts the job of that project in Jenkins, and posts
-status and note. docs/ci.md shows a configuration and says what is checked. /metrics and /healthz tell how it does.
-What was answered is on the disk: it may be stopped at any time.
+Takes merge request and comment events at /project/NAME, starts the job of that project in Jenkins, and
+posts status and note. docs/ci.md shows a configuration and says what is checked. /metrics and /healthz tell
+how it does. What was answered is on the disk: it may be stopped at any time.
 
 examples:
   seatrial hook serve --config hook.toml
