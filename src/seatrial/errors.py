@@ -116,6 +116,7 @@ CODES = {
     "E701": "there is no diagnostic of such a code",
     "E702": "there is no case of such a name, or none in a place",
     "E703": "a bundle cannot be made in a place",
+    "E704": "a runtime cannot do what a case asks of it",
 }
 
 

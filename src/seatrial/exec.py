@@ -313,6 +313,7 @@ def _piped(
         out, err = _drain(process)
     except BaseException:
         kill_group(process)
+        _drain(process)
         raise
     return process.returncode, out, err, timed_out
 

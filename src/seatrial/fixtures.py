@@ -30,12 +30,13 @@ def target(request: pytest.FixtureRequest) -> TargetInfo:
     return session.info(request.param)
 
 
-def _owner(request: pytest.FixtureRequest) -> Owner:
+def owner_of(item: pytest.Item) -> Owner:
+    """Return whose objects a test's bench makes."""
     from seatrial.bench import Owner
     from seatrial.names import test_key
 
-    session = request.config.stash[SESSION]
-    trial = request.node.stash[TRIAL]
+    session = item.config.stash[SESSION]
+    trial = item.stash[TRIAL]
     assert session.plan is not None  # noqa: S101 - for the type checker
     key = test_key(f"{session.plan.run} {trial.test}@{trial.target}")
     return Owner(session.plan.run, key, session.plan.image, session.info(trial.target).facts, trial.journal)
@@ -48,7 +49,7 @@ def engine(request: pytest.FixtureRequest, target: TargetInfo) -> Iterator[Bench
 
     driver = request.config.stash[SESSION].engine(target.name)
     assert driver is not None  # noqa: S101 - for the type checker
-    bench = Bench(driver, _owner(request))
+    bench = Bench(driver, owner_of(request.node))
     yield bench
     if left := bench.close():
         raise AssertionError("left behind: " + "; ".join(left))
@@ -68,7 +69,7 @@ def private_engine(request: pytest.FixtureRequest, target: TargetInfo) -> Iterat
     """Call it to get an engine of the test's own; see `PrivateFactory.__call__` for its options."""
     from seatrial.private import PrivateFactory
 
-    with PrivateFactory(target.name, _owner(request)) as factory:
+    with PrivateFactory(target.name, owner_of(request.node)) as factory:
         yield factory
 
 
@@ -101,7 +102,7 @@ def runtime(request: pytest.FixtureRequest, target: TargetInfo) -> Iterator[Runt
 
     driver = request.config.stash[SESSION].engine(target.name)
     assert isinstance(driver, RuntimeEngine)  # noqa: S101 - tests with this fixture need a runtime
-    bench = Runtime(driver, _owner(request))
+    bench = Runtime(driver, owner_of(request.node))
     yield bench
     left = bench.close()
     if left and not request.node.stash[TRIAL].messages:  # a test that has failed has said more

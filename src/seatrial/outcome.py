@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,14 @@ from seatrial.verdict import Level, Verdict, reduce
 
 # pytest-timeout ends a test by pytest.fail: the engine did not answer in time
 _ENGINES_FAULT = (AssertionError, pytest.fail.Exception)
+
+
+class Concluded(Exception):  # noqa: N818 - a verdict, not an error
+    """Raised by a test that concludes by itself what is neither a failure of the engine nor one of the harness."""
+
+    def __init__(self, verdict: Verdict, words: str) -> None:
+        super().__init__(words)
+        self.verdict = verdict
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Trial:
     verdicts: list[Verdict] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    evidence: dict[str, Any] = field(default_factory=dict)  # what the test has measured, as plain JSON
 
     @property
     def level(self) -> Level:
@@ -89,6 +99,8 @@ class Trial:
     def _failed(self, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         error = call.excinfo.value if call.excinfo else None
         verdict = Verdict.FAIL if _engines_fault(error) else Verdict.ERROR
+        if isinstance(error, Concluded):
+            verdict = error.verdict
         if verdict is Verdict.FAIL and self.level is Level.SHOULD:
             verdict = Verdict.WARN
         where = f"{report.when}: " if report.when != "call" else ""
@@ -138,7 +150,7 @@ class Trial:
             link=known.link if known else "", message=message, signature=signature(message),
             known_passes=known is not None and self.verdict is Verdict.PASS,
             effects=list(self.effects), ignored=self.ignored,
-            log=log, repro=repro, worker=worker,
+            log=log, repro=repro, worker=worker, evidence=self.evidence,
         )  # fmt: skip
 
     def keep(self, directory: Path, *, lab: bool) -> tuple[str, str]:
@@ -174,7 +186,7 @@ def _words(error: BaseException | None) -> str:
     if isinstance(error, BaseExceptionGroup):
         return "\n".join([str(error), *(_words(member) for member in error.exceptions)])
     text = str(error) or type(error).__name__
-    return text if _engines_fault(error) else f"{type(error).__name__}: {text}"
+    return text if _engines_fault(error) or isinstance(error, Concluded) else f"{type(error).__name__}: {text}"
 
 
 _NOISE: Mapping[str, str] = {

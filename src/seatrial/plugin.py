@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from seatrial.errors import Exit
@@ -57,8 +59,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="gocheck prints a line a test and a summary as Docker's own suite does")  # fmt: skip
     group.addoption("--deadline", metavar="DURATION", default="",
                     help="end the whole session after this time, for example 60m or 1h30m")  # fmt: skip
+    group.addoption("--set", action="append", default=[], dest="parameters", metavar="NAME=VALUE",
+                    help="a parameter of cases (oct/cases), such as seconds=10; repeat for several")  # fmt: skip
     group.addoption("--claims-out", metavar="FILE",
                     help="write which test names which claim, as JSON, after collection")  # fmt: skip
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Take the cases of OCT for files of tests."""
+    if file_path.name != "case.json":
+        return None
+    from seatrial.oct.items import CaseFile
+
+    return CaseFile.from_parent(parent, path=file_path)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from seatrial.results import TargetInfo
 
 SUITES = "suites"
+CASES = "oct"
 
 SESSION = pytest.StashKey["Session"]()
 TRIAL = pytest.StashKey["Trial"]()
@@ -70,11 +71,9 @@ class Session:
         """Whether this session tests engines: --engine is given, or the suites are among the arguments."""
         if self.config.getoption("engine"):
             return True
-        suites = self.config.rootpath / SUITES
-        if not suites.is_dir():
-            return False
+        roots = [self.config.rootpath / name for name in (SUITES, CASES) if (self.config.rootpath / name).is_dir()]
         paths = [(self.config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in self.config.args]
-        return any(path == suites or suites in path.parents or path in suites.parents for path in paths)
+        return any(path == root or root in path.parents or path in root.parents for path in paths for root in roots)
 
     # -- the controller's part -----------------------------------------------------------------
 
@@ -286,7 +285,8 @@ class Session:
 
     def _trial(self, item: pytest.Item) -> Trial | None:
         assert self.plan is not None  # noqa: S101 - for the type checker
-        target = getattr(item, "callspec", None) and item.callspec.params.get("target")  # type: ignore[attr-defined]
+        parametrised = getattr(item, "callspec", None)
+        target = parametrised.params.get("target") if parametrised else getattr(item, "target", "")
         if not target:
             return None
         from seatrial import known
@@ -295,9 +295,13 @@ class Session:
         test = split(item.nodeid, [target])[0]
         path, line, _ = item.location
         claims = [self.claims[id_] for id_ in claim_ids(item) if id_ in self.claims]
+        claims += getattr(item, "claims", [])
+        expected = known.match(self.plan.known.get(target, {}), test)
+        if expected is None and hasattr(item, "known_on"):
+            expected = item.known_on(self.info(target))
         return Trial(
             test, target, claims[0].area if claims else item.path.parent.name, path, (line or 0) + 1, claims,
-            known.match(self.plan.known.get(target, {}), test), self._refusal(item, self.info(target)),
+            expected, self._refusal(item, self.info(target)),
             selection.effects(item),
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ import secrets
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class Runtime:
         self.key = owner.key
         self.facts = owner.facts
         self.journal = owner.journal
-        self.template = template(share_dir() / owner.run / "rootfs")
+        self.run_id = owner.run
         self.workdir = share_dir() / owner.run / owner.key
         self.state_dir = self.workdir / "state"
         self.state_dir.mkdir(parents=True)
@@ -71,6 +72,11 @@ class Runtime:
         self._used: dict[str, bool] = {}  # id -> whether a container of it was made
         self._groups: list[Path] = []
         self._deferred: list[Callable[[], object]] = []
+
+    @cached_property
+    def template(self) -> Path:
+        """The root file system that bundles get."""
+        return template(share_dir() / self.run_id / "rootfs")
 
     @property
     def host(self) -> Any:

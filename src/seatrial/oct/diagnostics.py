@@ -87,8 +87,8 @@ RULES: dict[str, Rule] = {rule.code: rule for rule in (
     Rule("OCT026", _E, "an expectation names a step that does not exist",
          "Step refers to the Name of a step in Deploys or Run, or to its Object where that has one step only."),
     Rule("OCT027", _E, "a variable is not defined",
-         "Known are those of Matrix, ${engine}, ${image}, ${nonce}, ${task}, ${case}, and ${OBJECT.address}, "
-         "${OBJECT.name}, ${OBJECT.id} of containers. $$ is a dollar sign."),
+         "Known are those of Matrix and Parameters, ${engine}, ${image}, ${label}, ${prove}, ${nonce}, ${task}, ${case}"
+         " and ${OBJECT.address}, ${OBJECT.name}, ${OBJECT.id} of containers. $$ is a dollar sign."),
     Rule("OCT028", _W, "a variable of Matrix is never used",
          "All its combinations would do the same, and be reported as several results."),
     Rule("OCT029", _E, "two steps have the same name",

@@ -21,7 +21,7 @@ from seatrial.oct.walk import entries, texts
 from seatrial.requires import REQUIREMENTS
 
 _LICENSE = re.compile(r"(LicenseRef-[\w.-]+|[A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9.]+)*\+?)(\s+(?:OR|AND|WITH)\s+[\w.+-]+)*")
-_FIXED = ("engine", "image", "nonce", "task", "case")
+_FIXED = ("engine", "image", "nonce", "task", "case", "label", "prove")
 _OF_OBJECT = ("address", "name", "id")
 
 

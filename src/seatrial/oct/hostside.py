@@ -1,0 +1,160 @@
+"""What a case does on its hosts: files laid out, commands run, processes that must not outlive it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial import exec as command
+from seatrial import proc
+from seatrial.exec import ANY, Result
+from seatrial.oct.bundle import Bundle
+from seatrial.oct.containers import Containers, attempt
+from seatrial.oct.model import SOURCE, HostPart
+from seatrial.oct.record import StepRecord
+
+MARK = "SEATRIAL_OCT"  # in the environment of every command of a task, and of what it leaves behind
+_GRACE = 1.0
+
+
+@dataclass
+class Background:
+    """A command that runs beside the others."""
+
+    process: subprocess.Popen[bytes]
+    stdout: Path
+    stderr: Path
+    record: StepRecord
+    ended: bool = False
+
+    def end(self) -> None:
+        """End its whole process group and take in what it has printed."""
+        if self.ended:
+            return
+        self.ended = True
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_GRACE)
+            self.record.code = None  # ended by us: it has no exit code of its own
+        else:
+            self.record.code = self.process.returncode
+        command.kill_group(self.process)
+        self.process.wait()
+        self.record.stdout, self.record.stderr = self.output()
+
+    def output(self) -> tuple[str, str]:
+        """Return what it has printed so far."""
+        out, err = (path.read_bytes()[: 1 << 20].decode("utf-8", "backslashreplace")
+                    for path in (self.stdout, self.stderr))  # fmt: skip
+        return out, err
+
+
+class HostSide:
+    """The hosts of one task: directories and processes on the machine that the engine runs on."""
+
+    def __init__(self, containers: Containers, task: str) -> None:
+        self.containers = containers
+        self.task = task
+        self.backgrounds: dict[str, Background] = {}
+        self._ran = False
+
+    def directory(self, name: str) -> Path:
+        """Return the working directory of a host object: the bundle's files lie in it as in the bundle."""
+        return self.containers.workdir / f"oct-{name}"
+
+    def lay_out(self, part: HostPart, files: Bundle) -> None:
+        """Copy the files of a host object, and make source/."""
+        place = self.directory(part.object)
+        if part.step is None and not part.files:
+            return
+        (place / SOURCE).mkdir(parents=True, exist_ok=True)
+        for path in part.files:
+            plain = posixpath.normpath(path)
+            for name, entry in files.entries.items():
+                if name == plain or name.startswith(f"{plain}/"):
+                    target = place / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(files.root / name, target)
+                    target.chmod(0o755 if entry.executable else 0o644)
+
+    def _cwd(self, name: str, cwd: str) -> Path:
+        place = self.directory(name) / (cwd or SOURCE)
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        self._ran = True
+        return {MARK: self.task, "OCT_ENGINE": self.containers.engine, "OCT_LABEL": self.containers.label, **env}
+
+    def run(self, name: str, argv: Sequence[str], cwd: str, env: Mapping[str, str], stdin: str,
+            timeout: float) -> Result:  # fmt: skip
+        """Run a command on a host object to its end, or to its time-out, which ends its process group."""
+        return attempt(self.containers.journal, lambda: command.run(
+            argv, host=self.containers.host, expect=ANY, stdin=stdin or None, timeout=timeout,
+            env=self._environment(env), cwd=self._cwd(name, cwd), journal=self.containers.journal,
+        ))  # fmt: skip
+
+    def start(self, record: StepRecord, argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> Background:
+        """Start a command that runs beside the others."""
+        place = self._cwd(record.object, cwd) if cwd != "-" else None
+        spool = self.containers.workdir / "background"
+        spool.mkdir(exist_ok=True)
+        paths = [spool / f"{record.name}.{kind}" for kind in ("out", "err")]
+        with paths[0].open("wb") as out, paths[1].open("wb") as err:
+            process = command.popen(
+                argv, self.containers.host, self._environment(env), place, stdin=subprocess.DEVNULL,
+                stdout=out.fileno(), stderr=err.fileno(),
+            )  # fmt: skip
+        found = Background(process, paths[0], paths[1], record)
+        self.backgrounds[record.name] = found
+        return found
+
+    def read(self, name: str, path: str, limit: int) -> bytes | None:
+        """Return a file of a host object, an absolute path only below /tmp; raises `ValueError` when it is refused."""
+        place = Path(path) if path.startswith("/") else self.directory(name) / SOURCE / path
+        inside = ("/tmp", str(self.containers.workdir))  # noqa: S108 - old cases collect from there
+        real = Path(os.path.realpath(self.containers.host.path(place) if path.startswith("/tmp/") else place))  # noqa: S108
+        if not path.startswith("/") and not str(real).startswith(inside[1]):
+            raise ValueError("it lies outside of the working directory")
+        if path.startswith("/") and not path.startswith(f"{inside[0]}/"):
+            raise ValueError("absolute paths of hosts are taken from /tmp only")
+        if not real.is_file():
+            return None
+        if real.stat().st_size > limit:
+            raise ValueError(f"it has {real.stat().st_size} bytes, at most {limit} are taken")
+        return real.read_bytes()
+
+    def close(self) -> list[str]:
+        """End every process of the task; return in words those that nobody had declared."""
+        for background in self.backgrounds.values():
+            background.end()
+        if not self._ran:
+            return []
+        left = list(self._processes())
+        found = [f"process {pid} ({proc.command(pid)})" for pid in left]
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 5
+        while (left := list(self._processes())) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return found + [f"process {pid} cannot be ended" for pid in left]
+
+    def _processes(self) -> list[int]:
+        mark = f"{MARK}={self.task}".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if mark in path.read_bytes().split(b"\0") and proc.started(int(path.parent.name)):
+                    found.append(int(path.parent.name))
+        return found

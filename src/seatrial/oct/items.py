@@ -1,0 +1,172 @@
+"""Cases as pytest items: each case.json is a file of tests, one for each variant on each target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from seatrial.errors import SeatrialError
+from seatrial.fixtures import owner_of
+from seatrial.names import slug
+from seatrial.outcome import Concluded, Refusal
+from seatrial.session import SESSION, TRIAL
+
+if TYPE_CHECKING:
+    from seatrial.claims import Claim
+    from seatrial.known import Known
+    from seatrial.oct.containers import Containers
+    from seatrial.oct.model import Case
+    from seatrial.oct.record import TaskRecord
+    from seatrial.results import TargetInfo
+
+_MARGIN = 60.0  # seconds that collecting and destroying may take beyond a case's own time
+
+
+class CaseError(AssertionError):
+    """What a case expects does not hold."""
+
+
+class CaseFile(pytest.File):
+    """A case.json; one that does not validate cannot be collected."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Return the variants of the case on every target."""
+        from seatrial.oct.bundle import Bundle
+        from seatrial.oct.diagnostics import Report
+        from seatrial.oct.model import Case
+        from seatrial.oct.validate import examine
+
+        report = Report(str(self.path.relative_to(self.config.rootpath)) if self.config.rootpath in self.path.parents
+                        else str(self.path))  # fmt: skip
+        document = examine(Bundle(self.path.parent, self.path.name), report)
+        if report.errors or document is None:
+            raise self.CollectError("\n".join(str(one) for one in report.errors))
+        session = self.config.stash[SESSION]
+        case = Case.load(document.value)
+        digest = Bundle(self.path.parent, self.path.name).digest(document.value)
+        for variant in case.combinations(settings(self.config)):
+            for target in session.names:
+                label = f"{target}-{variant.label}" if variant.label else target
+                yield CaseItem.from_parent(
+                    self, name=f"{case.name}[{label}]", case=variant, digest=digest, target=target
+                )
+
+
+def settings(config: pytest.Config) -> dict[str, str]:
+    """Return the parameters of cases that were set by --set; raises `pytest.UsageError`."""
+    pairs = [text.partition("=") for text in config.getoption("parameters")]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise pytest.UsageError(f"--set takes NAME=VALUE, not {wrong[0]!r}")
+    return {name: value for name, _, value in pairs}
+
+
+class CaseItem(pytest.Item):
+    """One variant of a case on one target."""
+
+    def __init__(self, *, case: Case, digest: str, target: str, **more: Any) -> None:
+        super().__init__(**more)
+        self.case = case
+        self.digest = digest
+        self.target = target
+        self.add_marker(pytest.mark.timeout(case.timeout + _MARGIN))
+        for need in case.needs:
+            self.add_marker(pytest.mark.requires(need))
+        if case.exclusive:
+            self.add_marker(pytest.mark.exclusive(scope=case.exclusive))
+
+    @property
+    def claims(self) -> list[Claim]:
+        """What the case says of a correct engine."""
+        from seatrial.claims import Claim
+
+        source = "; ".join(" ".join(filter(None, (ref.spec, ref.version, ref.anchor))) for ref in self.case.refs)
+        return [Claim(self.case.name, self.case.level, self.case.summary, source or self.case.group, "",
+                      self.case.group.partition("/")[0])]  # fmt: skip
+
+    def known_on(self, info: TargetInfo) -> Known | None:
+        """Return the failure that the case itself expects of a target."""
+        from seatrial.known import Known
+
+        for known in self.case.known:
+            same = known.version == info.version or info.version.startswith(f"{known.version}.")
+            if known.engine == info.engine and (not known.version or same):
+                return Known(self.case.name, known.reason, known.url)
+        return None
+
+    def runtest(self) -> None:
+        """Run the case and raise what it ended with."""
+        from seatrial.oct import offers
+        from seatrial.oct.bundle import Bundle
+        from seatrial.oct.task import Task
+
+        trial = self.stash[TRIAL]
+        session = self.config.stash[SESSION]
+        driver = session.engine(self.target)
+        assert driver is not None  # noqa: S101 - a missing one has been told before
+        placing = offers.place(self.case, [offers.here(driver.host, name=driver.host.name)])
+        if placing.why_not:
+            pytest.skip(placing.why_not)
+        containers = self._containers()
+        bundle = Bundle(self.path.parent, self.path.name)
+        task = Task(self.case, bundle, containers, target=self.target, digest=self.digest, hosts=placing.hosts)
+        try:
+            task.run()
+        finally:
+            trial.evidence = {"oct": self._evidence(task.record)}
+        self._raise(task.record)
+
+    def _containers(self) -> Containers:
+        from seatrial.bench import Bench
+        from seatrial.engines.runtime import RuntimeEngine
+        from seatrial.oci.bench import Runtime
+        from seatrial.oct.by_engine import EngineContainers
+        from seatrial.oct.by_runtime import RuntimeContainers
+
+        driver = self.config.stash[SESSION].engine(self.target)
+        assert driver is not None  # noqa: S101 - as above
+        owner = owner_of(self)
+        if isinstance(driver, RuntimeEngine):
+            return RuntimeContainers(Runtime(driver, owner))
+        return EngineContainers(Bench(driver, owner))
+
+    def _evidence(self, record: TaskRecord) -> dict[str, Any]:
+        """Write the whole record beside the logs; return what the results stream keeps of it."""
+        session = self.config.stash[SESSION]
+        assert session.plan is not None  # noqa: S101 - for the type checker
+        path = Path("oct") / slug(self.target) / f"{slug(self.case.id)}-{record.task}.json"
+        try:
+            (Path(session.plan.directory) / path).parent.mkdir(parents=True, exist_ok=True)
+            (Path(session.plan.directory) / path).write_text(json.dumps(record.plain(), indent=1))
+        except OSError:  # the stream is on the same disk and will tell
+            path = Path()
+        return {
+            "case": self.case.id, "digest": self.digest, "ending": record.ending.value, "task": record.task,
+            "record": str(path), "metrics": record.metrics, "spent": record.spent, "hosts": record.hosts,
+        }  # fmt: skip
+
+    def _raise(self, record: TaskRecord) -> None:
+        from seatrial.oct.record import Ending
+        from seatrial.verdict import Verdict
+
+        verdict = record.ending.verdict
+        if record.ending is Ending.ERROR and "E704" in record.message:
+            self.stash[TRIAL].refusal = Refusal(Verdict.UNSUPPORTED, record.message.splitlines()[0])
+            pytest.skip(record.message.splitlines()[0])
+        if verdict is Verdict.FAIL:
+            raise CaseError(f"{record.ending}: {record.message}")
+        if verdict is not Verdict.PASS:
+            raise Concluded(verdict, f"{record.ending}: {record.message}")
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show what was expected and seen instead of the source of the harness."""
+        if isinstance(excinfo.value, CaseError | Concluded | SeatrialError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Return where the case stands."""
+        return self.path, 0, self.name

@@ -1,0 +1,352 @@
+"""Running one case on one target: deploy, run, collect, destroy.
+
+Collecting and destroying happen whatever went before: a failure, a time-out, an interrupt. A task has the containers
+of one target; objects of the type os are hosts, where commands run beside the engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from seatrial.errors import SeatrialError
+from seatrial.exec import ExpectationError, Result
+from seatrial.hosts import NamespaceHost
+from seatrial.oct import evidence, judge, offers
+from seatrial.oct.bundle import Bundle
+from seatrial.oct.commands import text_of
+from seatrial.oct.containers import Containers
+from seatrial.oct.evidence import KEEPER, Nonce
+from seatrial.oct.hostside import HostSide
+from seatrial.oct.model import Case, Command, Container, Exit, Expectation, Step, expanded, names_in, replaced
+from seatrial.oct.peaks import peaks
+from seatrial.oct.record import Ending, StepRecord, TaskRecord
+from seatrial.oct.waiting import wait_for
+
+_PATIENCE = 10.0  # seconds for a container's own command to end, or to speak at all
+
+Progress = Callable[[TaskRecord], None]
+
+
+class StepFailedError(Exception):
+    """A step did not go as it should; nothing after it is run."""
+
+
+class Task:
+    """One variant of a case on one target."""
+
+    def __init__(
+        self, case: Case, bundle: Bundle, containers: Containers, *, target: str = "", digest: str = "",
+        hosts: Mapping[str, offers.Offer] | None = None, progress: Progress = lambda _: None,
+    ) -> None:  # fmt: skip
+        self.case = case
+        self.bundle = bundle
+        self.containers = containers
+        self.record = TaskRecord(case.id, digest, target, secrets.token_hex(6))
+        self.record.hosts = {name: offer.name for name, offer in (hosts or {}).items()}
+        self.progress = progress
+        keeper = [containers.host.pid] if isinstance(containers.host, NamespaceHost) else []
+        self.nonce = Nonce(outside=evidence.outside(*keeper))
+        self.side = HostSide(containers, self.record.task)
+        self._hosts = {part.object for part in case.hosts}
+        self._containers = {container.object: container for container in case.containers}
+        self._files = {one.object: part.files for part in case.hosts for one in part.containers}
+        self._made: list[str] = []
+        self._deadline = 0.0
+        self._fixed = {
+            "engine": containers.engine, "image": containers.image, "nonce": self.nonce.text, "label": containers.label,
+            "task": self.record.task, "case": case.name, "prove": self.nonce.proof,
+        }  # fmt: skip
+
+    def run(self) -> TaskRecord:
+        """Run the case to its end and return what happened; an interrupt is raised again when all is put back."""
+        began = time.monotonic()
+        self._deadline = began + self.case.timeout
+        interrupt: BaseException | None = None
+        broken = ""
+        try:
+            self._phases()
+        except StepFailedError as error:
+            self.record.problems.append(str(error))
+        except (SeatrialError, ExpectationError, OSError, ValueError) as error:
+            broken = f"{type(error).__name__}: {error}"
+        except BaseException as error:  # a time limit or ^C: the case's objects must go all the same
+            interrupt = error
+        broken = self._end() or broken
+        self.record.duration = time.monotonic() - began
+        self._conclude(broken, interrupt)
+        if interrupt is not None:
+            raise interrupt
+        return self.record
+
+    def _conclude(self, broken: str, interrupt: BaseException | None) -> None:
+        record = self.record
+        if interrupt is not None:
+            record.ending = Ending.INTERRUPTED
+            record.problems.append(f"interrupted: {type(interrupt).__name__}")
+        elif broken:
+            record.problems.append(broken)
+            record.ending = Ending.ERROR
+        else:
+            if not record.problems:
+                judge.judge([self._known(expectation) for expectation in self.case.expect], record)
+            record.ending = judge.conclude(self.case, record)
+        self._enter("finished")
+
+    # -- the phases ----------------------------------------------------------------------------
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        self._enter(name)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.record.spent[name] = self.record.spent.get(name, 0.0) + time.monotonic() - began
+
+    def _enter(self, name: str) -> None:
+        self.record.state = name
+        self.progress(self.record)
+
+    def _phases(self) -> None:
+        with self._phase("deploying"):
+            used = {container.klass for container in self.case.containers}
+            for require in self.case.requires:
+                if require.name in used:
+                    self.containers.prepare(require, self.bundle)
+            for part in self.case.hosts:
+                self.side.lay_out(part, self.bundle)
+                if part.step is not None:
+                    self._step(part.step)
+                for container in part.containers:
+                    self._deploy(container)
+        with self._phase("running"):
+            for step in self.case.run:
+                self._step(step)
+
+    def _end(self) -> str:
+        """Collect and destroy; return what broke on the way, empty when nothing did."""
+        broken = ""
+        for name, function in (("collecting", self._collect), ("destroying", self._destroy)):
+            try:
+                with self._phase(name):
+                    function()
+            except (SeatrialError, ExpectationError, OSError, ValueError) as error:
+                broken = broken or f"while {name}: {type(error).__name__}: {error}"
+        return broken
+
+    # -- containers ----------------------------------------------------------------------------
+
+    def _deploy(self, container: Container) -> None:
+        if container.until == "declared":
+            return
+        record = self._new("deploy", container.object, container.object, f"deploy {container.object}")
+        result = self._create(container)
+        if result.ok and container.until == "running":
+            result = self.containers.operate(container.object, "start", "", self._left(container.timeout))
+        self._take(record, result)
+        self._check(record, container.expect_exit)
+        if result.ok and container.wait is not None:
+            problem = wait_for(container.wait, container.object, self.containers, self.side, self._deadline)
+            if problem:
+                self._fail(record, f"it is not ready: {problem}")
+
+    def _create(self, container: Container) -> Result:
+        argv = self._argv(container.cmd) if container.cmd else list(KEEPER)
+        document = {"Env": dict(container.env), "Args": dict(container.args), "Cwd": container.cwd,
+            "User": container.user}
+        known = self._variables(document)
+        ready = Container(
+            container.object, container.klass, (), replaced(document["Env"], known), replaced(container.cwd, known),
+            replaced(container.user, known), replaced(document["Args"], known), timeout=self._left(container.timeout),
+        )  # fmt: skip
+        paths = [path for path in self._files[container.object] if path in self._own_files(container.object)]
+        result = self.containers.create(ready, self.nonce.wrap(argv), self.bundle, paths)
+        if result.ok:
+            self._made.append(container.object)
+        return result
+
+    def _own_files(self, name: str) -> list[str]:
+        entries = (one for part in self.case.document["Deploys"] for one in part.get("Containers", ()))
+        return next((list(one.get("Files", ())) for one in entries if one["Object"] == name), [])
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def _step(self, step: Step) -> None:
+        record = self._new(step.phase, step.object, step.name, step.op or text_of(step.cmd))
+        if step.background:
+            self._start(step, record)
+            return
+        self._take(record, self._operation(step, record) if step.op else self._command(step))
+        if record.timed_out and step.object in self._made:  # the client is gone, what it started is not
+            self.containers.operate(step.object, "kill", "KILL", 20.0)
+        inside = bool(step.cmd) and step.object in self._containers
+        if inside and record.code == 0 and not record.evidence and not record.timed_out:
+            self._fail(record, "it ended with 0, but nothing shows that it ran in the container")
+        self._check(record, step.expect_exit)
+        if step.wait is not None:
+            self._wait(step, record)
+
+    def _wait(self, step: Step, record: StepRecord) -> None:
+        assert step.wait is not None  # noqa: S101 - for the type checker
+        host = step.object in self._hosts
+        name = step.name if step.background else ""
+        problem = wait_for(step.wait, step.object, self.containers, self.side, self._deadline, name, host=host)
+        if problem:
+            self._fail(record, f"it is not ready: {problem}")
+
+    def _operation(self, step: Step, record: StepRecord) -> Result:
+        timeout = self._left(step.timeout)
+        if step.op == "create":
+            return self._create(self._containers[step.object])
+        if step.op == "state":
+            began = time.monotonic()
+            word = self.containers.state(step.object)
+            return Result(("state", step.object), 0, word.encode(), b"", time.monotonic() - began)
+        return self.containers.operate(step.object, step.op, step.signal, timeout)
+
+    def _command(self, step: Step) -> Result:
+        argv, env, timeout = self._argv(step.cmd), self._env(step), self._left(step.timeout)
+        stdin = self._text(step.stdin)
+        if step.object in self._hosts:
+            return self.side.run(step.object, argv, step.cwd, env, stdin, timeout)
+        user = self._text(step.user)
+        return self.containers.exec(step.object, self.nonce.wrap(argv), env, user, step.cwd, stdin, timeout)
+
+    def _start(self, step: Step, record: StepRecord) -> None:
+        argv, env = self._argv(step.cmd), self._env(step)
+        if step.object in self._hosts:
+            self.side.start(record, argv, step.cwd, env)
+        else:
+            words = self.containers.background(step.object, self.nonce.wrap(argv), env, step.user, step.cwd)
+            self.side.start(record, words, "-", {})
+        if step.wait is not None:
+            self._wait(step, record)
+
+    def _new(self, phase: str, object_: str, name: str, what: str) -> StepRecord:
+        if self._left(1.0) <= 0:
+            raise StepFailedError(f"the case took more than {self.case.timeout:g} s")
+        record = StepRecord(phase, object_, name, what)
+        self.record.steps.append(record)
+        return record
+
+    def _take(self, record: StepRecord, result: Result) -> None:
+        record.code, record.duration, record.timed_out = result.code, result.duration, result.timed_out
+        record.stdout, record.evidence = self.nonce.take(result.stdout)
+        record.stderr = result.stderr
+
+    def _check(self, record: StepRecord, wanted: Exit) -> None:
+        if record.timed_out:
+            self._fail(record, f"it did not end within {record.duration:.1f} s")
+        if not judge.exit_fits(record.code, wanted):
+            self._fail(record, f"expected {judge.exit_words(wanted)}, seen {record.code}")
+
+    def _fail(self, record: StepRecord, problem: str) -> None:
+        record.problem = problem
+        streams = [f"  {name}| {line}" for name, text in (("stdout", record.stdout), ("stderr", record.stderr))
+                   for line in text.strip().splitlines()[-10:]]  # fmt: skip
+        words = f"{record.phase} {record.name}: {problem}\n  $ {record.what}"
+        raise StepFailedError("\n".join([words, *streams]))
+
+    def _left(self, timeout: float) -> float:
+        return min(timeout, self._deadline - time.monotonic())
+
+    # -- variables -----------------------------------------------------------------------------
+
+    def _variables(self, value: object) -> dict[str, str]:
+        """Return what the variables in a value stand for; the engine is asked only about containers that it names."""
+        known = dict(self._fixed)
+        for name in {word.partition(".")[0] for word in names_in(value) if "." in word}:
+            if name in self._containers:
+                known |= {f"{name}.{what}": text for what, text in self.containers.variables(name).items()}
+        return known
+
+    def _known(self, expectation: Expectation) -> Expectation:
+        """Return an expectation with the words of this run; what only a container could say is no part of one."""
+        texts = {name: replaced(getattr(expectation, name), self._fixed) for name in ("match", "equals", "contains",
+            "value")}
+        return replace(expectation, **texts)
+
+    def _text(self, text: str) -> str:
+        return expanded(text, self._variables(text)) if "$" in text else text
+
+    def _argv(self, cmd: Command) -> list[str]:
+        if isinstance(cmd, str):
+            return ["/bin/sh", "-c", self._text(cmd)]
+        return [self._text(word) for word in cmd]
+
+    def _env(self, step: Step) -> dict[str, str]:
+        return {name: self._text(value) for name, value in step.env.items()}
+
+    # -- afterwards ----------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        for background in self.side.backgrounds.values():
+            background.end()
+            record = background.record
+            record.stdout, record.evidence = self.nonce.take(record.stdout)
+            wanted = next(step.expect_exit for step in self.case.run if step.name == record.name)
+            if record.code is not None and not judge.exit_fits(record.code, wanted):
+                words = f"{record.name}, in the background: expected {judge.exit_words(wanted)}, seen {record.code}"
+                self.record.problems.append(f"{words}\n{record.stdout}{record.stderr}".rstrip())
+        named = {expectation.step for expectation in self.case.expect if expectation.source == "state"}
+        self.record.states = {name: self.containers.state(name) for name in named}
+        if self.case.group.startswith("Performance"):
+            self.record.peaks = {name: peaks(self.containers.pid(name)) for name in self._made}
+        self._own_output()
+        for one in self.case.collects:
+            path = self._text(one.path)
+            try:
+                on_host = one.object in self._hosts
+                data = self.side.read(one.object, path, one.limit) if on_host else self._read(one.object, path,
+                    one.limit)
+            except ValueError as error:
+                self.record.problems.append(f"{path} of {one.object} is not collected: {error}")
+                continue
+            if data is not None:
+                self.record.files[one.name] = data.decode("utf-8", "backslashreplace")
+            elif one.required and not self.record.problems:
+                self.record.problems.append(f"{path} of {one.object} is to be collected and is not there")
+
+    def _read(self, name: str, path: str, limit: int) -> bytes | None:
+        return self.containers.read(name, path, limit) if name in self._made else None
+
+    def _own_output(self) -> None:
+        """Take in what containers' own commands have printed, where it is asked for or nothing else is evidence."""
+        steps = {expectation.step for expectation in self.case.expect if expectation.source not in ("state", "file")}
+        for record in self.record.steps:
+            name = record.object
+            if record.phase != "deploy" or record.name != name or name not in self._made:
+                continue
+            if name in steps or not self.record.proved:
+                self._settle(name, ended=name in steps and self._containers[name].wait is None)
+                out, err = self.containers.logs(name)
+                record.stdout, record.evidence = self.nonce.take(out)
+                record.stderr = err
+                record.code = self.containers.exit_code(name) if name in steps else record.code
+
+    def _settle(self, name: str, *, ended: bool) -> None:
+        """Give a container's own command the time to say what it is judged by: all, if nothing else was waited for."""
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            done = self.containers.state(name) in ("stopped", "absent") if ended else False
+            if done or (not ended and self.nonce.take(self.containers.logs(name)[0])[1]):
+                return
+            time.sleep(0.05)
+
+    def _destroy(self) -> None:
+        for step in self.case.destroy:
+            record = StepRecord(step.phase, step.object, step.name, text_of(step.cmd))
+            self.record.steps.append(record)
+            with contextlib.suppress(ExpectationError):
+                argv = self._argv(step.cmd)
+                if step.object in self._hosts:
+                    self._take(record, self.side.run(step.object, argv, step.cwd, self._env(step), "", step.timeout))
+                elif step.object in self._made:
+                    self._take(record, self.containers.exec(
+                        step.object, argv, self._env(step), "", step.cwd, "", step.timeout))  # fmt: skip
+        self.record.leaks = [*self.side.close(), *self.containers.close()]

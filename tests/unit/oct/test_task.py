@@ -1,0 +1,263 @@
+"""Running cases with containers that are processes: each kind of broken case has its own ending, and nothing stays."""
+
+import importlib.util
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from seatrial.oct.bundle import Bundle
+from seatrial.oct.model import Case
+from seatrial.oct.record import Ending
+from seatrial.oct.task import Task
+
+_spec = importlib.util.spec_from_file_location("seatrial_oct_fake", Path(__file__).with_name("fake_containers.py"))
+fake = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fake)
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace of its own needs root")
+
+
+def run(**fields):
+    return {"Name": "look", "Object": "boxA", **fields}
+
+
+@pytest.fixture
+def trial(bundle, samples, tmp_path):
+    """Call it with changes of the sample case to run it; returns the record and the containers."""
+
+    def start(changes=None, files=None, wrong="", progress=lambda _: None):
+        root = bundle(changes, files)
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        containers = fake.FakeContainers(work, wrong)
+        (case,) = Case.load(samples.case(**(changes or {}))).combinations()
+        task = Task(case, Bundle(root), containers, progress=progress)
+        start.task, start.containers = task, containers
+        return task.run()
+
+    return start
+
+
+def ended(record):
+    return record.ending, "\n".join([*record.problems, *record.warnings, *record.leaks])
+
+
+def test_the_sample_passes_on_evidence(trial):
+    record = trial()
+    assert ended(record) == (Ending.PASSED, "")
+    assert [(step.phase, step.name, step.evidence) for step in record.steps] == [
+        ("deploy", "boxA", False), ("run", "look", True),
+    ]  # fmt: skip
+    assert record.steps[1].stdout == "hello\n"  # without the line of evidence
+    assert trial.containers.closed
+
+
+@pytest.mark.parametrize("wrong", ["helps", "echoes", "outside"])
+def test_what_does_not_run_in_a_container_is_never_green(trial, wrong):
+    expect = [{"Step": "look", "From": "exit", "Equals": 0}]
+    record = trial({"Run": [run(Cmd=["true"])], "Expect": expect}, wrong=wrong)
+    assert record.ending is Ending.FAILED
+    assert "nothing shows that it ran in the container" in record.problems[0]
+
+
+def test_a_case_that_only_looks_at_states_needs_evidence_too(trial):
+    state = {"Run": [], "Expect": [{"Step": "boxA", "From": "state", "Equals": "running"}]}
+    assert trial(state).ending is Ending.PASSED  # its own command has spoken
+
+
+@pytest.mark.parametrize(
+    ("expect", "words"),
+    [
+        ({"From": "stdout", "Equals": "goodbye"}, "stdout of look: expected 'goodbye', seen 'hello'"),
+        ({"From": "stdout", "Match": "^g"}, "stdout of look: expected to match /^g/, seen 'hello'"),
+        ({"From": "stdout", "Contains": "x"}, "stdout of look: expected to contain 'x', seen 'hello'"),
+        ({"From": "stdout", "Absent": True}, "stdout of look: must be empty, seen 'hello'"),
+        ({"From": "stdout", "Equals": "hello", "Negative": True}, "stdout of look: 'hello' is seen, and must not be"),
+        ({"From": "exit", "Equals": 3}, "exit of look: expected 3, seen 0"),
+        ({"From": "stdout", "JsonPath": "a.b", "Equals": 1}, "stdout of look: it is no JSON: "),
+        ({"From": "duration", "Op": "<", "Value": 0}, "duration of look: expected < 0, seen "),
+        ({"From": "stdout", "Equals": "goodbye", "Why": "it said so"}, "seen 'hello' (it said so)"),
+    ],
+)
+def test_a_wrong_expectation_fails_with_what_was_seen(trial, expect, words):
+    ending, told = ended(trial({"Expect": [{"Step": "look", **expect}]}))
+    assert ending is Ending.FAILED
+    assert words in told
+
+
+def test_what_should_hold_only_warns(trial):
+    expect = [{"Step": "look", "From": "stdout", "Equals": "x", "Level": "SHOULD"}]
+    assert ended(trial({"Expect": expect})) == (Ending.WARNED, "stdout of look: expected 'x', seen 'hello'")
+
+
+def test_nothing_expected_is_unverified(trial):
+    assert trial({"Expect": None}).ending is Ending.UNVERIFIED
+
+
+def test_a_failing_step_ends_the_run_but_not_the_collecting(trial):
+    record = trial({
+        "Run": [run(Cmd=["sh", "-c", "echo kept > f; echo why >&2; exit 3"]), run(Name="later", Cmd=["true"])],
+        "Collects": [{"Object": "boxA", "Files": ["/f"]}],
+    })  # fmt: skip
+    ending, told = ended(record)
+    assert ending is Ending.FAILED
+    assert told.startswith("run look: expected exit code 0, seen 3\n  $ sh -c")
+    assert told.endswith("stderr| why")
+    assert [step.name for step in record.steps] == ["boxA", "look"]
+    assert record.files == {"f": "kept\n"}
+
+
+def test_a_missing_file_is_a_failure_and_no_text(trial):
+    record = trial({"Collects": [{"Object": "boxA", "Files": ["/no"]}]})
+    assert ended(record) == (Ending.FAILED, "/no of boxA is to be collected and is not there")
+    assert record.files == {}
+
+
+def test_a_file_that_is_too_large_is_not_taken(trial):
+    record = trial({"Run": [run(Cmd=["sh", "-c", "echo 123456789 > f; echo hello"])],
+                    "Collects": [{"Object": "boxA", "Files": [{"Path": "/f", "MaxBytes": 4}]}]})  # fmt: skip
+    assert record.ending is Ending.FAILED
+    assert "too large" in record.problems[0]
+
+
+def test_a_hang_is_ended_with_its_whole_group(trial, tmp_path):
+    began = time.monotonic()
+    script = "sleep 600 & echo $$! > pid; wait"
+    record = trial({"Run": [run(Cmd=["sh", "-c", script], Timeout=1)]})
+    assert record.ending is Ending.TIMEOUT
+    assert time.monotonic() - began < 10
+    pid = int((tmp_path / "work/boxA/pid").read_text())
+    assert not Path(f"/proc/{pid}/cmdline").exists() or b"sleep" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert trial.containers.state("boxA") == "stopped"  # the container, not the client only
+
+
+def test_the_case_has_a_time_of_its_own(trial):
+    record = trial({"Timeout": 1, "Run": [run(Cmd=["sleep", "600"])]})
+    assert record.ending is Ending.TIMEOUT
+    assert record.duration < 10
+
+
+def test_a_leak_is_a_failure_of_its_own(trial):
+    record = trial(wrong="leaks")
+    assert (record.ending, record.leaks) == (Ending.LEAKED, ["container boxA of this test cannot be removed"])
+
+
+def test_a_process_that_a_host_leaves_behind_is_a_leak_and_goes(trial, tmp_path):
+    host = {"Deploys": [{"Object": "hostA", "Class": "host", "Cmd": "sleep 600 > /dev/null 2>&1 & echo $$! > ../pid",
+                         "Containers": [{"Object": "boxA", "Class": "box"}]}]}  # fmt: skip
+    record = trial(host)
+    assert record.ending is Ending.LEAKED
+    assert record.leaks[0].startswith("process ")
+    pid = int((tmp_path / "work/oct-hostA/pid").read_text())
+    assert not Path(f"/proc/{pid}/environ").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+
+
+def test_a_refused_container_is_told_with_the_engines_words(trial):
+    ending, told = ended(trial(wrong="refuses"))
+    assert ending is Ending.FAILED
+    assert "no space left on device" in told
+
+
+def test_a_refused_container_can_be_what_is_expected(trial):
+    deploys = [{"Object": "hostA", "Class": "host",
+                "Containers": [{"Object": "boxA", "Class": "box", "ExpectExit": "failure"}]}]  # fmt: skip
+    expect = [{"Step": "boxA", "From": "stderr", "Contains": "no space"}]
+    record = trial({"Deploys": deploys, "Run": [], "Expect": expect}, wrong="refuses")
+    assert record.ending is Ending.UNVERIFIED  # as expected, but nothing ran: a control container is missing
+    assert record.problems == ["nothing shows that anything ran in a container"]
+
+
+def test_a_host_that_goes_away_is_an_error_of_the_harness(trial):
+    ending, told = ended(trial(wrong="lost"))
+    assert ending is Ending.ERROR
+    assert "ConnectionResetError: the host is gone" in told
+
+
+def test_an_interrupt_collects_destroys_and_goes_on(trial, tmp_path):
+    def interrupt():
+        until = time.monotonic() + 20
+        while not (tmp_path / "work/boxA/started").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        trial({"Run": [run(Cmd=["sh", "-c", "echo > started; exec sleep 600"])]})
+    assert trial.task.record.ending is Ending.INTERRUPTED
+    assert trial.containers.closed
+
+
+def test_a_background_step_is_ready_before_the_next(trial):
+    serve = run(Name="serve", Cmd="sleep 0.5; echo ready; sleep 600", Background=True,
+                WaitFor={"LogMatch": "^ready$", "Timeout": 20})  # fmt: skip
+    record = trial({"Run": [serve, run(Cmd=["echo", "hello"])],
+                    "Expect": [{"Step": "serve", "From": "stdout", "Equals": "ready"}]})  # fmt: skip
+    assert ended(record) == (Ending.PASSED, "")
+    assert record.steps[1].evidence
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [("echo broken; exit 4", "it ended with exit code 4 before /never/ is in its output"),
+     ("sleep 600", "waited 1 s in vain until /never/ is in its output")],
+)  # fmt: skip
+def test_a_background_step_that_is_never_ready_fails(trial, script, words):
+    serve = run(Cmd=script, Background=True, WaitFor={"LogMatch": "never", "Timeout": 1})
+    ending, told = ended(trial({"Run": [serve]}))
+    assert ending is Ending.FAILED
+    assert words in told
+
+
+def test_a_background_step_that_ends_badly_is_told(trial):
+    serve = run(Name="serve", Cmd="echo ready; exit 5", Background=True, WaitFor={"LogMatch": "ready"})
+    record = trial({"Run": [serve, run(Cmd=["sleep", "0.3"])],
+        "Expect": [{"Step": "look", "From": "exit", "Equals": 0}]})
+    assert record.ending is Ending.FAILED
+    assert "serve, in the background: expected exit code 0, seen 5" in record.problems[0]
+
+
+def test_hosts_have_their_files_and_a_directory_of_their_own(trial):
+    changes = {
+        "Deploys": [{"Object": "hostA", "Class": "host", "Files": ["source/t.sh"], "Cmd": "./t.sh",
+                     "Containers": [{"Object": "boxA", "Class": "box"}]}],
+        "Run": [run(Cmd=["echo", "hello"]), {"Name": "host", "Object": "hostA", "Cmd": ["cat", "made"]}],
+        "Collects": [{"Object": "hostA", "Files": ["made"]}],
+        "Expect": [{"Step": "host", "From": "stdout", "Equals": "fake l=1"},
+                   {"From": "file", "Path": "made", "Equals": "fake l=1"}],
+    }  # fmt: skip
+    record = trial(changes, {"source/t.sh": "#!/bin/sh\necho $OCT_ENGINE $OCT_LABEL > made\n"})
+    assert ended(record) == (Ending.PASSED, "")
+
+
+def test_variables_of_run_and_containers(trial):
+    record = trial({"Run": [run(Cmd=["echo", "${boxA.name} ${boxA.address} ${nonce} $${x}"])],
+                    "Expect": [{"Step": "look", "From": "stdout",
+                        "Equals": "fake-boxA 127.0.0.1 ${nonce} ${x}"}]})  # fmt: skip
+    assert ended(record) == (Ending.PASSED, "")
+
+
+def test_two_runs_have_two_nonces(trial, bundle):
+    record = trial({"Run": [run(Cmd=["echo", "${nonce}"])],
+        "Expect": [{"Step": "look", "From": "stdout", "Match": "^n\\d"}]})
+    first = record.steps[-1].stdout
+    assert trial.task.nonce.text == first.strip()
+    assert Task(trial.task.case, trial.task.bundle, trial.containers).nonce.text != first.strip()
+
+
+@pytest.mark.parametrize(("seen", "ending"), [(95, Ending.PASSED), (89, Ending.FAILED), (200, Ending.PASSED)])
+def test_metrics_are_kept_and_held_against_their_baseline(trial, seen, ending):
+    metric = {"Name": "speed", "Unit": "1/s", "Better": "higher", "Baseline": 100, "Tolerance": 10}
+    expect = [{"Step": "look", "From": "stdout", "Match": "is (\\d+)", "Metric": metric}]
+    record = trial({"Run": [run(Cmd=["echo", f"it is {seen}"])], "Expect": expect})
+    assert record.ending is ending
+    assert record.metrics["speed"]["value"] == seen
+
+
+def test_states_are_told_phase_by_phase(trial):
+    seen = []
+    trial(progress=lambda record: seen.append(record.state))
+    assert seen == ["deploying", "running", "collecting", "destroying", "finished"]
