@@ -7,6 +7,7 @@
     docker@bookworm/apparmor          a lab on another kernel
     runc  crun  runsc  youki          a runtime of this machine
     runc@trixie  runtime:/usr/bin/x   a lab's runtime, a runtime by path
+    runtime:/opt/wrapper@sid          a runtime by path on the lab host of a suite, with its programs around it
 
 The same string is the option's value, the pytest id and the column of the report.
 """
@@ -51,7 +52,7 @@ class Target:
 
     def __str__(self) -> str:
         if self.path:
-            return f"runtime:{self.path}"
+            return f"runtime:{self.path}" + (f"@{self.suite}" if self.suite else "")
         lab = f"@{self.suite}" + (f"/{self.kernel}" if self.kernel else "") if self.suite else ""
         extra = self.runtime or self.address
         return f"{self.engine}{lab}" + (f"+{extra}" if extra else "")
@@ -70,7 +71,7 @@ class Target:
     def lab_name(self) -> str:
         """Name of the shared lab host of this target; a runtime of this machine has one, too."""
         if self.path:
-            return f"runtime-{hashlib.sha256(self.path.encode()).hexdigest()[:8]}"
+            return f"runtime-{hashlib.sha256(str(self).encode()).hexdigest()[:8]}"
         parts = (self.engine, self.suite, self.kernel, self.runtime)
         return "-".join(part for part in parts if part)
 
@@ -85,10 +86,13 @@ def parse(text: str) -> Target:
     """Parse a target string; raises `SeatrialError` E102 with the nearest right one."""
     engines = tuple(registered())
     if text.startswith("runtime:"):
-        path = text.removeprefix("runtime:")
+        whole = text.removeprefix("runtime:")
+        path, _, suite = whole.rpartition("@")
+        if suite not in SUITES:
+            path, suite = whole, ""
         if not path.startswith("/"):
             raise _unknown(text, "a runtime's path is absolute", f"runtime:/usr/sbin/{path or 'runc'}")
-        return Target(Path(path).name, path=path)
+        return Target(Path(path).name, suite, path=path)
     match = _GRAMMAR.fullmatch(text)
     if not match or match["engine"] not in (*engines, *RUNTIMES):
         raise _unknown(text, "no such engine or runtime", _nearest(text, (*engines, *RUNTIMES)))

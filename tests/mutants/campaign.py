@@ -1,16 +1,16 @@
-"""`make mutants`: how many faults of an engine's command line the suites notice, and by which test.
+"""`make mutants`: how many faults of an engine or a runtime the suites notice, and by which test.
 
     campaign.py [--engine TARGET] [--baseline RUN] [--most N] [-n N] [--only REGEX] [--floor PERCENT]
 
-Without --baseline the CLI suite runs first, to learn which test calls what. Exit codes: 0 enough
-faults were noticed, 1 too few, 4 there is nothing to derive faults from.
+Faults of an engine's command line are derived from a run of the CLI suite (without --baseline it runs
+first); those of a runtime stand in runtime_faults.py. Exit codes: 0 enough faults were noticed, 1 too
+few, 4 there are no faults.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,13 +19,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from faults import Fault, Grammar, derive
+from matrix_run import ROOT, Tried, run
 
 from seatrial import results
 from seatrial.engines import drivers
 from seatrial.lab import labs
 from seatrial.targets import parse
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 # Looked into: these cannot be seen from outside, or are seen by no rule.
 EQUIVALENT = json.loads((HERE / "equivalent.json").read_text())
@@ -34,28 +34,33 @@ EQUIVALENT = json.loads((HERE / "equivalent.json").read_text())
 def main() -> int:
     arguments = _arguments()
     target = parse(arguments.engine)
+    if target.is_runtime:
+        import runtime_kit
+
+        rows = runtime_kit.campaign(arguments.engine, lambda id_: re.search(arguments.only, id_), arguments.n)
+    else:
+        rows = _command_line(target, arguments)
+    if not rows:
+        print("there are no faults to try", file=sys.stderr)
+        return 4
+    return _tell(rows, arguments)
+
+
+def _command_line(target, arguments: argparse.Namespace) -> list[dict]:
+    """Derive faults of the engine's command line and try them; return a row a fault."""
     baseline = arguments.baseline or _baseline(arguments)
-    run = results.read(baseline / "results.jsonl")
+    helps = _helps(target)
+    found = derive(results.read(baseline / "results.jsonl"), drivers.driver(target.engine).binary, Grammar(helps),
+                   arguments.most)  # fmt: skip
+    chosen = [fault for fault in found if re.search(arguments.only, fault.id)]
+    if not chosen:
+        return []
     with tempfile.TemporaryDirectory(prefix="seatrial-faults-") as name:
         directory = Path(name)
-        helps = _helps(target)
-        found = derive(run, drivers.driver(target.engine).binary, Grammar(helps), arguments.most)
-        chosen = [fault for fault in found if re.search(arguments.only, fault.id)]
-        if not chosen:
-            print(f"no faults can be derived from {baseline}", file=sys.stderr)
-            return 4
-        (directory / "faults.json").write_text(json.dumps([asdict(fault) for fault in chosen]))
+        (directory / "cli.json").write_text(json.dumps([asdict(fault) for fault in chosen]))
         (directory / "help.json").write_text(json.dumps(helps))
-        for part in ("outcomes", "killed"):
-            (directory / part).mkdir()
-        tests = sorted({test for fault in chosen for test in fault.tests})
-        print(f"{len(chosen)} faults, {len(tests)} tests that could notice them")
-        environment = {**os.environ, "SEATRIAL_FAULTS": name, "PYTHONPATH": str(HERE)}
-        command = [sys.executable, "-m", "pytest", "-p", "inject", "-n", arguments.n, "-q", "--no-summary", "--tb=no",
-                   "--results", str(directory / "reports"), "--engine", str(target), *tests]  # fmt: skip
-        subprocess.run(command, cwd=ROOT, env=environment, check=False)
-        outcomes = [json.loads(line) for path in (directory / "outcomes").iterdir() for line in path.open()]
-    return _tell(chosen, outcomes, arguments)
+        outcomes = run(directory, "inject", str(target), {fault.id: fault.tests for fault in chosen}, arguments.n)
+    return _rows(chosen, outcomes)
 
 
 def _arguments() -> argparse.Namespace:
@@ -90,35 +95,52 @@ def _helps(target) -> dict[str, str]:
     return helps
 
 
-def _tell(chosen: list[Fault], outcomes: list[dict], arguments: argparse.Namespace) -> int:
-    by_fault: dict[str, list[dict]] = {}
+def _rows(chosen: list[Fault], outcomes: list[Tried]) -> list[dict]:
+    by_fault: dict[str, list[Tried]] = {}
     for outcome in outcomes:
-        by_fault.setdefault(outcome["fault"], []).append(outcome)
+        by_fault.setdefault(outcome.fault, []).append(outcome)
     rows = []
     for fault in chosen:
         seen = by_fault.get(fault.id, [])
-        killer = next((outcome for outcome in seen if outcome["noticed"]), None)
+        killer = next((outcome for outcome in seen if outcome.noticed), None)
         rows.append({
             "fault": fault.id, "words": str(fault), "noticed": killer is not None,
-            "by": killer["test"] if killer else "", "how": killer["how"] if killer else "",
-            "tried": sorted({outcome["test"] for outcome in seen}), "equivalent": EQUIVALENT.get(fault.id, ""),
+            "by": killer.test if killer else "", "how": killer.how if killer else "",
+            "tried": sorted({outcome.test for outcome in seen}), "equivalent": EQUIVALENT.get(fault.id, ""),
         })  # fmt: skip
+    return rows
+
+
+def _tell(rows: list[dict], arguments: argparse.Namespace) -> int:
     arguments.out.write_text(json.dumps({"target": arguments.engine, "faults": rows}, indent=1) + "\n")
-    counted = [row for row in rows if not row["equivalent"]]
+    # a runtime that itself breaks the claim, or has no such feature, cannot be shown to break it
+    untried = [row for row in rows if row.get("untried") and not row["equivalent"]]
+    counted = [row for row in rows if not row["equivalent"] and row not in untried]
     noticed = [row for row in counted if row["noticed"]]
     for row in counted:
         if not row["noticed"]:
-            print(f"SURVIVED  {row['words']}  (tried: {', '.join(row['tried']) or 'nothing ran'})")
-    for fault in chosen:
-        named = [outcome for outcome in by_fault.get(fault.id, []) if outcome["test"] in fault.named]
-        if named and not any(outcome["noticed"] for outcome in named):
-            print(f"unproved  {', '.join(fault.named)} did not notice that {fault}")
+            print(f"SURVIVED  {row['fault']}: {row['words']}  (tried: {', '.join(row['tried']) or 'nothing ran'})")
     for row in rows:
         if row["equivalent"]:
-            print(f"invisible {row['words']}: {row['equivalent']}")
+            print(f"invisible {row['fault']}: {row['words']}: {row['equivalent']}")
+    for row in untried:
+        print(f"not tried {row['fault']}: {row['words']}: no test of {', '.join(row['claims'])} passes without it")
+    for claim, (killed, all_of_them) in _by_claim(counted).items():
+        print(f"  {claim}: {killed} of {all_of_them}")
     share = 100 * len(noticed) / len(counted) if counted else 0.0
-    print(f"{len(noticed)} of {len(counted)} faults noticed ({share:.1f}%), {len(rows) - len(counted)} invisible")
+    invisible = len(rows) - len(counted) - len(untried)
+    print(f"{len(noticed)} of {len(counted)} faults noticed ({share:.1f}%), {invisible} invisible, "
+          f"{len(untried)} not tried")  # fmt: skip
     return 0 if counted and share >= arguments.floor else 1
+
+
+def _by_claim(rows: list[dict]) -> dict[str, tuple[int, int]]:
+    """How many of the faults of each claim were noticed, for kits whose faults know their claims."""
+    found: dict[str, list[bool]] = {}
+    for row in rows:
+        for claim in row.get("claims", []):
+            found.setdefault(claim, []).append(row["noticed"])
+    return {claim: (sum(seen), len(seen)) for claim, seen in sorted(found.items())}
 
 
 if __name__ == "__main__":

@@ -1,39 +1,30 @@
 """A pytest plugin that puts a fault between tests and their engine: `-p inject`, SEATRIAL_FAULTS=DIR.
 
-DIR holds faults.json and help.json. Each test runs once for each fault that it could notice; what
-happened goes into DIR/outcomes/. Cleaning is never faulty: only calls with a test's journal are.
+Beside what `matrix` reads, DIR holds cli.json (the faults) and help.json. Cleaning is never faulty: only
+calls with a test's journal are.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
-from pathlib import Path
 
 import pytest
 from faults import Fault, Grammar, without
+from matrix import DIRECTORY, fault_id, pytest_generate_tests, pytest_runtest_makereport
 
 from seatrial.engines.base import CliEngine
 from seatrial.exec import check
 
-DIRECTORY = Path(os.environ["SEATRIAL_FAULTS"])
-FAULTS = {fault.id: fault for fault in (Fault(**item) for item in json.loads((DIRECTORY / "faults.json").read_text()))}
+__all__ = ["fault", "fault_id", "pytest_generate_tests", "pytest_runtest_makereport"]
+
+FAULTS = {fault.id: fault for fault in (Fault(**item) for item in json.loads((DIRECTORY / "cli.json").read_text()))}
 GRAMMAR = Grammar(json.loads((DIRECTORY / "help.json").read_text()))
 
 
-def pytest_generate_tests(metafunc):
-    if "target" in metafunc.fixturenames:
-        test = metafunc.definition.nodeid
-        ids = [id_ for id_, fault in FAULTS.items() if test in fault.tests]
-        metafunc.parametrize("fault", ids, indirect=True, ids=ids)
-
-
 @pytest.fixture(autouse=True)
-def fault(request, monkeypatch):
-    chosen = FAULTS[request.param]
-    if (DIRECTORY / "killed" / chosen.id).exists():
-        pytest.skip("already noticed")
+def fault(fault_id, monkeypatch):
+    chosen = FAULTS[fault_id]
     run, spawn = CliEngine.cli, CliEngine.spawn
 
     def faulty(self, *args, journal=None, expect=0, stdout=None, stderr=None, **options):
@@ -64,18 +55,3 @@ def fault(request, monkeypatch):
 
     monkeypatch.setattr(CliEngine, "cli", faulty)
     monkeypatch.setattr(CliEngine, "spawn", faulty_spawn)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    id_ = item.callspec.params.get("fault") if hasattr(item, "callspec") else None
-    value = getattr(report, "seatrial", None)
-    if id_ and value and value["verdict"] != "SKIP":
-        noticed = value["verdict"] in ("FAIL", "ERROR", "WARN")
-        with (DIRECTORY / "outcomes" / f"{os.getpid()}.jsonl").open("a") as out:
-            line = {"fault": id_, "test": item.nodeid.partition("[")[0], "noticed": noticed, "how": value["signature"]}
-            out.write(json.dumps(line) + "\n")
-        if noticed:
-            (DIRECTORY / "killed" / id_).touch()
-    return report

@@ -17,6 +17,8 @@ GOOD = {
     "runc": Target("runc"),
     "runsc@bookworm": Target("runsc", "bookworm"),
     "runtime:/usr/sbin/crun": Target("crun", path="/usr/sbin/crun"),
+    "runtime:/opt/wrapper@sid": Target("wrapper", "sid", path="/opt/wrapper"),
+    "runtime:/opt/x@1/wrapper": Target("wrapper", path="/opt/x@1/wrapper"),
 }
 
 

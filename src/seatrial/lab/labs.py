@@ -130,7 +130,7 @@ def _root_for(target: Target, progress: rootfs.Progress) -> Path:
             "E206", f"the lab {target} needs another kernel", "labs on user-mode Linux are not made yet",
             f"use {target.engine}@{target.suite}",
         )  # fmt: skip
-    if target.suite and target.engine not in inhabitants():
+    if target.suite and not target.path and target.engine not in inhabitants():
         raise SeatrialError(
             "E201", f"there is no lab of {target.engine}", f"Debian has no package of {target.engine}",
             f"labs are made of: {', '.join(inhabitants())}",
@@ -139,7 +139,7 @@ def _root_for(target: Target, progress: rootfs.Progress) -> Path:
     if not target.suite:
         return Path("/")  # a runtime of this machine, whose own root it gets
     root = rootfs.ensure(target.suite, progress)
-    for program in (target.runtime, target.engine if target.is_runtime else ""):
+    for program in (target.runtime, target.engine if target.is_runtime and not target.path else ""):
         if program and not any((root / place / program).exists() for place in ("usr/bin", "usr/sbin")):
             raise SeatrialError(
                 "E201", f"there is no lab of {target}", f"Debian {target.suite} has no runtime {program}",

@@ -25,7 +25,7 @@ for kind in mnt net ipc uts; do
 done >"$here/$1.container-namespaces" 2>/dev/null
 case $2 in
 fail) echo "hook $1 fails on purpose" >&2; exit 3 ;;
-hang) echo $$ >"$here/$1.pid"; exec sleep 100 ;;
+hang) echo $$ >"$here/$1.pid"; exec sleep 8 ;;
 esac
 """
 PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"

@@ -44,6 +44,13 @@ def test_each_kind_runs_in_its_operation(place, kind):
     assert orders == [["a"] if number >= operation else [] for number in range(3)]
 
 
+@claim("RT-life-3", "RT-life-4", "RT-life-5", "RT-life-7", "RT-life-9", "RT-life-13")
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_runs_in_the_life_of_a_container(place, kind):
+    box = place(**{kind: ["a"]})
+    assert through_life(box)[-1] == ["a"]
+
+
 @claim("CF-hook-order")
 @pytest.mark.parametrize("kind", KINDS)
 def test_hooks_of_a_kind_run_in_their_order_and_once(place, kind):
@@ -52,6 +59,13 @@ def test_hooks_of_a_kind_run_in_their_order_and_once(place, kind):
 
 
 @claim("CF-hook-t-prestart2", "CF-hook-t-createContainer2", "CF-hook-order")
+def test_the_kinds_of_create_run_in_their_order(place):
+    box = place(**{kind: [f"{kind}1", f"{kind}2"] for kind in AT_CREATE[::-1]})
+    box.create()
+    assert box.hooks.order == [f"{kind}{number}" for kind in AT_CREATE for number in (1, 2)]
+
+
+@claim("CF-hook-order", "CF-hook-t-poststart", "CF-hook-t-startContainer")
 def test_the_kinds_run_in_the_order_of_life(place):
     box = place(**{kind: [f"{kind}1", f"{kind}2"] for kind in KINDS[::-1]})
     expected = [f"{kind}{number}" for kind in KINDS for number in (1, 2)]
@@ -301,6 +315,14 @@ def test_poststop_that_fails_keeps_neither_the_next_nor_delete(hooks, place):
     assert hooks.order == ["a", "b", "c", "d"]
     assert not box.known
     assert box.leftovers() == []
+
+
+@claim("RT-life-13-fail")
+def test_a_single_poststop_that_fails_does_not_make_delete_fail(hooks, place):
+    box = place(poststop=[hooks.entry("a", "fail")])
+    through_life(box)
+    assert hooks.order == ["a"]
+    assert not box.known
 
 
 @claim("CF-hook-path", "CF-valid")

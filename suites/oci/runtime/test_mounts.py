@@ -102,6 +102,16 @@ def test_an_option_sets_the_propagation(runtime, bundle, name):
         assert below == plain.seen.mount("/data/below").propagation.split("+")[0]
 
 
+@pytest.mark.parametrize("name", for_options(["slave", "rslave", "private", "rprivate"]))
+def test_an_option_takes_a_mount_out_of_a_shared_root(runtime, bundle, name):
+    source = runtime.directory()
+    runtime.mount_on_host(source)
+    shared = bundle.with_(linux={"rootfsPropagation": "rshared"})
+    box = runtime.run(shared.mounted(bind(source, "/data", "rbind", name), bind(source, "/other", "rbind", "rshared")))
+    assert box.seen.mount("/other").propagation.split("+")[0] == "shared"
+    assert box.seen.mount("/data").propagation == PROPAGATION[name]
+
+
 @requires("recursive_mount_options")
 @pytest.mark.parametrize("name", for_options(RECURSIVE))
 def test_an_option_with_an_r_holds_for_the_mounts_below(runtime, bundle, name):

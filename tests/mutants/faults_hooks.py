@@ -1,0 +1,103 @@
+"""Faults in how hooks are run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime_faults import HOOKS, Call, act, config
+
+from seatrial.exec import Result
+
+# -- hooks -------------------------------------------------------------------------------------
+
+
+def _each_hook(loaded: dict, change: Callable[[dict], object], kinds: tuple[str, ...] = HOOKS) -> None:
+    for kind in kinds:
+        for hook in loaded["hooks"].get(kind, []):
+            change(hook)
+
+
+def _wrapped(hook: dict, script: str) -> None:
+    words = [*hook.get("args", [hook["path"]])[1:]]
+    hook.update(args=["sh", "-c", script, hook["path"], *words], path="/bin/sh")
+    hook.setdefault("env", ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"])
+
+
+def _moved(loaded: dict, kind: str, to: str, *, first: bool = False) -> None:
+    moved = loaded["hooks"].pop(kind)
+    kept = loaded["hooks"].get(to, [])
+    loaded["hooks"][to] = [*moved, *kept] if first else [*kept, *moved]
+
+
+_LIFE = {"prestart": "RT-life-3", "createRuntime": "RT-life-4", "createContainer": "RT-life-5",
+         "startContainer": "RT-life-7", "poststart": "RT-life-9", "poststop": "RT-life-13"}  # fmt: skip
+for _kind, _claim in _LIFE.items():
+    config(f"hook-{_kind.lower()}-skipped", _claim, f"{_kind} hooks are not run",
+           lambda c, kind=_kind: c["hooks"].pop(kind))
+    config(f"hook-{_kind.lower()}-reversed", "CF-hook-order", f"{_kind} hooks run in reverse order",
+           lambda c, kind=_kind: c["hooks"][kind].reverse())
+    config(f"hook-{_kind.lower()}-last-skipped", "CF-hook-order", f"the last of several {_kind} hooks is not run",
+           lambda c, kind=_kind: len(c["hooks"][kind]) > 1 and c["hooks"][kind].pop())
+    config(f"hook-{_kind.lower()}-no-stdin", "CF-hook-stdin", f"{_kind} hooks get nothing on standard input",
+           lambda c, kind=_kind: _each_hook(c, lambda hook: _wrapped(hook, 'exec "$0" "$@" </dev/null'), (kind,)))
+for _kind in ("prestart", "createRuntime", "createContainer", "startContainer"):
+    config(f"hook-{_kind.lower()}-fail-ignored", f"{_LIFE[_kind]}-fail", f"a {_kind} hook that fails is ignored",
+           lambda c, kind=_kind: _each_hook(c, lambda hook: _wrapped(hook, '"$0" "$@"; exit 0'), (kind,)))
+config("hook-twice", "CF-hook-order", "the last hook of each kind runs twice",
+       lambda c: [c["hooks"][kind].append(c["hooks"][kind][-1]) for kind in HOOKS if c["hooks"].get(kind)])
+config("hook-args-dropped", "CF-hook-args", "args of hooks are cut to three words",
+       lambda c: _each_hook(c, lambda hook: hook.update(args=hook["args"][:3])))
+config("hook-env-dropped", "CF-hook-args", "env of hooks is dropped but for PATH",
+       lambda c: _each_hook(c, lambda hook: hook.update(env=[one for one in hook["env"] if one.startswith("PATH=")])))
+config("hook-env-extra", "CF-hook-args", "a variable leaks into hooks",
+       lambda c: _each_hook(c, lambda hook: hook["env"].append("RUNTIME_LEAK=1")))
+config("hook-timeout-ignored", "CF-hook-timeout", "the timeout of hooks is ignored",
+       lambda c: _each_hook(c, lambda hook: hook.pop("timeout", None)))
+config("hook-timeout-short", "CF-hook-timeout", "every hook with a timeout is ended at once", lambda c: _each_hook(
+    c, lambda hook: hook.get("timeout", 0) > 0 and _wrapped(hook, "exit 1")))
+config("hook-relative-accepted", "CF-hook-path", "hooks with a relative path are left out", lambda c: c["hooks"].update(
+    {kind: [one for one in c["hooks"].get(kind, []) if one["path"].startswith("/")] for kind in HOOKS}))
+config("hook-missing-accepted", "CF-hook-path RT-life-3-fail", "hooks without a program are left out",
+       lambda c: c["hooks"].update({kind: [one for one in c["hooks"].get(kind, []) if one["path"] != "/no/such/hook"]
+                                    for kind in HOOKS}))
+for _name, _pattern in (("badpid", r's/"pid": *[0-9]*/"pid":1/'),
+                        ("noannotations", 's/org.example.sea/org.example.mud/'),
+                        ("badid", r's/"id": *"/"id":"x/'), ("badstatus", 's/"status": *"[a-z]*"/"status":"unknown"/'),
+                        ("badbundle", r's/"bundle": *"/"bundle":"x/')):  # fmt: skip
+    config(f"hook-stdin-{_name}", "CF-hook-stdin", f"the state on standard input of hooks is wrong: {_name}",
+           lambda c, pattern=_pattern: _each_hook(
+               c, lambda hook: _wrapped(hook, f"sed '{pattern}' | \"$0\" \"$@\""),
+               ("prestart", "createRuntime", "poststart", "poststop")))
+config("hook-prestart-late", "CF-hook-t-prestart2", "prestart hooks run after createRuntime hooks",
+       lambda c: _moved(c, "prestart", "createRuntime"))
+config("hook-createcontainer-early", "CF-hook-t-createContainer2 CF-hook-ns-createContainer",
+       "createContainer hooks run before createRuntime hooks, in the runtime's namespaces",
+       lambda c: _moved(c, "createContainer", "createRuntime", first=True))
+config("hook-createruntime-inside", "CF-hook-ns-createRuntime", "createRuntime hooks run in the container's namespaces",
+       lambda c: _moved(c, "createRuntime", "createContainer", first=True))
+config("hook-prestart-inside", "CF-hook-ns-prestart", "prestart hooks run in the container's namespaces",
+       lambda c: _moved(c, "prestart", "createContainer", first=True))
+config("hook-startcontainer-early", "CF-hook-t-startContainer CF-hook-ns-startContainer",
+       "startContainer hooks run at create", lambda c: _moved(c, "startContainer", "createContainer"))
+config("hook-startcontainer-outside", "CF-hook-ns-startContainer", "startContainer hooks run as poststart hooks",
+       lambda c: _moved(c, "startContainer", "poststart", first=True))
+config("hook-poststart-early", "CF-hook-t-poststart RT-life-9", "poststart hooks run at create",
+       lambda c: _moved(c, "poststart", "createRuntime"))
+config("hook-poststop-early", "CF-hook-t-poststop RT-life-13", "poststop hooks run after start",
+       lambda c: _moved(c, "poststop", "poststart"))
+
+
+def _fatal(call: Call) -> Result:
+    with contextlib.suppress(OSError, ValueError):
+        state = json.loads(call.aside("state", call.id).stdout)
+        hooks = json.loads((Path(state["bundle"]) / "config.json").read_text()).get("hooks", {})
+        if any("fail" in hook.get("args", []) for hook in hooks.get("poststop", [])):
+            call.run()
+            return call.pretend(1, err="a poststop hook failed\n")
+    return call.run()
+
+
+act("hook-poststop-fail-fatal", "RT-life-13-fail", "a poststop hook that fails makes delete fail", "delete", _fatal)

@@ -1,0 +1,58 @@
+"""Each test once for each fault that it could notice: what the plugins that inject faults share.
+
+SEATRIAL_FAULTS names a directory. Its faults.json maps the ids of faults to the tests that are tried,
+passed.json (if it is there) names the tests that pass without a fault: no others notice anything. What
+happened goes into outcomes/; killed/ holds a file for each fault that was noticed, which spares the others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+DIRECTORY = Path(os.environ["SEATRIAL_FAULTS"])
+TESTS: dict[str, list[str]] = json.loads((DIRECTORY / "faults.json").read_text())
+PASSED = set(json.loads(path.read_text())) if (path := DIRECTORY / "passed.json").exists() else None
+# what injects nothing: it shows that the injection by itself changes no verdict
+NONE = "none"
+
+
+def pytest_generate_tests(metafunc):
+    if "target" in metafunc.fixturenames:
+        test = metafunc.definition.nodeid
+        ids = [id_ for id_, tests in TESTS.items() if test in tests]
+        metafunc.parametrize("fault_id", ids, indirect=True, ids=[f"fault={id_}" for id_ in ids])
+
+
+@pytest.fixture
+def fault_id(request):
+    if (DIRECTORY / "killed" / request.param).exists():
+        pytest.skip("already noticed")
+    return request.param
+
+
+def without_fault(test, id_):
+    """The id of a test as it is when no faults are injected."""
+    plain = test.replace(f"fault={id_}", "").replace("[-", "[").replace("-]", "]").replace("--", "-")
+    return plain.replace("[]", "")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    id_ = item.callspec.params.get("fault_id") if hasattr(item, "callspec") else None
+    value = getattr(report, "seatrial", None)
+    if id_ and value and value["verdict"] not in ("SKIP", "UNSUPPORTED", "DISABLED"):
+        test = without_fault(value["test"], id_)
+        noticed = value["verdict"] in ("FAIL", "ERROR", "WARN") and (PASSED is None or test in PASSED)
+        with (DIRECTORY / "outcomes" / f"{os.getpid()}.jsonl").open("a") as out:
+            line = {
+                "fault": id_, "test": test, "noticed": noticed, "verdict": value["verdict"], "how": value["signature"],
+            }  # fmt: skip
+            out.write(json.dumps(line) + "\n")
+        if noticed and id_ != NONE:
+            (DIRECTORY / "killed" / id_).touch()
+    return report

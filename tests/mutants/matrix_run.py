@@ -1,0 +1,47 @@
+"""Running tests under faults: one pytest session for all of them; see `matrix` for the directory's files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One test under one fault."""
+
+    fault: str
+    test: str
+    noticed: bool
+    verdict: str
+    how: str
+
+
+def run(
+    directory: Path, plugin: str, target: str, tests: Mapping[str, Sequence[str]], workers: str,
+    passed: Sequence[str] | None = None,
+) -> list[Tried]:  # fmt: skip
+    """Run each test once for each of its faults, until somebody notices the fault; return what happened."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for part in ("outcomes", "killed"):
+        (directory / part).mkdir()
+    (directory / "faults.json").write_text(json.dumps(tests))
+    if passed is not None:
+        (directory / "passed.json").write_text(json.dumps(list(passed)))
+    chosen = sorted({test for found in tests.values() for test in found})
+    sys.stdout.write(f"{len(tests)} faults, {len(chosen)} tests that could notice them\n")
+    sys.stdout.flush()
+    environment = {**os.environ, "SEATRIAL_FAULTS": str(directory), "PYTHONPATH": str(HERE)}
+    command = [sys.executable, "-m", "pytest", "-p", plugin, "-n", workers, "-q", "--no-summary", "--tb=no",
+               "--results", str(directory / "reports"), "--engine", target, *chosen]  # fmt: skip
+    subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    lines = [line for path in (directory / "outcomes").iterdir() for line in path.open()]
+    return [Tried(**json.loads(line)) for line in lines]
