@@ -32,7 +32,7 @@ paths = $(if $(TESTDIRS),$(TESTDIRS:%=$(1)/%),$(1))
 suites = $(if $(SUITE),$(SUITE:%=suites/%),$(call paths,suites))
 pytest = $(PY) -m pytest --deadline $(TIMEOUT) $(PYTEST_ARGS) $(flags)
 
-.PHONY: help setup suites suites-full test lint test-unit test-contract test-self test-integration-cli \
+.PHONY: image container-suites shell help setup suites suites-full test lint test-unit test-contract test-self test-integration-cli \
 	test-docker-py bench mutants lab doctor claims clean distclean
 
 help: ## this list
@@ -89,6 +89,20 @@ $(VENV)/.docker-py: $(READY)
 test-docker-py: $(VENV)/.docker-py ## docker-py's own integration tests: DOCKER_PY=CHECKOUT ENGINE=docker@trixie
 	@[ -n '$(DOCKER_PY)' ] || { echo "name a checkout of docker-py: make test-docker-py DOCKER_PY=DIR" >&2; exit 4; }
 	$(PY) -m seatrial docker-py '$(DOCKER_PY)' $(engine)
+
+# the engine that holds the harness's image
+OUTER ?= docker
+image_options = --engine '$(OUTER)'
+
+image: $(READY) ## the harness as an image, offline: make image OUTER=docker@bookworm; BASE_IMAGE=debian:trixie asks a registry
+	$(PY) -m seatrial image build $(image_options) $(if $(BASE_IMAGE),--base '$(BASE_IMAGE)')
+
+container-suites: $(READY) ## the suites inside the harness's container, against the engine in it (ENGINE=docker or podman)
+	$(PY) -m seatrial image run $(image_options) --env N=$(N) --env SEATRIAL_SUITES='$(suites)' \
+		--env SEATRIAL_ENGINE='$(or $(ENGINE),docker)' --env SEATRIAL_ARGS='$(PYTEST_ARGS) $(flags)' -- ./autotest.sh
+
+shell: $(READY) ## a shell in the harness's container
+	$(PY) -m seatrial image run $(image_options) -- bash
 
 bench: $(READY) ## what the harness itself costs, paired with bare commands in one run (BENCH_ARGS=--suite: and all of suites/cli)
 	$(PY) -m seatrial bench $(engine) $(BENCH_ARGS)

@@ -13,7 +13,21 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from seatrial import __version__
-from seatrial.commands import bench, cases, claims, clean, doctor, external, gitlab, hook, jenkins, lab, report, say
+from seatrial.commands import (
+    bench,
+    cases,
+    claims,
+    clean,
+    doctor,
+    external,
+    gitlab,
+    hook,
+    image,
+    jenkins,
+    lab,
+    report,
+    say,
+)
 from seatrial.errors import Exit, SeatrialError
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -63,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"seatrial {__version__}")
     root.set_defaults(run=lambda _: _usage(root))
     verbs = root.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
-    for module in (doctor, lab, clean, claims, report, cases, external, bench, jenkins, gitlab, hook):
+    for module in (doctor, lab, clean, claims, report, cases, external, bench, jenkins, gitlab, hook, image):
         module.add(verbs)
     return root
 

@@ -22,6 +22,7 @@ VERBS = [
     "jenkins", "jenkins apply", "jenkins trigger", "jenkins collect", "jenkins verify-hook", "jenkins lint",
     "gitlab", "gitlab hook", "gitlab hook install", "gitlab hook test", "gitlab hook remove",
     "gitlab status", "gitlab note", "hook", "hook serve",
+    "image", "image build", "image run", "image flags", "image stop",
     "oct", "oct validate", "oct import", "oct explain", "oct new", "oct schema",
 ]  # fmt: skip
 
@@ -60,7 +61,7 @@ def test_help_has_a_sentence_examples_and_exit_codes(seatrial, verb):
     result = seatrial(*verb.split(), "--help")
     assert result.returncode == 0
     assert "exit codes:" in result.stdout
-    assert verb in ("lab", "jenkins", "oct", "gitlab", "gitlab hook", "hook") or "examples:" in result.stdout
+    assert verb in ("lab", "jenkins", "oct", "gitlab", "gitlab hook", "hook", "image") or "examples:" in result.stdout
     assert f"seatrial {verb}" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 110
 
@@ -108,6 +109,9 @@ def test_unknown_verb_without_a_near_one_lists_all(seatrial):
         (["compare", "/nowhere", "/nowhere"], "E314", "/nowhere"),
         (["claims", "/nowhere"], "E315", "/nowhere"),
         (["jenkins", "trigger", "job"], "E621", "JENKINS_URL"),
+        (["image", "build"], "E655", "no checkout"),
+        (["hook", "serve", "--config", "/nowhere"], "E641", "/nowhere"),
+        (["gitlab", "status", "p", "c", "failed", "--token-file", "/nowhere", "--gitlab", "x"], "E610", "/nowhere"),
         (["jenkins", "apply", "/nowhere"], "E613", "/nowhere"),
         (["jenkins", "trigger", "job", "--url", "ci"], "E611", "https://"),
         (["jenkins", "trigger", "job", "--url", "http://127.0.0.1:9", "--token-file", "/nowhere"], "E610", "/nowhere"),

@@ -29,25 +29,25 @@ _CONTAINED = (
 Progress = Callable[[str], None]
 
 
-def packages(suite: str) -> tuple[str, ...]:
-    """Return the packages of a suite's root file system: those of every engine, of runtimes, and tools."""
+def packages(suite: str, extra: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the packages of a suite's root file system: those of every engine, of runtimes, tools, and `extra`."""
     engines = [package for cls in drivers.startable().values() for package in cls.packages(suite)]
-    return (*sorted(engines), *PACKAGED, *_SYSTEM, *(_TOOLBOX if suite == "bookworm" else ()))
+    return (*sorted(engines), *PACKAGED, *_SYSTEM, *(_TOOLBOX if suite == "bookworm" else ()), *extra)
 
 
-def location(suite: str) -> Path:
+def location(suite: str, extra: tuple[str, ...] = ()) -> Path:
     """Return where the root file system of a suite is cached; a new package list is a new place."""
-    digest = hashlib.sha256(" ".join(packages(suite)).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(" ".join(packages(suite, extra)).encode()).hexdigest()[:8]
     return cache_dir() / "rootfs" / f"{suite}-{digest}"
 
 
-def ensure(suite: str, progress: Progress = lambda _: None) -> Path:
+def ensure(suite: str, progress: Progress = lambda _: None, extra: tuple[str, ...] = ()) -> Path:
     """Return the root file system of a suite, making it if it is not there (about a minute)."""
     if suite not in SUITES:
         raise SeatrialError(
             "E201", f"there is no lab of {suite}", "no such suite", f"choose one of: {', '.join(SUITES)}"
         )
-    root = location(suite)
+    root = location(suite, extra)
     if root.is_dir():
         return root
     possible(raise_error=True)
@@ -56,7 +56,7 @@ def ensure(suite: str, progress: Progress = lambda _: None) -> Path:
         if not root.is_dir():
             _install_mmdebstrap(progress)
             progress(f"making the root file system of {suite} (about a minute, once)")
-            _build(suite, root)
+            _build(suite, root, extra)
     return root
 
 
@@ -88,15 +88,15 @@ def _install_mmdebstrap(progress: Progress) -> None:
             )
 
 
-def _build(suite: str, root: Path) -> None:
+def _build(suite: str, root: Path, extra: tuple[str, ...]) -> None:
     partial = root.with_name(f".{root.name}.partial")
     remove_tree(partial)
     mirror = os.environ.get("SEATRIAL_MIRROR", "http://deb.debian.org/debian")
-    base = [*_CONTAINED, "mmdebstrap", "--variant=minbase", f"--include={','.join(packages(suite))}"]
+    base = [*_CONTAINED, "mmdebstrap", "--variant=minbase", f"--include={','.join(packages(suite, extra))}"]
     cause = ""
     try:
-        for extra in ([], ['--aptopt=Acquire::Check-Valid-Until "false"']):
-            argv = [*base, *extra, suite, str(partial), mirror]
+        for lenient in ([], ['--aptopt=Acquire::Check-Valid-Until "false"']):
+            argv = [*base, *lenient, suite, str(partial), mirror]
             result = command.run(argv, timeout=1200, expect=command.ANY)
             cause = "" if result.ok else _last(result.output)
             if result.ok or "is expired" not in result.output:
