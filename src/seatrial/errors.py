@@ -122,6 +122,12 @@ CODES = {
     "E702": "there is no case of such a name, or none in a place",
     "E703": "a bundle cannot be made in a place",
     "E704": "a runtime cannot do what a case asks of it",
+    "E705": "the records of cases are broken",
+    "E706": "the records of cases cannot be read or written",
+    "E707": "a text is no list of states",
+    "E708": "a state is asked for and no target is named",
+    "E709": "there is no such case in a library",
+    "E710": "no case of a library is meant by the options",
 }
 
 

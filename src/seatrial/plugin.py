@@ -59,6 +59,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="gocheck prints a line a test and a summary as Docker's own suite does")  # fmt: skip
     group.addoption("--deadline", metavar="DURATION", default="",
                     help="end the whole session after this time, for example 60m or 1h30m")  # fmt: skip
+    group.addoption("--only", default="", metavar="STATES",
+                    help="of cases (oct/cases), only those in these states on their target: "
+                    "new,changed,failed")  # fmt: skip
     group.addoption("--set", action="append", default=[], dest="parameters", metavar="NAME=VALUE",
                     help="a parameter of cases (oct/cases), such as seconds=10; repeat for several")  # fmt: skip
     group.addoption("--claims-out", metavar="FILE",

@@ -23,7 +23,7 @@ VERBS = [
     "gitlab", "gitlab hook", "gitlab hook install", "gitlab hook test", "gitlab hook remove",
     "gitlab status", "gitlab note", "hook", "hook serve",
     "image", "image build", "image run", "image flags", "image stop",
-    "oct", "oct validate", "oct import", "oct explain", "oct new", "oct schema",
+    "oct", "oct validate", "oct import", "oct explain", "oct new", "oct schema", "oct list", "oct show", "oct run",
 ]  # fmt: skip
 
 

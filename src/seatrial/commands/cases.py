@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,7 @@ from seatrial.errors import Exit, SeatrialError
 
 if TYPE_CHECKING:
     from seatrial.oct.importer import Imported
+    from seatrial.oct.library import Filter
 
 CASES = Path("oct/cases")
 FORMATS = ("text", "json", "junit", "sarif")
@@ -53,6 +58,31 @@ examples:
 
 exit codes: 0 made, 4 it is there already
 """
+_LIST = """\
+A state is new, changed (the case, or what it ran on), failed or current; it is that on a target.
+
+examples:
+  seatrial oct list --group Security
+  seatrial oct list --engine docker@bookworm --state new,changed
+
+exit codes: 0 listed, 1 some cases cannot be read
+"""
+_SHOW = """\
+examples:
+  seatrial oct show root-readonly
+
+exit codes: 0 shown, 4 there is no such case
+"""
+_RUN = """\
+Cases are pytest items: the same as pytest oct/cases --engine TARGET, with the same reports.
+
+examples:
+  seatrial oct run --engine docker@bookworm -n 4
+  seatrial oct run --engine podman@sid --only new,changed,failed --group Spec
+  seatrial oct run --engine docker --name 'network-*' --set seconds=10
+
+exit codes: pytest's: 0 all passed, 1 some failed, 2 interrupted, 5 nothing to run
+"""
 _SCHEMA = """\
 examples:
   seatrial oct schema > case.schema.json
@@ -78,7 +108,114 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     begin = verb(inner, "new", run_new, "make a new bundle that validates", _NEW)
     begin.add_argument("directory", metavar="NAME", type=Path, help="its directory; the last part is its name")
     begin.add_argument("--group", default="Function", help="where it belongs (default: Function)")
+    known = verb(inner, "list", run_list, "list the cases of a library, and what is known of them", _LIST)
+    show = verb(inner, "show", run_show, "show a case and its last results", _SHOW)
+    show.add_argument("case", metavar="NAME", help="of the case")
+    start = verb(inner, "run", run_run, "run cases: all, those of a group, those that are new or changed", _RUN)
+    for parser_ in (known, show, start):
+        parser_.add_argument("--library", metavar="DIR", type=Path, default=CASES, help=f"of cases (default: {CASES})")
+        parser_.add_argument("--results", metavar="DIR", type=Path, default=Path("reports"),
+                             help="where runs and records are (default: reports)")  # fmt: skip
+    for parser_ in (known, start):
+        _selection(parser_)
+    known.add_argument("--engine", metavar="TARGET", default="",
+        help="only cases for this target, with their state on it")
+    known.add_argument("--state", metavar="STATES", default="", help="only in these states: new,changed,failed,current")
+    known.add_argument("--json", action="store_true", help="as JSON")
+    start.add_argument("--engine", action="append", metavar="TARGET", help="what is tested; repeat for several")
+    start.add_argument("--only", metavar="STATES", default="", help="only in these states: new,changed,failed")
+    start.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of cases")
+    start.add_argument("-n", "--workers", metavar="N", type=int, default=0, help="how many run at once (default: one)")
     verb(inner, "schema", run_schema, "print the JSON Schema of a case", _SCHEMA)
+
+
+def _selection(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say which cases are meant."""
+    parser.add_argument("--group", action="append", default=[], metavar="G",
+        help="only of this group, as Security/Paths")
+    parser.add_argument("--tag", action="append", default=[], metavar="T",
+        help="only with this tag; repeat for several")
+    parser.add_argument("--name", action="append", default=[], metavar="PATTERN", help="only of this name, as 'root-*'")
+
+
+def _filter(arguments: argparse.Namespace, engine: str = "") -> Filter:
+    from seatrial.oct.library import Filter
+    from seatrial.targets import parse
+
+    kind = ("runtime" if parse(engine).is_runtime else "engine") if engine else ""
+    return Filter(tuple(arguments.group), tuple(arguments.tag), tuple(arguments.name), kind)
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """Print the cases that are meant, and with a target what is known of each."""
+    from seatrial.oct import freshness, library
+
+    entries = library.select(library.load(arguments.library), _filter(arguments, arguments.engine))
+    states: dict[str, tuple[str, str]] = {}
+    if arguments.state and not arguments.engine:
+        raise SeatrialError(
+            "E708", "a state is that of a case on a target, and none is named", "", "add --engine TARGET"
+        )  # fmt: skip
+    if arguments.engine:
+        plan = freshness.Store(arguments.results / freshness.NAME).plan(entries, arguments.engine)
+        wanted = freshness.states(arguments.state) if arguments.state else frozenset(freshness.State)
+        plan = [one for one in plan if one.state in wanted or one.entry.broken]
+        states = {one.entry.path: (one.state.value, one.reason) for one in plan}
+        entries = [one.entry for one in plan]
+    if arguments.json:
+        rows = [{**asdict(entry), **dict(zip(("state", "reason"), states.get(entry.path, ()), strict=False))}
+                for entry in entries]  # fmt: skip
+        tell(json.dumps(rows, indent=1))
+    else:
+        for entry in entries:
+            state = "  ".join(states.get(entry.path, ()))
+            words = f"BROKEN: {entry.broken}" if entry.broken else entry.summary
+            tell("  ".join(filter(None, (f"{entry.name:32} {entry.group:26}", state, words))))
+        tell(f"{len(entries)} cases, {sum(entry.variants for entry in entries)} variants")
+    return Exit.FAILED if any(entry.broken for entry in entries) else Exit.OK
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Print one case: what it is, what it does and expects, and its last results."""
+    from seatrial.oct import freshness, library
+    from seatrial.oct.bundle import CASE
+
+    entries = library.load(arguments.library)
+    entry = next((one for one in entries if one.name == arguments.case), None)
+    if entry is None:
+        from seatrial.oct.diagnostics import did_you_mean
+
+        hint = did_you_mean(arguments.case, [one.name for one in entries]) or "seatrial oct list"
+        raise SeatrialError("E709", f"there is no case {arguments.case!r} in {arguments.library}", "", hint)
+    tell(f"{entry.name} ({entry.group}): {entry.summary}")
+    tell(f"path    {arguments.library / entry.path / CASE}\nsha256  {entry.digest}")
+    results = freshness.Store(arguments.results / freshness.NAME).of_case(entry.name)
+    for target, known in results.items():
+        state, why = known.state(entry.digest, None)
+        tell(f"result  {target}: {known.ending} ({known.surroundings.engine}); {state}: {why}")
+    tell((arguments.library / entry.path / CASE).read_text("utf-8"))
+    return Exit.OK
+
+
+def run_run(arguments: argparse.Namespace) -> int:
+    """Become pytest on the cases that are meant."""
+    from seatrial.oct import library
+    from seatrial.oct.bundle import CASE
+
+    engines = arguments.engine or []
+    wanted = _filter(arguments, engines[0] if len(engines) == 1 else "")
+    entries = library.select(library.load(arguments.library), wanted)
+    if not entries:
+        raise SeatrialError("E710", f"no case in {arguments.library} is meant", "", "seatrial oct list shows all")
+    words = [sys.executable, "-m", "pytest", "-n", str(arguments.workers), "--results", str(arguments.results)]
+    words += [word for name in engines for word in ("--engine", name)]
+    words += ["--only", arguments.only] if arguments.only else []
+    words += [word for pair in arguments.set for word in ("--set", pair)]
+    whole = not (arguments.group or arguments.tag or arguments.name)
+    paths = [arguments.library] if whole else [arguments.library / entry.path / CASE for entry in entries]
+    sys.stdout.flush()
+    os.execv(words[0], [*words, *map(str, paths)])  # noqa: S606
+    return Exit.INTERNAL
 
 
 def _usage(parser: argparse.ArgumentParser) -> int:
@@ -125,8 +262,6 @@ def run_new(arguments: argparse.Namespace) -> int:
 
 def run_schema(_: argparse.Namespace) -> int:
     """Print the schema."""
-    import json
-
     from seatrial.oct.model import schema
 
     tell(json.dumps(schema(), indent=1))

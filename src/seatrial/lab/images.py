@@ -37,11 +37,15 @@ _DIRECTORIES = {
 }  # fmt: skip
 
 
+def key() -> str:
+    """Return what tells this version of the test images from others: eight hex digits."""
+    return hashlib.sha256(Path(__file__).read_bytes() + rootfs.location("bookworm").name.encode()).hexdigest()[:8]
+
+
 def ensure(name: str) -> Path:
     """Return the archive of a test image (BUSYBOX or TOOLBOX), making it if it is not cached."""
     build = {BUSYBOX: _busybox, TOOLBOX: _toolbox}[name]
-    key = hashlib.sha256(Path(__file__).read_bytes() + rootfs.location("bookworm").name.encode()).hexdigest()[:8]
-    archive = cache_dir() / "images" / f"{name.split('/')[-1].split(':')[0]}-{key}.tar"
+    archive = cache_dir() / "images" / f"{name.split('/')[-1].split(':')[0]}-{key()}.tar"
     if not archive.exists():
         with locked(archive.parent / ".lock"):
             if not archive.exists():

@@ -32,6 +32,7 @@ class EngineContainers(Containers):
         self.image = bench.image
         self.label = f"{TEST_LABEL}={bench.key}"
         self.workdir: Path = bench.workdir
+        self.helpers = bench.raw.helpers
         self._images: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._networks: dict[str, str] = {}

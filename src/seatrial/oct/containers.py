@@ -7,7 +7,7 @@ import io
 import posixpath
 import tarfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from seatrial.exec import ExpectationError, Journal, Result
@@ -28,6 +28,7 @@ class Containers(ABC):
     image: str
     label: str
     workdir: Path  # a directory that has the same path on the host
+    helpers: Collection[str] = ()  # processes of the engine that serve containers of others as well
 
     @abstractmethod
     def prepare(self, require: Require, files: Bundle) -> None:

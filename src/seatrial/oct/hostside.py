@@ -134,19 +134,27 @@ class HostSide:
             raise ValueError(f"it has {real.stat().st_size} bytes, at most {limit} are taken")
         return real.read_bytes()
 
-    def close(self) -> list[str]:
-        """End every process of the task; return in words those that nobody had declared."""
+    def end(self) -> None:
+        """End what was started in the background."""
         for background in self.backgrounds.values():
             background.end()
+
+    def leaks(self) -> list[str]:
+        """End every other process of the task; return in words those that nobody had declared.
+
+        To be asked when the containers are gone: their helpers are processes of the task as well, and end with them.
+        """
         if not self._ran:
             return []
-        left = list(self._processes())
+        deadline = time.monotonic() + _GRACE
+        while (left := self._processes()) and time.monotonic() < deadline:
+            time.sleep(0.02)
         found = [f"process {pid} ({proc.command(pid)})" for pid in left]
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + 5
-        while (left := list(self._processes())) and time.monotonic() < deadline:
+        while (left := self._processes()) and time.monotonic() < deadline:
             time.sleep(0.02)
         return found + [f"process {pid} cannot be ended" for pid in left]
 
@@ -155,6 +163,8 @@ class HostSide:
         found = []
         for path in Path("/proc").glob("[0-9]*/environ"):
             with contextlib.suppress(OSError):
-                if mark in path.read_bytes().split(b"\0") and proc.started(int(path.parent.name)):
-                    found.append(int(path.parent.name))
+                pid = int(path.parent.name)
+                mine = mark in path.read_bytes().split(b"\0") and proc.started(pid)
+                if mine and proc.command(pid) not in self.containers.helpers:
+                    found.append(pid)
         return found

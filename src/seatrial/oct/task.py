@@ -349,4 +349,6 @@ class Task:
                 elif step.object in self._made:
                     self._take(record, self.containers.exec(
                         step.object, argv, self._env(step), "", step.cwd, "", step.timeout))  # fmt: skip
-        self.record.leaks = [*self.side.close(), *self.containers.close()]
+        self.side.end()
+        left = self.containers.close()
+        self.record.leaks = [*self.side.leaks(), *left]

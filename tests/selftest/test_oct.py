@@ -1,0 +1,86 @@
+"""Cases of OCT on a real runtime, as a user runs them: each kind of broken case, and what is run again."""
+
+import copy
+import json
+
+import pytest
+
+TARGET = "runc@bookworm"
+HELLO = {
+    "SchemaVersion": "1", "Name": "", "Summary": "a sample", "Group": "Function/Samples",
+    "Requires": [{"Class": "host", "Type": "os"}, {"Class": "box", "Type": "container"}],
+    "Deploys": [{"Object": "hostA", "Class": "host", "Containers": [{"Object": "boxA", "Class": "box"}]}],
+    "Run": [{"Name": "look", "Object": "boxA", "Cmd": ["echo", "hello"]}],
+    "Collects": [], "Expect": [{"Step": "look", "From": "stdout", "Equals": "hello"}],
+}  # fmt: skip
+WRONG = [{"Step": "look", "From": "stdout", "Equals": "bye"}]
+# what is changed in the sample, the verdict, and words of the message or of the reason
+CASES = {
+    "good": ({}, "PASS", ""),
+    "wrong": ({"Expect": WRONG}, "FAIL", "failed: stdout of look: expected 'bye', seen 'hello'"),
+    "missing": ({"Collects": [{"Object": "boxA", "Files": ["/none"]}]}, "FAIL", "/none of boxA is to be collected"),
+    "hangs": ({"Run": [{"Name": "look", "Object": "boxA", "Cmd": ["sleep", "600"], "Timeout": 1}]}, "FAIL",
+        "timeout: "),
+    "open": ({"Expect": []}, "UNKNOWN", "unverified: nothing is expected"),
+    "warns": ({"Expect": [{**WRONG[0], "Level": "SHOULD"}]}, "WARN", "warned: stdout of look"),
+    "leaks": ({"Run": [{"Name": "look", "Object": "hostA", "Cmd": ["sh", "-c", "sleep 600 > x 2>&1 &"]},
+                       *HELLO["Run"][:0]], "Expect": [{"Step": "boxA", "From": "state", "Equals": "running"}]},
+              "FAIL", "leaked: process "),
+    "nowhere": ({"Requires": [{"Class": "host", "Type": "os", "Version": "12.04"}, HELLO["Requires"][1]]}, "SKIP",
+                "Version 12.04 wanted, 12 offered"),
+    "expected": ({"Expect": WRONG, "KnownFail": [{"Engine": "runc", "Reason": "it greets in another way"}]}, "KNOWN",
+                 "it greets in another way"),
+}  # fmt: skip
+
+
+def write(project, name, changes):
+    place = project.root / "cases/function" / name
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "case.json").write_text(json.dumps({**copy.deepcopy(HELLO), "Name": name, **changes}))
+
+
+def run(project, *options):
+    return project.seatrial("oct", "run", "--library", "cases", "--engine", TARGET, *options)
+
+
+def verdicts(project):
+    return {result.test.rpartition("::")[2]: result for result in project.run.results}
+
+
+@pytest.fixture
+def library(project):
+    for name, (changes, _, _) in CASES.items():
+        write(project, name, changes)
+    return project
+
+
+def test_each_kind_of_case_has_its_verdict_and_only_what_is_due_runs_again(library):
+    first = run(library)
+    assert first.returncode == 1, first.stdout + first.stderr
+    found = verdicts(library)
+    assert {name: result.verdict.value for name, result in found.items()} == {
+        name: verdict for name, (_, verdict, _) in CASES.items()
+    }
+    for name, (_, _, words) in CASES.items():
+        assert words in f"{found[name].message}{found[name].reason}", name
+    assert not library.run.findings, "a case has left something behind"
+    record = json.loads((library.directory / found["good"].evidence["oct"]["record"]).read_text())
+    assert record["steps"][-1]["evidence"] is True
+    junit = next(library.directory.glob("junit-*.xml")).read_text()
+    assert 'name="wrong"' in junit
+
+    write(library, "good", {"Summary": "another sentence"})
+    again = run(library, "--only", "new,changed,failed")
+    assert set(verdicts(library)) == {"good", "wrong", "missing", "hangs", "open", "leaks", "nowhere", "expected"}
+    assert f"good on {TARGET}: changed: the case or its files have changed" in again.stdout
+    assert f"hangs on {TARGET}: failed: it ended as timeout" in again.stdout
+
+    nothing = run(library, "--only", "new")
+    assert nothing.returncode == 5, nothing.stdout
+
+
+def test_a_case_that_does_not_validate_is_not_run(project):
+    write(project, "bad", {"Run": [{"Name": "look", "Object": "boxa", "Cmd": ["true"]}]})
+    result = run(project)
+    assert result.returncode == 2
+    assert 'OCT022 Run[0].Object: the object "boxa" is never deployed; did you mean "boxA"?' in result.stdout
