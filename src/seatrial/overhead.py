@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial import stats
+from seatrial.api.wire import Connection
 from seatrial.bench import Bench, Owner
 from seatrial.engines.base import CliEngine
 from seatrial.errors import Exit
@@ -62,6 +63,21 @@ def call_cost(engine: CliEngine, pairs: int = 60) -> Figure:
     )
     differences = [1000 * (b - a) for a, b in zip(bare, ours, strict=True)]
     return _difference("a CLI call", bare, ours, differences, "ms", 5.0)
+
+
+def request_cost(engine: CliEngine, pairs: int = 200) -> Figure:
+    """Compare a request through a bench with one of a bare http.client over the same socket."""
+    api = Bench(engine, Owner("bench", "00000000")).api
+
+    def bare() -> None:
+        connection = Connection(engine.endpoint, 30)
+        connection.request("GET", "/_ping")
+        connection.getresponse().read()
+        connection.close()
+
+    without, with_bench = paired(bare, lambda: api.get("/_ping"), pairs)
+    differences = [1000 * (b - a) for a, b in zip(without, with_bench, strict=True)]
+    return _difference("an API request", without, with_bench, differences, "ms", 1.0)
 
 
 def start_cost(target: str, pairs: int = 7) -> list[Figure]:

@@ -101,11 +101,8 @@ class RegistryFactory:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def __call__(
-        self, *, tls: bool = False, auth: tuple[str, str] | None = None, engine: Bench | None = None,
-        trusted: bool = True,
-    ) -> Registry:  # fmt: skip
-        """Start an empty registry: with TLS, with a user and a password, beside a private `engine`.
+    def __call__(self, *, engine: Bench | None = None, trusted: bool = True, **options: Any) -> Registry:
+        """Start an empty registry, beside a private `engine` if one is given; options as for `Registry.start`.
 
         A lab's engine is made to trust it unless `trusted` is False; this machine's own engine is left
         as it is, and Docker takes plain HTTP from loopback anyway.
@@ -114,7 +111,8 @@ class RegistryFactory:
         work = bench.workdir / f"registry{next(self._numbers)}"
         bench.journal.ignore(work)
         bench.journal.note("the test's registries are not there")
-        registry = self._stack.enter_context(Registry.start(bench.raw.host, work, tls=tls, auth=auth))
+        started = Registry.start(bench.raw.host, work, journal=bench.journal, **options)
+        registry = self._stack.enter_context(started)
         if trusted and isinstance(bench.raw.host, NamespaceHost):
             registry.admit(bench.raw)
         return registry

@@ -204,6 +204,8 @@ _add("private_daemon", Kind.TARGET, "a daemon of the test's own, with options",
 _add("private_engine", Kind.TARGET, "an engine of the test's own, with or without a daemon",
      lambda facts: facts["engine"]["private_engine"])
 _add("registry", Kind.MACHINE, "a registry on loopback", lambda facts: facts["engine"]["registry"])
+_add("lab", Kind.TARGET, "an engine in a lab, whose files below /etc a test may write",
+     lambda facts: _unless(facts["engine"]["lab"], "the engine is the user's own"))
 _add("notary", Kind.MACHINE, "a notary server",
      lambda facts: _unless(facts["host"]["notary"], "no notary server answers (SEATRIAL_NOTARY names one)"))
 _add("plugin", Kind.TARGET, "Docker's plugin protocol",

@@ -195,7 +195,7 @@ def test_absent_base_is_pulled_and_the_result_deployed_from_a_registry(default_b
     made = default_builder.build("FROM IMAGE\nRUN echo base >/v\n")
     bench.cli("tag", made.name, base)
     bench.cli("push", base)
-    digest = registry.get(f"/v2/st-{bench.key}/base/manifests/latest", method="HEAD", headers={
+    digest = registry.api.head(f"/v2/st-{bench.key}/base/manifests/latest", headers={
         "Accept": "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json",
     }).headers["docker-content-digest"]  # fmt: skip
     bench.cli("image", "rm", "--force", base)

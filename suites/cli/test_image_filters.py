@@ -78,7 +78,7 @@ def test_digest_of_a_pulled_image_is_the_registrys(engine, registry, small_image
     engine.cli("pull", reference, timeout=120)
     accepted = ", ".join(f"application/vnd.{kind}" for kind in (
         "docker.distribution.manifest.v2+json", "oci.image.manifest.v1+json"))  # fmt: skip
-    digest = registry.get(f"/v2/{engine.key}/manifests/latest",
+    digest = registry.api.get(f"/v2/{engine.key}/manifests/latest",
                           headers={"Accept": accepted}).headers["docker-content-digest"]  # fmt: skip
     assert digest in engine.listing("images", "--digests", reference.removesuffix(":latest")).stdout.split()
 

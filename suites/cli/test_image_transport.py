@@ -25,7 +25,7 @@ def push(engine, registry, image, name, tag="v1"):
     engine.cli("tag", image, reference)
     engine.cli("push", reference, timeout=120)
     engine.cli("rmi", reference)
-    answer = registry.get(f"/v2/{name}/manifests/{tag}", headers={"Accept": f"{DOCKER_MANIFEST}, {OCI_MANIFEST}"})
+    answer = registry.api.get(f"/v2/{name}/manifests/{tag}", headers={"Accept": f"{DOCKER_MANIFEST}, {OCI_MANIFEST}"})
     assert answer.status == 200
     return reference, answer
 
@@ -44,8 +44,8 @@ def test_an_image_is_pushed_and_pulled_under_a_name_of_levels(engine, registry, 
     reference, _ = push(engine, registry, image, name)
     engine.cli("rmi", image)
     assert not engine.exists(id_, "image")
-    assert registry.get("/v2/_catalog").json() == {"repositories": [name]}
-    assert registry.get(f"/v2/{name}/tags/list").json()["tags"] == ["v1"]
+    assert registry.api.get("/v2/_catalog").json() == {"repositories": [name]}
+    assert registry.api.get(f"/v2/{name}/tags/list").json()["tags"] == ["v1"]
     pull(engine, reference)
     assert engine.image_id(reference) == id_
     assert engine.inspect(reference, "image")["RepoTags"] == [reference]
@@ -82,7 +82,7 @@ def test_pull_of_what_the_registry_does_not_have_fails(engine, registry, small_i
 @claim("image-208", "image-207")
 def test_push_of_an_unknown_image_fails_and_sends_nothing(engine, registry):
     engine.fails("push", registry.reference("sea/none"), says="does not exist|image not known|unable to find")
-    assert registry.get("/v2/_catalog").json() == {"repositories": []}
+    assert registry.api.get("/v2/_catalog").json() == {"repositories": []}
 
 
 @claim("image-204")
@@ -100,7 +100,7 @@ def test_a_layer_that_the_registry_has_is_not_sent_again(engine, registry, small
     engine.cli("cp", str(engine.workdir / "x"), f"{c.name}:/x")
     engine.cli("commit", c.name, top := engine.image_name())
     _, answer = push(engine, registry, top, "fleet/one", "v2")
-    before = registry.get("/v2/fleet/one/manifests/v1", headers={"Accept": f"{DOCKER_MANIFEST}, {OCI_MANIFEST}"})
+    before = registry.api.get("/v2/fleet/one/manifests/v1", headers={"Accept": f"{DOCKER_MANIFEST}, {OCI_MANIFEST}"})
     lower = [layer["digest"] for layer in before.json()["layers"]]
     upper = [layer["digest"] for layer in answer.json()["layers"]]
     assert len(lower) == 1

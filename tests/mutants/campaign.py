@@ -2,9 +2,9 @@
 
     campaign.py [--engine TARGET] [--baseline RUN] [--most N] [-n N] [--only REGEX] [--floor PERCENT]
 
-Faults of an engine's command line are derived from a run of the CLI suite (without --baseline it runs
-first); those of a runtime stand in runtime_faults.py. Exit codes: 0 enough faults were noticed, 1 too
-few, 4 there are no faults.
+Faults of an engine's command line are derived from a run of its suites (without --baseline they run
+first), those of its API stand in api_faults.py, those of a runtime in runtime_faults.py. Exit codes: 0
+enough faults were noticed, 1 too few, 4 there are no faults.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+import api_faults
 from faults import Fault, Grammar, derive
 from matrix_run import ROOT, Tried, run
 
@@ -39,19 +40,20 @@ def main() -> int:
 
         rows = runtime_kit.campaign(arguments.engine, lambda id_: re.search(arguments.only, id_), arguments.n)
     else:
-        rows = _command_line(target, arguments)
+        rows = _engine(target, arguments)
     if not rows:
         print("there are no faults to try", file=sys.stderr)
         return 4
     return _tell(rows, arguments)
 
 
-def _command_line(target, arguments: argparse.Namespace) -> list[dict]:
-    """Derive faults of the engine's command line and try them; return a row a fault."""
+def _engine(target, arguments: argparse.Namespace) -> list[dict]:
+    """Derive faults of the engine's command line and API and try them; return a row a fault."""
     baseline = arguments.baseline or _baseline(arguments)
     helps = _helps(target)
-    found = derive(results.read(baseline / "results.jsonl"), drivers.driver(target.engine).binary, Grammar(helps),
-                   arguments.most)  # fmt: skip
+    green = results.read(baseline / "results.jsonl")
+    found = derive(green, drivers.driver(target.engine).binary, Grammar(helps), arguments.most)
+    found += api_faults.derive(green, arguments.most)
     chosen = [fault for fault in found if re.search(arguments.only, fault.id)]
     if not chosen:
         return []
@@ -76,7 +78,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _baseline(arguments: argparse.Namespace) -> Path:
-    command = [sys.executable, "-m", "pytest", "suites/cli", "-q", "-n", arguments.n, "--engine", arguments.engine]
+    command = [sys.executable, "-m", "pytest", "suites/cli", "suites/api", "-q", "-n", arguments.n,
+               "--engine", arguments.engine]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=False)
     return (ROOT / "reports" / "latest").resolve()
 

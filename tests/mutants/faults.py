@@ -42,13 +42,17 @@ class Call:
 
 @dataclass
 class Fault:
-    """One fault: `kind` is drop, idle, lie, mute or swap; `tests` are those that could notice it."""
+    """One fault: `kind` is drop, idle, lie, mute, swap, or api; `tests` are those that could notice it.
+
+    Of kind api, `verb` is the name of an entry in `api_faults`, and `words` say what is wrong.
+    """
 
     kind: str
     verb: str
     option: str = ""
     tests: list[str] = field(default_factory=list)
     named: list[str] = field(default_factory=list)  # those of them that say they see this option's effect
+    words: str = ""
 
     @property
     def id(self) -> str:
@@ -57,6 +61,7 @@ class Fault:
 
     def __str__(self) -> str:
         words = {
+            "api": self.words,
             "drop": f"`{self.verb} {self.option}` is taken and ignored",
             "idle": f"`{self.verb}` does nothing and exits with 0",
             "lie": f"`{self.verb}` exits with 0 when it fails",

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from pathlib import Path
 
 import pytest
+from api_faults import BY_NAME
 from faults import Fault, Grammar, without
 from matrix import DIRECTORY, fault_id, pytest_generate_tests, pytest_runtest_makereport
+from proxy import Proxy
 
+from seatrial.api.bound import Api
+from seatrial.api.wire import Endpoint
 from seatrial.engines.base import CliEngine
 from seatrial.exec import check
 
@@ -23,8 +29,11 @@ GRAMMAR = Grammar(json.loads((DIRECTORY / "help.json").read_text()))
 
 
 @pytest.fixture(autouse=True)
-def fault(fault_id, monkeypatch):
+def fault(fault_id, request, monkeypatch):
     chosen = FAULTS[fault_id]
+    if chosen.kind == "api":
+        _between(chosen, monkeypatch, request)
+        return
     run, spawn = CliEngine.cli, CliEngine.spawn
 
     def faulty(self, *args, journal=None, expect=0, stdout=None, stderr=None, **options):
@@ -55,3 +64,16 @@ def fault(fault_id, monkeypatch):
 
     monkeypatch.setattr(CliEngine, "cli", faulty)
     monkeypatch.setattr(CliEngine, "spawn", faulty_spawn)
+
+
+def _between(chosen, monkeypatch, request):
+    """Put a proxy between the API that a test holds and its engine; what cleans up goes past it."""
+    made = Api.__init__
+
+    def faulty(self, bench):
+        made(self, bench)
+        path = Path(f"/tmp/seatrial-fault-{os.getpid()}-{id(self):x}.sock")
+        request.addfinalizer(Proxy(path, self.endpoint, BY_NAME[chosen.verb]).close)
+        self.endpoint = Endpoint(path=path)
+
+    monkeypatch.setattr(Api, "__init__", faulty)

@@ -61,22 +61,22 @@ def test_push_pull_delete(engine, registry, login):
     assert reference == f"127.0.0.1:{registry.port}/fleet/ship:v1"
     engine.cli("tag", BUSYBOX, reference)
     engine.cli("push", reference, env=login)
-    assert registry.get("/v2/_catalog").json() == {"repositories": ["fleet/ship"]}
+    assert registry.api.get("/v2/_catalog").json() == {"repositories": ["fleet/ship"]}
     engine.cli("rmi", reference)
     engine.cli("pull", reference, env=login)
     assert engine.cli("run", "--rm", reference, "echo", "aye").text == "aye"
     engine.cli("rmi", reference)
-    manifest = registry.get("/v2/fleet/ship/manifests/v1", headers={"Accept": MANIFEST})
+    manifest = registry.api.get("/v2/fleet/ship/manifests/v1", headers={"Accept": MANIFEST})
     digest = manifest.headers["docker-content-digest"]
-    assert registry.get(f"/v2/fleet/ship/manifests/{digest}", method="DELETE").status == 202
+    assert registry.api.delete(f"/v2/fleet/ship/manifests/{digest}", expect=202).status == 202
     assert engine.cli("pull", reference, env=login, expect={1, 125}).code
 
 
 def test_a_secured_registry_refuses_strangers(engine, work):
     with Registry.start(engine.host, work, tls=True, auth=ACCOUNT) as registry:
         registry.admit(engine)
-        assert registry.get("/v2/_catalog", anonymous=True).status == 401
-        assert registry.get("/v2/_catalog").status == 200
+        assert registry.anonymous.get("/v2/_catalog", expect=401).status == 401
+        assert registry.api.get("/v2/_catalog").status == 200
         nowhere = {"DOCKER_CONFIG": f"{work}/client", "REGISTRY_AUTH_FILE": f"{work}/auth.json"}
         engine.cli("login", "-u", ACCOUNT[0], "-p", "wrong", registry.address, expect={1, 125}, env=nowhere)
         installed = engine.host.path(engine.certificates) / registry.address
@@ -86,14 +86,14 @@ def test_a_secured_registry_refuses_strangers(engine, work):
 
 def test_runs_on_this_machine_from_the_lab_files(work):
     with Registry.start(LOCAL, work) as registry:
-        assert registry.get("/v2/").status == 200
+        assert registry.api.get("/v2/").status == 200
 
 
 def test_two_stand_side_by_side(engine, work):
     beside = work.with_suffix(".b")
     with Registry.start(engine.host, work) as one, Registry.start(engine.host, beside) as other:
         assert one.port != other.port
-        assert one.get("/v2/").status == other.get("/v2/").status == 200
+        assert one.api.get("/v2/").status == other.api.get("/v2/").status == 200
 
 
 def test_a_registry_that_cannot_start_says_why(engine, work, monkeypatch):

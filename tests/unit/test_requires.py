@@ -87,6 +87,7 @@ TABLE = {
     ),
     "kernel_memory": limit("kernel_memory"),
     "legacy_builder": ([engine(legacy_builder=True)], [engine(legacy_builder=False)]),
+    "lab": ([engine(lab=True)], [engine(lab=False)]),
     "links": ([engine(links=True)], [engine(links=False)]),
     "linux": ([engine(os="linux")], [engine(os="windows"), engine(os="")]),
     "local_engine": ([engine(local=True)], [engine(local=False)]),

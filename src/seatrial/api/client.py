@@ -29,9 +29,12 @@ _BROKEN = (OSError, http.client.HTTPException)
 class Client:
     """The API behind an endpoint; each request has a connection of its own."""
 
-    def __init__(self, endpoint: Endpoint, *, journal: Journal | None = None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, journal: Journal | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         self.endpoint = endpoint
         self.journal = journal
+        self.headers = dict(headers or {})  # of every request
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -124,7 +127,7 @@ class Client:
         self, method: str, path: str, query: Query | None, json: Any, body: bytes | None,
         headers: Mapping[str, str] | None, version: str,
     ) -> Request:  # fmt: skip
-        given = {name: value for name, value in (headers or {}).items() if value}
+        given = {name: value for name, value in {**self.headers, **(headers or {})}.items() if value}
         if json is not None:
             body = codec.dumps(json).encode()
         if body is not None and not any(name.lower() == "content-type" for name in headers or {}):
@@ -232,13 +235,14 @@ class Line:
 
 
 def _send(connection: http.client.HTTPConnection, request: Request) -> None:
-    connection.putrequest(request.method, request.target, skip_accept_encoding=True)
+    own_host = any(name.lower() == "host" for name in request.headers)
+    connection.putrequest(request.method, request.target, skip_accept_encoding=True, skip_host=own_host)
     for name, value in request.headers.items():
         connection.putheader(name, value)
     if request.body is not None:
         if not any(name.lower() in ("content-length", "transfer-encoding") for name in request.headers):
             connection.putheader("Content-Length", str(len(request.body)))
-    elif request.method in ("POST", "PUT"):
+    elif request.method in ("POST", "PUT", "PATCH"):
         connection.putheader("Content-Length", "0")
     connection.endheaders(request.body)
 

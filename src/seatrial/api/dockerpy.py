@@ -28,7 +28,7 @@ class RecordedClient(docker.APIClient):
 
     def __init__(self, bench: Bench, timeout: int) -> None:
         self._bench = bench
-        endpoint = bench.raw.endpoint
+        endpoint = bench.api.endpoint
         tls: TLSConfig | bool = False
         if endpoint.tls is not None:
             pair = (str(endpoint.tls.certificate), str(endpoint.tls.key)) if endpoint.tls.certificate else None

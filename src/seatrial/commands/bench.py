@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         engine = drivers.in_lab(target, lab)
         images.provide(engine)
         say("measuring calls")
-        figures = [overhead.call_cost(engine, arguments.pairs)]
+        figures = [overhead.call_cost(engine, arguments.pairs), overhead.request_cost(engine)]
         say("measuring starts")
         figures += overhead.start_cost(str(target))
         if arguments.gain:

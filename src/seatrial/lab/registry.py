@@ -7,8 +7,7 @@ same to both, and it ends with the process that started it.
 from __future__ import annotations
 
 import base64
-import contextlib
-import http.client
+import datetime
 import json
 import os
 import re
@@ -19,34 +18,27 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import bcrypt
 import trustme
 
+from seatrial.api import wire
+from seatrial.api.client import Client
+from seatrial.api.wire import Endpoint
 from seatrial.engines.base import CliEngine
 from seatrial.errors import SeatrialError
-from seatrial.exec import base_environment, kill_group
+from seatrial.exec import ExpectationError, Journal, base_environment, kill_group
 from seatrial.hosts import Host
 from seatrial.lab import rootfs
+from seatrial.lab.tokens import ISSUER, SERVICE, TokenServer
 from seatrial.paths import remove_tree
 
 _BINARY = "/usr/bin/docker-registry"
 _LISTENING = re.compile(rb"listening on 127\.0\.0\.1:(\d+)")
+# certificates that are wrong in one way
+Tls = Literal["expired", "other-name"]
 _INSECURE = '[[registry]]\nlocation = "{address}"\ninsecure = true\n'
-
-
-@dataclass(frozen=True)
-class Response:
-    """An answer of the registry; header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """Return the body as JSON."""
-        return json.loads(self.body)
 
 
 @dataclass
@@ -59,21 +51,24 @@ class Registry:
     process: subprocess.Popen[bytes]
     auth: tuple[str, str] | None = None
     ca: Path | None = None
+    journal: Journal | None = None
     _admitted: list[Path] = field(default_factory=list)
 
     @classmethod
     def start(
-        cls, host: Host, work: Path, *, tls: bool = False, auth: tuple[str, str] | None = None,
-        timeout: float = 20.0,
+        cls, host: Host, work: Path, *, tls: bool | Tls = False, auth: tuple[str, str] | None = None,
+        tokens: TokenServer | None = None, settings: Mapping[str, Any] | None = None,
+        journal: Journal | None = None, timeout: float = 20.0,
     ) -> Registry:  # fmt: skip
         """Start a registry on a free port of the host's loopback and wait until it answers.
 
-        `work` is a directory of the host that does not exist yet; `auth` is (user, password).
-        Raises `SeatrialError` E211 with the registry's last words when it does not start.
+        `work` is a directory of the host that does not exist yet; `auth` is (user, password), `tokens` the
+        server whose tokens it takes; `settings` are merged into its configuration. Raises `SeatrialError`
+        E211 with the registry's last words when it does not start.
         """
         seen = host.path(work)
         seen.mkdir(parents=True)
-        (seen / "config.yml").write_text(json.dumps(_configuration(seen, work, tls=tls, auth=auth)))
+        (seen / "config.yml").write_text(json.dumps(_configuration(seen, work, tls, auth, tokens, settings or {})))
         log = seen / "registry.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
@@ -83,7 +78,7 @@ class Registry:
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
                 env={**base_environment(), **host.environment, "OTEL_TRACES_EXPORTER": "none"},
             )  # fmt: skip
-        registry = cls(host, work, 0, process, auth, work / "ca.pem" if tls else None)
+        registry = cls(host, work, 0, process, auth, work / "ca.pem" if tls else None, journal)
         try:
             registry._await(log, time.monotonic() + timeout)
         except BaseException:
@@ -100,29 +95,27 @@ class Registry:
         """Return the full reference of an image in this registry."""
         return f"{self.address}/{name}:{tag}"
 
-    def get(
-        self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None,
-        anonymous: bool = False, timeout: float = 10.0,
-    ) -> Response:  # fmt: skip
-        """Send one request from the host's network; with the password unless `anonymous`."""
-        sent = dict(headers or {})
-        if self.auth and not anonymous:
-            sent["Authorization"] = "Basic " + base64.b64encode(":".join(self.auth).encode()).decode()
-        connection: http.client.HTTPConnection
-        if self.ca:
-            context = ssl.create_default_context(cafile=str(self.host.path(self.ca)))
-            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=context)
-        else:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the registry's own API listens."""
+        tls = wire.Tls(self.host.path(self.ca)) if self.ca else None
+        return Endpoint(address=("127.0.0.1", self.port), tls=tls, host=self.host)
 
-        def exchange() -> Response:
-            with contextlib.closing(connection):
-                connection.request(method, path, headers=sent)
-                answer = connection.getresponse()
-                names = {name.lower(): value for name, value in answer.getheaders()}
-                return Response(answer.status, names, answer.read())
+    @property
+    def api(self) -> Client:
+        """The registry's HTTP interface, with the password where it has one."""
+        headers = {"Authorization": f"Basic {credentials(*self.auth)}"} if self.auth else {}
+        return Client(self.endpoint, journal=self.journal, headers=headers)
 
-        return self.host.call(exchange)
+    @property
+    def anonymous(self) -> Client:
+        """The registry's HTTP interface without a password."""
+        return Client(self.endpoint, journal=self.journal)
+
+    @property
+    def log(self) -> str:
+        """What the registry has logged so far."""
+        return self.host.path(self.work / "registry.log").read_text("utf-8", "replace")
 
     def admit(self, engine: CliEngine) -> None:
         """Make an engine of the same lab trust this registry, until it is closed.
@@ -130,17 +123,8 @@ class Registry:
         With TLS the CA is installed; without, an engine that does not take plain HTTP from loopback
         by itself is told to. Never call it for the user's own engine: it writes below /etc.
         """
-        if self.ca:
-            certificate = engine.host.path(f"{engine.certificates}/{self.address}/ca.crt")
-            self._install(certificate, self.host.path(self.ca).read_bytes(), certificate.parent)
-        elif engine.registries:
-            dropin = engine.host.path(f"{engine.registries}/seatrial-{self.port}.conf")
-            self._install(dropin, _INSECURE.format(address=self.address).encode(), dropin)
-
-    def _install(self, path: Path, content: bytes, owned: Path) -> None:
-        self._admitted.append(owned)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        ca = self.host.path(self.ca).read_bytes() if self.ca else None
+        self._admitted += admit(engine, self.address, ca)
 
     def close(self) -> None:
         """End the registry; its storage and what `admit` wrote go with it."""
@@ -160,8 +144,11 @@ class Registry:
         while time.monotonic() < deadline and self.process.poll() is None:
             if found := _LISTENING.search(log.read_bytes()):
                 self.port = int(found[1])
-                with contextlib.suppress(OSError, http.client.HTTPException):
-                    if self.get("/v2/").status == 200:
+                try:
+                    if Client(self.endpoint).get("/v2/", expect=None).status in (200, 401):
+                        return
+                except ExpectationError as error:
+                    if isinstance(error.__cause__, ssl.SSLCertVerificationError):  # as it was asked for
                         return
             time.sleep(0.02)
         last = log.read_text("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
@@ -169,6 +156,26 @@ class Registry:
             "E211", f"the registry did not start on {self.host.name}", last[0],
             "is docker-registry installed there?",
         )  # fmt: skip
+
+
+def admit(engine: CliEngine, address: str, ca: bytes | None = None) -> list[Path]:
+    """Make a lab's engine trust an address of a registry: its CA, or plain HTTP; return what to remove again."""
+    if ca:
+        path = engine.host.path(f"{engine.certificates}/{address}/ca.crt")
+        owned, content = path.parent, ca
+    elif engine.registries:
+        path = owned = engine.host.path(f"{engine.registries}/seatrial-{address.rpartition(':')[2]}.conf")
+        content = _INSECURE.format(address=address).encode()
+    else:
+        return []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return [owned]
+
+
+def credentials(user: str, password: str) -> str:
+    """Return a user and a password as HTTP's basic authentication sends them."""
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _program(host: Host) -> list[str]:
@@ -186,8 +193,9 @@ def _program(host: Host) -> list[str]:
 
 
 def _configuration(
-    seen: Path, work: Path, *, tls: bool, auth: tuple[str, str] | None
-) -> dict[str, Any]:
+    seen: Path, work: Path, tls: bool | Tls, auth: tuple[str, str] | None, tokens: TokenServer | None,
+    changes: Mapping[str, Any],
+) -> dict[str, Any]:  # fmt: skip
     """Write what the registry needs into its directory and return its configuration (JSON is YAML)."""
     (seen / "storage").mkdir()
     settings: dict[str, Any] = {
@@ -202,14 +210,34 @@ def _configuration(
         "http": {"addr": "127.0.0.1:0", "secret": secrets.token_hex(16)},
     }
     if tls:
-        authority = trustme.CA()
-        server = authority.issue_cert("127.0.0.1", "localhost")
-        authority.cert_pem.write_to_path(seen / "ca.pem")
-        server.private_key_and_cert_chain_pem.write_to_path(seen / "server.pem")
+        _certificates(seen, tls)
         settings["http"]["tls"] = {name: str(work / "server.pem") for name in ("certificate", "key")}
     if auth:
         user, password = auth
         digest = bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
         (seen / "htpasswd").write_text(f"{user}:{digest}\n")
         settings["auth"] = {"htpasswd": {"realm": "seatrial", "path": str(work / "htpasswd")}}
-    return settings
+    if tokens:
+        (seen / "tokens.pem").write_bytes(tokens.trusted)
+        settings["auth"] = {"token": {"realm": tokens.realm, "service": SERVICE, "issuer": ISSUER,
+                                      "rootcertbundle": str(work / "tokens.pem")}}  # fmt: skip
+    return _merged(settings, changes)
+
+
+def _certificates(seen: Path, tls: bool | Tls) -> None:
+    authority = trustme.CA()
+    names = ["elsewhere.example"] if tls == "other-name" else ["127.0.0.1", "localhost"]
+    now = datetime.datetime.now(datetime.UTC)
+    ends = now - datetime.timedelta(days=1) if tls == "expired" else now + datetime.timedelta(days=1)
+    server = authority.issue_cert(*names, not_before=now - datetime.timedelta(days=9), not_after=ends)
+    authority.cert_pem.write_to_path(seen / "ca.pem")
+    server.private_key_and_cert_chain_pem.write_to_path(seen / "server.pem")
+
+
+def _merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with changes at any depth; None takes an entry away."""
+    result = dict(settings)
+    for name, value in changes.items():
+        old = result.get(name)
+        result[name] = _merged(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return {name: value for name, value in result.items() if value is not None}

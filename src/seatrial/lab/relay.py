@@ -1,0 +1,97 @@
+"""A proxy in front of a registry that fails as networks do: it cuts, delays, flips bytes, and answers for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from seatrial.api.client import Client
+from seatrial.lab.registry import Registry
+from seatrial.lab.web import Answer, Asked, Web
+
+_HOPS = {"connection", "keep-alive", "transfer-encoding", "content-length", "date"}
+
+Change = Callable[[Answer], Answer]
+
+
+@dataclass
+class Fault:
+    """What happens to answers: to those of which requests, how often (at most), and what."""
+
+    method: str
+    path: str
+    change: Change
+    times: int
+    happened: int = 0
+
+    def applies(self, asked: Asked) -> bool:
+        """Tell whether it happens to this request, and count it."""
+        fits = asked.method == self.method and re.search(self.path, asked.path) is not None
+        if not fits or self.happened >= self.times:
+            return False
+        self.happened += 1
+        return True
+
+
+def cut(share: float = 0.5) -> Change:
+    """Send a part of the body and close the connection."""
+    return lambda answer: dataclasses.replace(answer, cut=int(len(answer.body) * share))
+
+
+def flip(place: float = 0.5) -> Change:
+    """Change one byte of the body."""
+
+    def change(answer: Answer) -> Answer:
+        data = bytearray(answer.body)
+        data[int((len(data) - 1) * place)] ^= 0xFF
+        return dataclasses.replace(answer, body=bytes(data))
+
+    return change
+
+
+def late(seconds: float) -> Change:
+    """Answer later."""
+    return lambda answer: dataclasses.replace(answer, delay=seconds)
+
+
+def status(code: int, body: bytes = b"") -> Change:
+    """Answer with another status instead."""
+    return lambda _: Answer(code, {"Content-Type": "application/json"}, body)
+
+
+class Relay(Web):
+    """The proxy; `address` is what images are named by, `asked` are the requests that went through."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.faults: list[Fault] = []
+        self._registry = registry
+        self._client = Client(registry.endpoint)
+        super().__init__(registry.host, self._forward, tls=True)
+
+    def fail(self, method: str, path: str, change: Change, times: int = 1000) -> Fault:
+        """Have answers to requests of a method whose path matches changed, the first `times` of them."""
+        fault = Fault(method, path, change, times)
+        self.faults.append(fault)
+        return fault
+
+    def reference(self, name: str, tag: str = "latest") -> str:
+        """Return the full reference of an image that goes through the proxy."""
+        return f"{self.address}/{name}:{tag}"
+
+    def _forward(self, asked: Asked) -> Answer:
+        kept = {name: value for name, value in asked.headers.items() if name not in _HOPS}
+        kept.setdefault("content-type", "")  # none is added
+        body = asked.body if asked.body or asked.method in ("PATCH", "PUT", "POST") else None
+        query = parse_qsl(asked.target.partition("?")[2], keep_blank_values=True)
+        said = self._client.request(asked.method, asked.path, expect=None, query=query, headers=kept, body=body)
+        headers = {name: value for name, value in said.headers.items() if name.lower() not in _HOPS}
+        if asked.method == "HEAD" and "Content-Length" in said.headers:
+            headers["Content-Length"] = said.header("Content-Length")
+        answer = Answer(said.status, headers, said.body)
+        for fault in self.faults:
+            if fault.applies(asked):
+                answer = fault.change(answer)
+        return answer
