@@ -166,6 +166,10 @@ def _add_specification(version: tuple[int, int]) -> None:
 
 for _version in ((1, 1), (1, 2), (1, 3)):
     _add_specification(_version)
+_add("seccomp_flags", Kind.TARGET, "a runtime that lists the flags of seccomp filters",
+     lambda facts: REQUIREMENTS["features_command"].check(facts)
+     or _unless(facts["engine"]["features"]["linux"]["seccomp"].get("supportedFlags"),
+                "the features of the runtime list no flags of seccomp filters"))
 _add("recursive_mount_options", Kind.TARGET, "mount options that hold for the mounts below, too",
      lambda facts: "" if "rro" in facts["engine"].get("features", {}).get("mountOptions", [])
      else REQUIREMENTS["oci_1_1"].check(facts))

@@ -100,8 +100,10 @@ config("rlimits-last-dropped", "CF-rlim-soft CF-rlim-hard", "the last limit is d
 config("rlimits-extra", "CF-rlim-soft CF-rlim-hard", "a limit that nobody asked for is set",
        lambda c: c["process"].setdefault("rlimits", [{"type": "RLIMIT_STACK", "soft": 1 << 22, "hard": 1 << 22}]))
 config("oom-ignored", "CF-oom-set", "oomScoreAdj is ignored", lambda c: c["process"].pop("oomScoreAdj"))
-config("oom-forced", "CF-oom-unset", "without oomScoreAdj the score is set to 0",
-       lambda c: c["process"].setdefault("oomScoreAdj", 0))
+config("oom-forced", "CF-oom-unset", "without oomScoreAdj the score is set to 5",
+       lambda c: c["process"].setdefault("oomScoreAdj", 5))
+config("oom-zero-ignored", "CF-oom-set", "an oomScoreAdj of zero is taken for none",
+       lambda c: c["process"]["oomScoreAdj"] == 0 and c["process"].pop("oomScoreAdj"))
 config("nnp-ignored", "CF-nnp", "noNewPrivileges is ignored", lambda c: c["process"].update(noNewPrivileges=False))
 config("nnp-forced", "CF-nnp", "no_new_privs is always set", lambda c: c["process"].update(noNewPrivileges=True))
 config("terminal-ignored", "CF-proc-term CLI-console", "terminal is ignored",
@@ -128,9 +130,7 @@ config("caps-inheritable-extra", "CF-caps-inh", "the inheritable set is that of 
 config("caps-ambient-extra", "CF-caps-amb CF-caps-inh", "the ambient set gets all that is permitted",
        lambda c: c["process"]["capabilities"].update(
            ambient=c["process"]["capabilities"]["permitted"], inheritable=c["process"]["capabilities"]["permitted"]))
-config("caps-default", "CF-caps-bnd CF-caps-eff", "without capabilities some are given",
-       lambda c: c["process"].setdefault(
-           "capabilities", {kind: ["CAP_CHOWN", "CAP_KILL"] for kind in ("bounding", "effective", "permitted")}))
+
 
 
 def _unknown_refused(call: Call) -> Result:

@@ -39,6 +39,10 @@ def specification(*versions, against):
     )
 
 
+def listing(features, reason=""):
+    return engine(kind="runtime", features=features, features_reason=reason)
+
+
 TABLE = {
     "amd64": ([host(arch="x86_64")], [host(arch="aarch64")]),
     "api_before_1_24": ([engine(api_oldest="1.12")], [engine(api_oldest="1.24"), engine(api_oldest="")]),
@@ -127,6 +131,10 @@ TABLE = {
     "registry": ([engine(registry="")], [engine(registry="labs need root")]),
     "root": ([host(root=True)], [host(root=False)]),
     "rootful": ([engine(rootless=False)], [engine(rootless=True)]),
+    "seccomp_flags": (
+        [listing({"linux": {"seccomp": {"supportedFlags": ["SECCOMP_FILTER_FLAG_LOG"]}}})],
+        [listing({"linux": {"seccomp": {}}}), listing({}, "no `features` command"), engine(kind="engine")],
+    ),
     "second_builder": (
         [engine(builders=["buildkit", "legacy"])],
         [engine(builders=["buildah"]), engine(builders=[])],

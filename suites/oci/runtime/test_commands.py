@@ -144,16 +144,27 @@ def test_descriptors_are_not_handed_on_when_they_are_not_counted(runtime, bundle
 
 
 @claim("CLI-pfds")
-def test_sockets_of_a_service_manager_are_handed_on_with_their_number(runtime, bundle):
+def test_sockets_of_a_service_manager_are_handed_on(runtime, bundle):
+    box = with_sockets(runtime, bundle)
+    assert sorted(descriptors(box)) == [0, 1, 2, 3, 4]
+    assert [box.probe.read(f"/proc/self/fd/{number}") for number in (3, 4)] == ["content", "content"]
+
+
+@claim("CLI-pfds")
+def test_the_number_of_sockets_of_a_service_manager_is_told(runtime, bundle):
+    box = with_sockets(runtime, bundle)
+    assert "LISTEN_FDS=2" in box.seen.environ
+    assert [line for line in box.seen.environ if line.startswith("LISTEN_PID=")] in ([], ["LISTEN_PID=1"])
+
+
+def with_sockets(runtime, bundle):
     files = [runtime.path("kept"), runtime.path("kept")]
     for file in files:
-        file.write_text(f"content of {file.name}")
+        file.write_text("content")
     box = runtime.place(bundle)
     box.create(before=[*BEFORE, *map(str, files)], env={"LISTEN_FDS": "2"})
     box.start()
-    assert sorted(descriptors(box)) == [0, 1, 2, 3, 4]
-    assert "LISTEN_FDS=2" in box.seen.environ
-    assert [line for line in box.seen.environ if line.startswith("LISTEN_PID=")] in ([], ["LISTEN_PID=1"])
+    return box
 
 
 # -- exec --------------------------------------------------------------------------------------

@@ -102,6 +102,15 @@ def test_an_option_sets_the_propagation(runtime, bundle, name):
         assert below == plain.seen.mount("/data/below").propagation.split("+")[0]
 
 
+@pytest.mark.parametrize("name", for_options(PROPAGATION))
+def test_an_option_sets_the_propagation_below_a_root_that_has_its_own(runtime, bundle, name):
+    source = runtime.directory()
+    runtime.mount_on_host(source)
+    apart = bundle.with_(linux={"rootfsPropagation": "private"})
+    box = runtime.run(apart.mounted(bind(source, "/data", "rbind", name)))
+    assert box.seen.mount("/data").propagation.split("+")[0] == PROPAGATION[name]
+
+
 @pytest.mark.parametrize("name", for_options(["slave", "rslave", "private", "rprivate"]))
 def test_an_option_takes_a_mount_out_of_a_shared_root(runtime, bundle, name):
     source = runtime.directory()

@@ -208,16 +208,23 @@ def test_the_oom_score_is_adjusted(seen):
     assert seen.text("/proc/self/oom_score_adj").strip() == "321"
 
 
+# gives the runtime a score of its own
+SCORED = ["sh", "-c", 'echo 77 >/proc/self/oom_score_adj; exec "$@"', "sh"]
+
+
 @claim("CF-oom-set")
-def test_a_score_of_zero_is_one_as_any_other(runtime, bundle):
-    seen = runtime.observe(bundle.with_(process={"oomScoreAdj": 0})).seen
-    assert seen.text("/proc/self/oom_score_adj").strip() == "0"
+@pytest.mark.parametrize("score", [0, 78, 1000])
+def test_a_score_is_set_whatever_that_of_the_runtime_is(runtime, bundle, score):
+    box = runtime.place(bundle.with_(process={"oomScoreAdj": score}))
+    box.create(before=SCORED)
+    box.start()
+    assert box.seen.text("/proc/self/oom_score_adj").strip() == str(score)
 
 
 @claim("CF-oom-unset")
 def test_without_a_score_that_of_the_runtime_stays(runtime, bundle):
     box = runtime.place(bundle)
-    box.create(before=["sh", "-c", 'echo 77 >/proc/self/oom_score_adj; exec "$@"', "sh"])
+    box.create(before=SCORED)
     box.start()
     assert box.seen.text("/proc/self/oom_score_adj").strip() == "77"
 
