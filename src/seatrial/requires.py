@@ -166,10 +166,21 @@ def _add_specification(version: tuple[int, int]) -> None:
 
 for _version in ((1, 1), (1, 2), (1, 3)):
     _add_specification(_version)
-_add("seccomp_flags", Kind.TARGET, "a runtime that lists the flags of seccomp filters",
-     lambda facts: REQUIREMENTS["features_command"].check(facts)
-     or _unless(facts["engine"]["features"]["linux"]["seccomp"].get("supportedFlags"),
-                "the features of the runtime list no flags of seccomp filters"))
+
+
+def _add_listed(name: str, key: str, words: str) -> None:
+    _add(name, Kind.TARGET, f"a runtime that lists the {words} of seccomp filters",
+         lambda facts: REQUIREMENTS["features_command"].check(facts)
+         or _unless(facts["engine"]["features"]["linux"]["seccomp"].get(key),
+                    f"the features of the runtime list no {words} of seccomp filters"))
+
+
+_add_listed("seccomp_flags", "supportedFlags", "flags")
+_add_listed("seccomp_archs", "archs", "architectures")
+_add("seccomp_notify", Kind.TARGET, "seccomp filters that notify a listener",
+     lambda facts: REQUIREMENTS["seccomp"].check(facts) or REQUIREMENTS["features_command"].check(facts)
+     or _unless("SCMP_ACT_NOTIFY" in facts["engine"]["features"]["linux"]["seccomp"].get("actions", []),
+                "the features of the runtime do not list SCMP_ACT_NOTIFY"))
 _add("recursive_mount_options", Kind.TARGET, "mount options that hold for the mounts below, too",
      lambda facts: "" if "rro" in facts["engine"].get("features", {}).get("mountOptions", [])
      else REQUIREMENTS["oci_1_1"].check(facts))

@@ -131,6 +131,16 @@ TABLE = {
     "registry": ([engine(registry="")], [engine(registry="labs need root")]),
     "root": ([host(root=True)], [host(root=False)]),
     "rootful": ([engine(rootless=False)], [engine(rootless=True)]),
+    "seccomp_notify": (
+        [both({"seccomp": True}, {"kind": "runtime", "security": ["seccomp"], "features_reason": "", "features": {
+            "linux": {"seccomp": {"actions": ["SCMP_ACT_NOTIFY"]}}}})],
+        [both({"seccomp": True}, {"kind": "runtime", "security": ["seccomp"], "features_reason": "", "features": {
+            "linux": {"seccomp": {"actions": []}}}})],
+    ),
+    "seccomp_archs": (
+        [listing({"linux": {"seccomp": {"archs": ["SCMP_ARCH_X86_64"]}}})],
+        [listing({"linux": {"seccomp": {}}}), listing({}, "no `features` command"), engine(kind="engine")],
+    ),
     "seccomp_flags": (
         [listing({"linux": {"seccomp": {"supportedFlags": ["SECCOMP_FILTER_FLAG_LOG"]}}})],
         [listing({"linux": {"seccomp": {}}}), listing({}, "no `features` command"), engine(kind="engine")],

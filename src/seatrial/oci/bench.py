@@ -200,10 +200,10 @@ class Runtime:
         return self.cli("run", "--bundle", str(box.directory), *options, box.id, stdin=stdin, expect=expect,
                         timeout=timeout, spool=spool)  # fmt: skip
 
-    def refuses(self, bundle: Bundle, *options: str, rootfs: bool = True) -> Box:
+    def refuses(self, bundle: Bundle, *options: str, rootfs: bool = True, timeout: float = PATIENCE) -> Box:
         """Create a container, which must be refused; its `said` is what the runtime answered."""
         box = self.place(bundle, rootfs=rootfs)
-        box.said = refused(box.create(*options, expect=FAILURE))
+        box.said = refused(box.create(*options, expect=FAILURE, timeout=timeout))
         return box
 
     def observe(self, bundle: Bundle) -> Observation:

@@ -7,7 +7,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def _decoded(value: Any) -> Any:
 class Seen:
     """The report of a probe: what a process in the container sees of itself."""
 
-    report: Mapping[str, Any]
+    report: Mapping[str, Any] = field(repr=False)
 
     def text(self, path: str) -> str:
         """Return the content of a file that the report holds; raises `ExpectationError` when it had none."""

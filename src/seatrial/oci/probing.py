@@ -61,20 +61,28 @@ class Probe:
 
     def _answer(self, patience: float) -> Any:
         deadline = time.monotonic() + patience
-        while True:
-            line, newline, rest = self._pending.partition(b"\n")
-            if newline:
-                self._pending = rest
-                text = line.decode("utf-8", "backslashreplace").rstrip("\r") + "\n"
-                if text.startswith(f"{self._nonce} "):
-                    return parse(text, self._nonce)
-                self.noise += text
-            elif not select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise ExpectationError(f"the probe did not answer within {patience:.0f} s{self._heard()}")
-            else:
-                self._pending += self._read()
+        while (line := self._next_line()) is None:
             if len(self._pending) + len(self.noise) > _LIMIT:
                 raise ExpectationError(f"the probe's place is taken by something that does not end{self._heard()}")
+            if not select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise ExpectationError(f"the probe did not answer within {patience:.0f} s{self._heard()}")
+            self._pending += self._read()
+        return parse(line.decode("utf-8", "backslashreplace").rstrip("\r") + "\n", self._nonce)
+
+    def _next_line(self) -> bytes | None:
+        """Take the next line that has the nonce from what was read; everything before it is noise."""
+        *lines, rest = self._pending.split(b"\n")
+        for number, line in enumerate(lines):
+            if line.startswith(self._nonce.encode() + b" "):
+                self._note(lines[:number])
+                self._pending = b"\n".join([*lines[number + 1 :], rest])
+                return line
+        self._note(lines)
+        self._pending = rest
+        return None
+
+    def _note(self, lines: list[bytes]) -> None:
+        self.noise += "".join(line.decode("utf-8", "backslashreplace") + "\n" for line in lines)
 
     def _read(self) -> bytes:
         try:

@@ -100,6 +100,12 @@ def test_in_a_cgroup_namespace_of_its_own_the_cgroup_is_the_root(runtime, bundle
     assert lines["pids" if "pids" in lines else ""] == "/"
 
 
+@claim("CL-cg-path-bad", "RT-err-atomic")
+def test_a_path_that_cannot_be_made_is_an_error(runtime, bundle):
+    box = runtime.refuses(bundle.with_(linux={"cgroupsPath": "/cgroup.procs/@ID@"}))
+    assert not box.known
+
+
 # -- values ------------------------------------------------------------------------------------
 
 
@@ -170,6 +176,13 @@ def test_processors_and_memory_nodes_are_set(runtime, bundle, host, free):
 def test_the_limit_of_processes_is_set(host, free):
     assert host.cgroup("pids.max") == "77"
     assert free.cgroup("pids.max") == "max"
+
+
+@claim("CL-pids-zero")
+@requires("cgroup_v1", "oci_1_3")
+def test_a_limit_of_no_processes_is_one_as_any_other(runtime, bundle):
+    box = runtime.create(limited(bundle, pids={"limit": 0}))
+    assert box.kernel.cgroup("pids") == 0
 
 
 @claim("CL-blk-throttle")
@@ -362,4 +375,4 @@ def test_a_frozen_cgroup_is_refused(runtime, bundle):
     (top,) = [path for path in runtime.hierarchies() if path.name == "freezer"]
     runtime.make_group(top / name)
     (top / name / "freezer.state").write_text("FROZEN")
-    runtime.refuses(bundle.with_(linux={"cgroupsPath": f"/{name}"}))
+    runtime.refuses(bundle.with_(linux={"cgroupsPath": f"/{name}"}), timeout=8)

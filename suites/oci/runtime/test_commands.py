@@ -8,7 +8,7 @@ import pytest
 
 from seatrial.exec import FAILURE
 from seatrial.oci.bundle import NAMESPACES, bind
-from seatrial.oci.console import ConsoleSocket, size_of
+from seatrial.oci.descriptors import DescriptorSocket, size_of
 from seatrial.oci.rootfs import PERL, PROBE
 from seatrial.spool import Spool
 
@@ -371,11 +371,11 @@ def test_what_exec_started_ends_with_the_container(runtime, box):
 def on_terminal(runtime, bundle):
     """Create and start a container with a terminal; return the box and the terminal's other end."""
     def make(**process):
-        console = ConsoleSocket(runtime.path("s"))
+        console = DescriptorSocket(runtime.path("s"))
         runtime.defer(console.close)
         box = runtime.place(bundle.with_(process={"terminal": True, **process}))
         box.create("--console-socket", str(console.path))
-        master = console.receive()
+        master = console.terminal()
         box.converse(master)
         box.start()
         return box, master
@@ -400,7 +400,7 @@ def test_without_a_terminal_no_stream_is_one(runtime, bundle):
 @claim("CL-dev-default", "CF-proc-term")
 def test_with_a_terminal_there_is_a_console(on_terminal, runtime, bundle):
     box, _ = on_terminal()
-    assert box.seen.devices["/dev/console"].kind == "char"
+    assert box.probe.exec("/bin/busybox", "test", "-c", "/dev/console").code == 0
     assert "/dev/console" not in runtime.observe(bundle).seen.devices
 
 

@@ -145,7 +145,7 @@ def test_listed_seccomp_operators_are_taken(runtime, bundle, features):
 
 
 @claim("FL-sec-archs")
-@requires("seccomp")
+@requires("seccomp", "seccomp_archs")
 def test_listed_seccomp_architectures_are_taken(runtime, bundle, features):
     listed = features["linux"]["seccomp"]["archs"]
     assert "SCMP_ARCH_X86_64" in listed

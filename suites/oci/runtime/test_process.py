@@ -273,6 +273,26 @@ def test_a_capability_that_nobody_knows_does_not_keep_it_from_running(runtime, b
     assert seen.capabilities("bounding") == set(known)
 
 
+@claim("CF-sched")
+@requires("oci_1_1")
+@pytest.mark.parametrize(("scheduler", "number", "nice"), [
+    ({"policy": "SCHED_BATCH", "nice": 7}, 3, 7), ({"policy": "SCHED_OTHER", "nice": 5}, 0, 5),
+    ({"policy": "SCHED_IDLE"}, 5, 0),
+], ids=["batch", "other", "idle"])  # fmt: skip
+def test_the_scheduler_is_the_one_that_was_asked_for(runtime, bundle, scheduler, number, nice):
+    box = runtime.run(bundle.with_(process={"scheduler": scheduler}))
+    fields = box.probe.read("/proc/self/stat").rpartition(")")[2].split()
+    assert (int(fields[38]), int(fields[16])) == (number, nice)
+
+
+@claim("CF-ioprio")
+@requires("oci_1_1", "amd64")
+def test_the_priority_of_input_and_output_is_the_one_that_was_asked_for(runtime, bundle):
+    priority = {"class": "IOPRIO_CLASS_BE", "priority": 6}
+    box = runtime.run(bundle.with_(process={"ioPriority": priority}))
+    assert int(box.probe.ask("syscall", 252, 1, 0)["value"]) == 2 << 13 | 6
+
+
 @claim("CL-personality")
 @requires("amd64")
 def test_the_personality_is_the_domain_that_was_asked_for(runtime, bundle):

@@ -1,9 +1,14 @@
 """Seccomp: default action, rules, arguments, errors."""
 
 import errno
+import json
 import os
 
 import pytest
+
+from seatrial.exec import FAILURE
+from seatrial.oci.bench import refused
+from seatrial.oci.descriptors import DescriptorSocket
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
@@ -178,6 +183,35 @@ def test_a_filter_without_a_default_action_is_refused(runtime, bundle):
 @requires("oci_1_1")
 def test_an_error_for_an_action_that_has_none_is_refused(runtime, bundle):
     runtime.refuses(filtered(bundle, rule("getsid", action="SCMP_ACT_KILL", errnoRet=5)))
+
+
+@claim("CL-sec-sock", "CL-sec-fd", "CL-cps")
+@requires("seccomp_notify")
+def test_a_listener_gets_the_filter_and_the_state(runtime, bundle):
+    listener = DescriptorSocket(runtime.path("s"))
+    runtime.defer(listener.close)
+    box = runtime.place(filtered(
+        bundle, rule("getsid", action="SCMP_ACT_NOTIFY"), listenerPath=str(listener.path), listenerMetadata="for us",
+    ))  # fmt: skip
+    box.create()
+    box.start()
+    message, descriptor = listener.receive()
+    runtime.defer(lambda: os.close(descriptor))
+    told = json.loads(message)
+    assert os.readlink(f"/proc/self/fd/{descriptor}") == "anon_inode:seccomp notify"
+    assert told["fds"] == ["seccompFd"]
+    assert told["ociVersion"].startswith("1.")
+    assert told["metadata"] == "for us"
+    assert told["pid"] == box.pid
+    assert (told["state"]["id"], told["state"]["bundle"]) == (box.id, str(box.directory))
+
+
+@claim("CL-sec-sockerr")
+@requires("seccomp_notify")
+def test_a_listener_that_is_not_there_is_an_error(runtime, bundle):
+    box = runtime.place(filtered(bundle, rule("getsid", action="SCMP_ACT_NOTIFY"), listenerPath="/no/such/listener"))
+    created = box.create(expect=None)
+    refused(box.start(expect=FAILURE) if created.ok else created)
 
 
 @claim("CL-sec-meta")
