@@ -80,6 +80,16 @@ def request_cost(engine: CliEngine, pairs: int = 200) -> Figure:
     return _difference("an API request", without, with_bench, differences, "ms", 1.0)
 
 
+def case_cost(engine: CliEngine, count: int = 500) -> Figure:
+    """Compare a case of OCT that does nothing with the commands that it runs."""
+    from seatrial.oct import cost
+
+    found = list(cost.samples(engine, count))
+    commands, whole = [one for one, _ in found], [one for _, one in found]
+    over = [1000 * (all_ - own) for own, all_ in found]
+    return _difference("a case of OCT", commands, whole, over, "ms", 20.0)
+
+
 def start_cost(target: str, pairs: int = 7) -> list[Figure]:
     """Compare a session without tests on a target with plain pytest, and time pytest's help."""
     with tempfile.TemporaryDirectory() as name:

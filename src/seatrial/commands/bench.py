@@ -61,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         images.provide(engine)
         say("measuring calls")
         figures = [overhead.call_cost(engine, arguments.pairs), overhead.request_cost(engine)]
+        say("measuring cases")
+        figures.append(overhead.case_cost(engine))
         say("measuring starts")
         figures += overhead.start_cost(str(target))
         if arguments.gain:

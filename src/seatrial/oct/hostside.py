@@ -66,7 +66,7 @@ class HostSide:
         self.containers = containers
         self.task = task
         self.backgrounds: dict[str, Background] = {}
-        self._ran = False
+        self._before: set[int] | None = None  # the processes of this machine when the first command was started
 
     def directory(self, name: str) -> Path:
         """Return the working directory of a host object: the bundle's files lie in it as in the bundle."""
@@ -93,7 +93,8 @@ class HostSide:
         return place
 
     def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
-        self._ran = True
+        if self._before is None:
+            self._before = set(proc.processes())
         return {MARK: self.task, "OCT_ENGINE": self.containers.engine, "OCT_LABEL": self.containers.label, **env}
 
     def run(self, name: str, argv: Sequence[str], cwd: str, env: Mapping[str, str], stdin: str,
@@ -144,7 +145,7 @@ class HostSide:
 
         To be asked when the containers are gone: their helpers are processes of the task as well, and end with them.
         """
-        if not self._ran:
+        if self._before is None:
             return []
         deadline = time.monotonic() + _GRACE
         while (left := self._processes()) and time.monotonic() < deadline:
@@ -161,10 +162,9 @@ class HostSide:
     def _processes(self) -> list[int]:
         mark = f"{MARK}={self.task}".encode()
         found = []
-        for path in Path("/proc").glob("[0-9]*/environ"):
+        for pid in set(proc.processes()) - (self._before or set()):
             with contextlib.suppress(OSError):
-                pid = int(path.parent.name)
-                mine = mark in path.read_bytes().split(b"\0") and proc.started(pid)
+                mine = mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") and proc.started(pid)
                 if mine and proc.command(pid) not in self.containers.helpers:
                     found.append(pid)
         return found

@@ -41,9 +41,11 @@ class _Names:
 class Check:
     """The examination of one document."""
 
-    def __init__(self, document: Document, report: Report, bundle: Bundle | None = None) -> None:
+    def __init__(
+        self, document: Document, value: Mapping[str, Any], report: Report, bundle: Bundle | None = None
+    ) -> None:
         self.document = document
-        self.value: Mapping[str, Any] = document.value
+        self.value = value
         self.report = report
         self.bundle = bundle
         self.names = _Names()
@@ -101,7 +103,7 @@ class Check:
                     self.tell("OCT052", f'"{word}" is retired', (*where, step), "name an engine with --engine")
             needs = entry.get("Needs")
             for index, need in enumerate(needs if isinstance(needs, list) else ()):
-                if need not in REQUIREMENTS:
+                if isinstance(need, str) and need not in REQUIREMENTS:
                     self.tell("OCT056", f'"{need}" is no requirement of the harness', (*where, "Needs", index),
                               did_you_mean(str(need), REQUIREMENTS))  # fmt: skip
 

@@ -93,27 +93,48 @@ def _validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema())
 
 
-def check(document: Document, report: Report) -> bool:
-    """Hold a document against the schema; returns whether it is of the right form."""
+def check(document: Document, report: Report) -> dict[str, Any] | None:
+    """Hold a document against the schema; returns what of it has the right form, None when that is nothing.
+
+    What is of the wrong type is left out of an object, and null in a list, so that all else stays at its place.
+    """
     value = document.value
     if not isinstance(value, dict):
         report.add("OCT012", f"a case must be an object, found {_kind(value)}", (), document.place(()))
-        return False
+        return None
     kind = dialect(value)
     if kind in ("D0", "D4"):
         words = "everything stands below \"root\"" if kind == "D0" else "it is made of Units"
         report.add("OCT018", f"this is a case of the dialect {kind}: {words}", (), document.place(()),
                    "seatrial oct import reads it")  # fmt: skip
-        return False
+        return None
     version = value.get("SchemaVersion")
     if isinstance(version, str) and version != SCHEMA_VERSION:
         report.add("OCT019", f'SchemaVersion is "{version}", this harness reads "{SCHEMA_VERSION}"',
                    ("SchemaVersion",), document.place(("SchemaVersion",)))  # fmt: skip
-        return False
-    before = len(report.errors)
+        return None
+    wrong: set[Where] = set()
     for error in _validator().iter_errors(value):
+        where: Where = tuple(error.absolute_path)
         _tell(error, document, report, old=kind.startswith("D"))
-    return len(report.errors) == before
+        if error.validator == "type":
+            wrong.add(where)
+        elif error.validator == "additionalProperties":
+            known = cast("Mapping[str, Any]", error.schema).get("properties", {})
+            wrong |= {(*where, key) for key in cast("Mapping[str, Any]", error.instance) if key not in known}
+    right: dict[str, Any] = _without(value, (), wrong) if () not in wrong else {}
+    return right
+
+
+def _without(value: Any, where: Where, wrong: set[Where]) -> Any:
+    if isinstance(value, dict):
+        inner = ((name, item, (*where, name)) for name, item in value.items())
+        return {name: _without(item, place, wrong) for name, item, place in inner
+                if place not in wrong or name.startswith("x-")}  # fmt: skip
+    if isinstance(value, list):
+        return [None if (*where, index) in wrong else _without(item, (*where, index), wrong)
+                for index, item in enumerate(value)]  # fmt: skip
+    return value
 
 
 def _tell(error: jsonschema.ValidationError, document: Document, report: Report, *, old: bool) -> None:

@@ -35,9 +35,9 @@ def examine(bundle: Bundle, report: Report) -> Document | None:
 
 def examine_document(document: Document, report: Report, bundle: Bundle | None) -> Report:
     """Check a document: its form, then its meaning as far as it can be told."""
-    structure.check(document, report)
-    if isinstance(document.value, dict) and structure.dialect(document.value) not in ("D0", "D4"):
-        Check(document, report, bundle).all()
+    value = structure.check(document, report)
+    if value is not None:
+        Check(document, value, report, bundle).all()
     return report
 
 
