@@ -19,6 +19,6 @@ RUN python3 -m venv /opt/seatrial \
     && /opt/seatrial/bin/pip install --quiet --disable-pip-version-check "$@" "/seatrial[dev]" "hatchling>=1.25,<2" \
     && rm -rf /wheels
 COPY container/seatrial-engine /usr/local/bin/seatrial-engine
-ENV PATH=/opt/seatrial/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ENV SEATRIAL_LABS=never PATH=/opt/seatrial/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 VOLUME /var/lib/docker /var/lib/containers
 CMD ["bash"]

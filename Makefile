@@ -74,7 +74,7 @@ lint: $(READY) ## ruff and mypy
 	$(PY) -m mypy
 
 test-unit: $(READY) ## the harness's unit tests; TESTDIRS="report lab" narrows them
-	$(pytest) $(call paths,tests/unit) -n auto
+	$(pytest) $(call paths,tests/unit) $(if $(TESTDIRS),,tests/ci) -n auto
 
 test-contract: $(READY) ## drivers held against the contract with fake engines
 	$(pytest) tests/contract -n auto

@@ -16,7 +16,7 @@ export TMPDIR=/var/tmp PYTHONPATH=$PWD/src PYTHONDONTWRITEBYTECODE=1
 mkdir -p build/reports build/junit
 
 suites() {
-    seatrial-engine "$engine"  # starts it, or says why it does not
+    seatrial-engine "$engine" || return  # starts it, or says why it does not
     # shellcheck disable=SC2086 # words on purpose
     python3 -m pytest ${SEATRIAL_SUITES:-suites} -n "$workers" --engine "$engine" --results build/reports \
         -p no:cacheprovider "$@" ${SEATRIAL_ARGS:-}

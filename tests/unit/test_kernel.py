@@ -1,12 +1,13 @@
 import itertools
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from seatrial import proc
 from seatrial.exec import ExpectationError
-from seatrial.probes.kernel import Kernel
+from seatrial.probes.kernel import Kernel, below
 
 MOUNTS = r"""22 27 0:21 / /sys rw,nosuid - sysfs sysfs rw
 30 22 0:26 / /with\040space ro,relatime shared:4 - tmpfs none rw,size=64k
@@ -66,3 +67,16 @@ def test_a_zombie_is_gone():
 def test_what_the_kernel_does_not_have_is_no_fault_of_the_engine():
     with pytest.raises(FileNotFoundError):
         Kernel(os.getpid()).namespace("no-such-kind")
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "inside"),
+    [("/", "/docker/x", "docker/x"), ("/outer/c1", "/outer/c1/docker/x", "docker/x"), ("/outer/c1", "/outer/c1", ""),
+     ("/outer/c1", "/outer/c10/docker/x", "outer/c10/docker/x"), (None, "/docker/x", "docker/x")],
+)  # fmt: skip
+def test_a_cgroup_below_a_part_of_its_hierarchy(root, path, inside):
+    lines = ["30 1 0:26 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids"]
+    if root:
+        lines.append(f"31 30 0:26 {root} /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory")
+    memory = Path("/sys/fs/cgroup/memory")
+    assert below(memory, path, proc.mounts("\n".join(lines))) == memory / inside

@@ -19,12 +19,18 @@ PACKAGES = ("python3", "python3-venv", "git", "make", "openssh-client")
 TAG = "seatrial:latest"
 CONTAINER = "seatrial-harness"
 # What an engine in a container needs, from most to least: where all capabilities cannot be had, those that can,
-# without the filter and with the devices and cgroups that --privileged would bring.
+# without filters, with a /proc that can be written and the devices and cgroups that --privileged would bring.
+# Docker and Podman name the /proc differently.
+_NAMED = (
+    "--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined",
+    "--security-opt=apparmor=unconfined", "--device-cgroup-rule=a *:* rwm",
+    "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
+)  # fmt: skip
 FLAGS = (
     ("--privileged",),
-    ("--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined",
-     "--device-cgroup-rule=a *:* rwm", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw"),
-)  # fmt: skip
+    (*_NAMED, "--security-opt=systempaths=unconfined"),
+    (*_NAMED, "--security-opt=unmask=ALL"),
+)
 # What comes back out of a checkout that had to be copied.
 RESULTS = "build"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,14 @@ _FILES: Mapping[str, tuple[str, str, str]] = {
     "oom_control": ("memory", "memory.oom_control", "-"),
     "blkio_weight": ("blkio", "blkio.weight", "io.weight"),
 }
+
+
+def below(hierarchy: Path, path: str, mounts: Sequence[Mount]) -> Path:
+    """Return the directory of a path in /proc/PID/cgroup: in a container, only a part of a hierarchy is mounted."""
+    roots = [mount.root for mount in mounts if mount.target == str(hierarchy)]
+    root = roots[-1].rstrip("/") if roots else ""
+    inside = path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
+    return hierarchy / inside.lstrip("/")
 
 
 @dataclass(frozen=True)
@@ -139,8 +147,8 @@ class Kernel:
         paths = self.cgroup_paths()
         for names, path in paths.items():
             if names and controller in names.split(","):
-                return _CGROUP / names / path.lstrip("/")
-        return _CGROUP / paths.get("", "").lstrip("/")
+                return below(_CGROUP / names, path, proc.mounts_of("self"))
+        return below(_CGROUP, paths.get("", ""), proc.mounts_of("self"))
 
     def cgroup_text(self, name: str) -> str:
         """Return the raw text of a limit's file; names are the keys of the table above."""

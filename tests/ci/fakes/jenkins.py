@@ -299,6 +299,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200)
         elif what == "config.xml":
             self._answer(200, fake.nodes[name], "application/xml")
+        elif what == "doDelete" and method == "POST":
+            del fake.nodes[name]
+            self._answer(302, Location=f"{fake.url}/computer/")
         else:
             self._json({"_class": "hudson.slaves.SlaveComputer", "displayName": name, "offline": False})
 

@@ -1,0 +1,137 @@
+"""The harness as an image: what is decided without an engine."""
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from seatrial.ci import image
+from seatrial.errors import SeatrialError
+from seatrial.lab import rootfs
+
+ROOT = Path(__file__).parents[2]
+
+
+class Outer:
+    """An engine that answers as it is told: argument -> (exit code, standard output, standard error)."""
+
+    host = object()
+
+    def __init__(self, answers):
+        self.answers, self.calls = answers, []
+
+    def cli(self, *args, **_):
+        self.calls.append(args)
+        for words, (code, out, err) in self.answers.items():
+            if set(words) <= set(args):
+                return SimpleNamespace(ok=code == 0, code=code, text=out, stderr=err)
+        return SimpleNamespace(ok=True, code=0, text="", stderr="")
+
+
+def test_all_rights_where_they_can_be_had():
+    assert image.flags(Outer({}), "x") == ("--privileged",)
+
+
+def test_fewer_rights_where_not():
+    outer = Outer({("--privileged",): (125, "", "docker: cannot apply caps\n")})
+    found = image.flags(outer, "x")
+    assert "--cap-drop=SYS_RESOURCE" in found
+    assert "--privileged" not in found
+    assert len(outer.calls) == 2
+
+
+def test_no_rights_at_all_is_told_with_the_engines_words():
+    outer = Outer({("run",): (125, "", "docker: no such image\n")})
+    with pytest.raises(SeatrialError) as told:
+        image.flags(outer, "x")
+    assert told.value.code == "E653"
+    assert "no such image" in told.value.cause
+
+
+def test_a_container_that_stands_is_kept(tmp_path):
+    outer = Outer({("image", "inspect"): (0, "sha256:1", ""), ("container", "inspect"): (0, "true sha256:1", "")})
+    assert image.stand(outer, tmp_path, "x", lambda _: None) == tmp_path
+    assert not [call for call in outer.calls if call[0] in ("run", "rm")]
+
+
+@pytest.mark.parametrize("state", ["false sha256:1", "true sha256:0", ""])
+def test_another_one_is_made_anew(tmp_path, state):
+    outer = Outer({("image", "inspect"): (0, "sha256:1", ""), ("container", "inspect"): (0, state, "")})
+    image.stand(outer, tmp_path, "x", lambda _: None)
+    assert outer.calls[-1][:5] == ("run", "--detach", "--init", "--name", image.CONTAINER)
+    assert f"{tmp_path}:/tmp" in outer.calls[-1]
+    assert outer.calls[2][0] == "rm"
+
+
+def test_without_an_image(tmp_path):
+    with pytest.raises(SeatrialError) as told:
+        image.stand(Outer({("image", "inspect"): (1, "", "")}), tmp_path, "x", lambda _: None)
+    assert told.value.code == "E654"
+
+
+def test_wheels_of_another_python_are_not_made(tmp_path, monkeypatch):
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/python3.99").touch()
+    monkeypatch.setattr(rootfs, "location", lambda *_: tmp_path)
+    with pytest.raises(SeatrialError) as told:
+        image.wheels(tmp_path, "sid", lambda _: None)
+    assert told.value.code == "E651"
+    assert "python3.99" in told.value.cause
+
+
+def test_results_come_out_of_a_copy_and_only_they(tmp_path):
+    place, checkout = tmp_path / "place", tmp_path / "checkout"
+    (place / "build/junit").mkdir(parents=True)
+    (place / "build/junit/junit-1.xml").write_text("x")
+    (place / "src").mkdir()
+    checkout.mkdir()
+    image.bring_out(checkout, place)
+    found = [str(path.relative_to(checkout)) for path in checkout.rglob("*") if path.is_file()]
+    assert found == ["build/junit/junit-1.xml"]
+
+
+def test_the_files_of_the_image_are_there_and_sound():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copied = [word for line in dockerfile.splitlines() if line.startswith("COPY") for word in line.split()[1:-1]]
+    assert len(copied) >= 5
+    for name in copied:
+        assert (ROOT / name).exists(), name
+    assert dockerfile.index("ARG BASE_IMAGE") < dockerfile.index("FROM ${BASE_IMAGE}")
+    script = ROOT / "container/seatrial-engine"
+    assert subprocess.run(["sh", "-n", str(script)], timeout=10).returncode == 0
+    refused = subprocess.run([str(script), "nothing"], capture_output=True, text=True, timeout=10)
+    assert refused.returncode == 4
+    assert "docker or podman" in refused.stderr
+
+
+@pytest.mark.parametrize(("mode", "code", "word"), [("nothing", 4, "is lint, unit"), ("quick", 1, "")])
+def test_autotest_refuses_what_it_does_not_know_and_is_red_without_an_engine(tmp_path, mode, code, word):
+    (tmp_path / "autotest.sh").write_text((ROOT / "autotest.sh").read_text())
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "seatrial-engine").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "python3").write_text("#!/bin/sh\nexit 0\n")
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    ran = subprocess.run(
+        ["bash", str(tmp_path / "autotest.sh")], capture_output=True, text=True, timeout=30,
+        env={"PATH": f"{tools}:/usr/bin:/bin", "SEATRIAL_AUTOTEST": mode},
+    )  # fmt: skip
+    assert ran.returncode == code
+    assert word in ran.stderr
+
+
+def test_autotest_that_tested_nothing_is_red(tmp_path):
+    (tmp_path / "autotest.sh").write_text((ROOT / "autotest.sh").read_text())
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("seatrial-engine", "python3"):
+        (tools / name).write_text("#!/bin/sh\nexit 0\n")
+        (tools / name).chmod(0o755)
+    ran = subprocess.run(
+        ["bash", str(tmp_path / "autotest.sh")], capture_output=True, text=True, timeout=30,
+        env={"PATH": f"{tools}:/usr/bin:/bin"},
+    )  # fmt: skip
+    assert ran.returncode == 5
+    assert "nothing was tested" in ran.stderr
