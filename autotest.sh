@@ -13,6 +13,7 @@ cd "$(dirname "$0")"
 mode=${SEATRIAL_AUTOTEST:-quick} engine=${SEATRIAL_ENGINE:-docker} label=${SEATRIAL_LABEL:-} workers=${N:-8}
 # the checkout is mounted at /tmp: what programs leave in a temporary directory must not land in it
 export TMPDIR=/var/tmp PYTHONPATH=$PWD/src PYTHONDONTWRITEBYTECODE=1
+rm -rf build/reports build/junit  # an older run is not this one
 mkdir -p build/reports build/junit
 
 suites() {
