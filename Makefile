@@ -10,7 +10,7 @@ ENGINE ?=
 SUITE ?=
 N ?= 8
 PYTEST_ARGS ?=
-# --suite adds the duration of the whole CLI suite.
+# --suite adds the durations of the suites cli and api.
 BENCH_ARGS ?=
 # As in Docker's own Makefile.
 TESTFLAGS ?=
@@ -104,7 +104,7 @@ container-suites: $(READY) ## the suites inside the harness's container, against
 shell: $(READY) ## a shell in the harness's container
 	$(PY) -m seatrial image run $(image_options) -- bash
 
-bench: $(READY) ## what the harness itself costs, paired with bare commands in one run (BENCH_ARGS=--suite: and all of suites/cli)
+bench: $(READY) ## what the harness itself costs, paired with bare commands in one run (BENCH_ARGS=--suite: and all of suites/cli and api)
 	$(PY) -m seatrial bench $(engine) $(BENCH_ARGS)
 
 mutants: $(READY) ## show that the suites fail on engines that break their claims

@@ -142,7 +142,7 @@ def _run_suite(target: str, suite: Sequence[str], workers: int) -> None:
 
 
 def suite_duration(target: str, suite: Sequence[str], workers: int = 8, minutes: float = 15.0) -> Figure:
-    """Time one run of a suite; the limit in minutes is that of suites/cli on two cores."""
+    """Time one run of a suite; the limit in minutes, by default that of suites/cli, is for two cores."""
     began = time.perf_counter()
     _run_suite(target, suite, workers)
     took = (time.perf_counter() - began) / 60

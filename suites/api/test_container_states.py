@@ -249,3 +249,19 @@ def test_update_to_a_limit_below_the_least_is_refused(api):
     c = api.run(HostConfig={"Memory": 67108864})
     api.refuses("POST", c.path("update"), "api_bad_setting", json={"Memory": 1})
     assert c.kernel.cgroup("memory") == 67108864
+
+
+@claim("api-095")
+@pytest.mark.exclusive
+def test_prune_removes_what_does_not_run_and_matches_the_filter(api, engine):
+    labels = {f"k{engine.key}": "x"}
+    pruned, running, kept = api.create(Labels=labels), api.run(Labels=labels), api.create()
+    told = api.post("/containers/prune", expect=200, query={"filters": {"label": [f"k{engine.key}=x"]}}).json()
+    assert told["ContainersDeleted"] == [pruned.id]
+    assert told["SpaceReclaimed"] >= 0
+    assert (running.status, kept.status) == ("running", "created")
+
+
+@claim("api-095", "api-077")
+def test_prune_with_an_unknown_filter_is_refused(api):
+    api.refuses("POST", "/containers/prune", "api_bad_query", query={"filters": {"nosuch": ["a"]}})

@@ -14,16 +14,17 @@ Each figure is taken in turns with a bare command, in the same run; the interval
 the median (of the gain: the least and the greatest of the rounds). A busy machine widens it.
 
 examples:
-  seatrial bench                                call, start, help and gain, against docker@bookworm
+  seatrial bench                                call, request, start, help and gain, against docker@bookworm
   seatrial bench --gain suites/cli/test_help.py suites/cli/test_ports.py
   seatrial bench --gain                         without the gain, which takes minutes
-  seatrial bench --suite                        and the duration of the whole of suites/cli
+  seatrial bench --suite                        and the durations of suites/cli and suites/api
 
 exit codes: 0 within the limits, 1 beyond one
 """
 
-_SUITE = "suites/cli"
-_SLICE = [f"{_SUITE}/test_run_command.py", f"{_SUITE}/test_capabilities.py"]
+# whole suites, and the minutes that each may take on two cores
+_SUITES = {"suites/cli": 15.0, "suites/api": 8.0}
+_SLICE = ["suites/cli/test_run_command.py", "suites/cli/test_capabilities.py"]
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,7 +34,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--pairs", type=int, default=60, help="pairs of calls (default 60)")
     parser.add_argument("--gain", nargs="*", default=_SLICE, metavar="PATH",
                         help=f"tests that are run with -n 0 and -n 8 (default: {' '.join(_SLICE)})")  # fmt: skip
-    parser.add_argument("--suite", action="store_true", help=f"also time all of {_SUITE} with -n 8")
+    parser.add_argument("--suite", action="store_true", help=f"also time all of {' and '.join(_SUITES)} with -n 8")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from seatrial.targets import parse
 
     target = parse(arguments.engine)
-    for path in [*arguments.gain, *([_SUITE] if arguments.suite else [])]:
+    for path in [*arguments.gain, *(_SUITES if arguments.suite else [])]:
         if not Path(path).exists():
             raise SeatrialError(
                 "E318", f"there are no tests in {path}", "no such file", "run it in the checkout, or name some: --gain"
@@ -68,9 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.gain:
             say("measuring the gain of workers (minutes)")
             figures.append(overhead.parallel_gain(engine, BUSYBOX, arguments.gain))
-        if arguments.suite:
-            say(f"running {_SUITE} (many minutes)")
-            figures.append(overhead.suite_duration(str(target), [_SUITE]))
+        for suite, minutes in _SUITES.items() if arguments.suite else ():
+            say(f"running {suite} (many minutes)")
+            figures.append(overhead.suite_duration(str(target), [suite], minutes=minutes))
     table = Table("what", "bare", "with the harness", "difference or share", "95% interval", "limit", "")
     for figure in figures:
         table.add_row(
