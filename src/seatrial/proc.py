@@ -62,6 +62,19 @@ def command(pid: int) -> str:
         return ""
 
 
+def running(*argv: str) -> list[int]:
+    """Return the processes of this machine (and so of its labs) that run with exactly this command line."""
+    wanted = b"".join(word.encode() + b"\0" for word in argv)
+    return [pid for pid in processes() if _command_line(pid) == wanted]
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it ended meanwhile
+        return b""
+
+
 def variable(pid: int, name: str) -> str:
     """Return a variable of the environment that a living process was started with, empty without it."""
     try:

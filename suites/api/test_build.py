@@ -3,8 +3,8 @@
 import pytest
 
 from seatrial import archive
-from seatrial.bench import wait_until
-from seatrial.probes.kernel import processes
+from seatrial.proc import running
+from seatrial.waiting import wait_until
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 TAR = {"Content-Type": "application/x-tar"}
@@ -168,5 +168,5 @@ def test_a_build_whose_client_leaves_is_cancelled(api, engine):
     stream = api.open("POST", "/build", query=query, headers=TAR, body=body)
     stream.until(rb"begun\\n")
     stream.close()
-    wait_until("the end of the step", lambda: not processes("sleep", "40", mark), timeout=20)
+    wait_until("the end of the step", lambda: not running("sleep", "40", mark), timeout=20)
     api.get(f"/images/{name}/json", expect=404)

@@ -228,6 +228,7 @@ def test_top_tells_titles_and_rows(api):
 @claim("api-093")
 def test_top_shows_the_columns_that_are_asked_for(api, engine):
     c = api.run()
+    c.until("its own command", lambda: c.kernel.argv == ["sleep", "3600"])
     told = c.get("top", query={"ps_args": engine.trait("api_top_columns")}).json()
     assert told["Titles"] == ["PID", "COMMAND"]
     (row,) = told["Processes"]

@@ -138,7 +138,7 @@ def test_images_are_tagged_listed_saved_and_removed(client, engine):
     repo, _, tag = (name := engine.image_name()).rpartition(":")
     image = client.images.get(engine.image)
     assert image.tag(repo, tag)
-    assert name in [one for image in client.images.list() for one in image.tags]
+    assert name in [one for image in client.images.list(name=repo) for one in image.tags]
     assert "manifest.json" in archive.members(b"".join(client.images.get(name).save(named=True)))
     client.images.remove(name)
     with pytest.raises(docker.errors.ImageNotFound):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seatrial.bench import wait_until
 from seatrial.exec import ExpectationError
+from seatrial.waiting import wait_until
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 

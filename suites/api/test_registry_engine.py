@@ -325,7 +325,7 @@ def test_two_registries_on_one_storage_hold_the_same(api, registry_with, ship):
 
 @claim("registry-027", "registry-123", "registry-126", "registry-127", "registry-128")
 def test_a_registry_tells_of_push_and_pull(api, engine, registry_with, ship):
-    from seatrial.bench import wait_until
+    from seatrial.waiting import wait_until
 
     with Web(engine.raw.host, lambda _: Answer()) as sink:
         told = {"name": "sink", "url": f"http://{sink.address}/", "timeout": "1s", "threshold": 3, "backoff": "1s"}

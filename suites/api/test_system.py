@@ -141,6 +141,6 @@ def test_a_service_runs_its_tasks_and_keeps_their_number(swarm):
 
 
 def _until(condition):
-    from seatrial.bench import wait_until
+    from seatrial.waiting import wait_until
 
     return wait_until("the tasks of the service", condition, timeout=60, pause=0.5)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -211,17 +211,6 @@ class Kernel:
                 if fields[3] == "0A":
                     ports.add(int(fields[1].rpartition(":")[2], 16))
         return ports
-
-
-def processes(*argv: str) -> list[int]:
-    """Return the processes of this machine (and so of its labs) that run with exactly this command line."""
-    wanted = b"".join(word.encode() + b"\0" for word in argv)
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # it ended meanwhile
-            if path.read_bytes() == wanted:
-                found.append(int(path.parent.name))
-    return sorted(found)
 
 
 def _ipv4(little_endian: str) -> str:
