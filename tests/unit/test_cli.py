@@ -24,6 +24,7 @@ VERBS = [
     "gitlab status", "gitlab note", "hook", "hook serve",
     "image", "image build", "image run", "image flags", "image stop",
     "oct", "oct validate", "oct import", "oct explain", "oct new", "oct schema", "oct list", "oct show", "oct run",
+    "oct serve",
 ]  # fmt: skip
 
 

@@ -83,6 +83,18 @@ examples:
 
 exit codes: pytest's: 0 all passed, 1 some failed, 2 interrupted, 5 nothing to run
 """
+_SERVE = """\
+The paths are those of the original OCT: /repo, /case, /task, /resource; /docs describes them. An address that others
+can reach needs a token.
+
+examples:
+  seatrial oct serve --engine docker@bookworm
+  curl -d CASE_ID localhost:8011/task        answers with the id of a task
+  curl -d run localhost:8011/task/TASK_ID
+  curl -F tcfile=@bundle.tar.gz localhost:8011/case
+
+exit codes: 0 ended by a signal, 4 it cannot start
+"""
 _SCHEMA = """\
 examples:
   seatrial oct schema > case.schema.json
@@ -126,6 +138,14 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     start.add_argument("--only", metavar="STATES", default="", help="only in these states: new,changed,failed")
     start.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of cases")
     start.add_argument("-n", "--workers", metavar="N", type=int, default=0, help="how many run at once (default: one)")
+    serve = verb(inner, "serve", run_serve, "serve cases and tasks over HTTP", _SERVE)
+    serve.add_argument("--listen", metavar="ADDRESS", default="127.0.0.1:8011",
+                       help="HOST:PORT, or a path for a unix socket (default: 127.0.0.1:8011)")  # fmt: skip
+    serve.add_argument("--engine", metavar="TARGET", default="", help="of tasks that name none")
+    serve.add_argument("--library", metavar="DIR", type=Path, action="append", help=f"of cases (default: {CASES})")
+    serve.add_argument("--data", metavar="DIR", type=Path, default=Path("reports/oct-service"),
+                       help="where bundles, tasks and reports are kept (default: reports/oct-service)")  # fmt: skip
+    serve.add_argument("--token-file", metavar="FILE", type=Path, help="a token that every request has to carry")
     verb(inner, "schema", run_schema, "print the JSON Schema of a case", _SCHEMA)
 
 
@@ -216,6 +236,27 @@ def run_run(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()
     os.execv(words[0], [*words, *map(str, paths)])  # noqa: S606
     return Exit.INTERNAL
+
+
+def run_serve(arguments: argparse.Namespace) -> int:
+    """Serve until a signal ends it."""
+    from seatrial.errors import not_installed
+    from seatrial.targets import discover, parse
+
+    try:
+        from seatrial.oct import serving
+    except ModuleNotFoundError as error:
+        hint = "pip install 'seatrial[service]'"
+        raise not_installed("`seatrial oct serve`", error.name or "fastapi", hint) from error
+    token = ""
+    if arguments.token_file is not None:
+        from seatrial.ci import secret
+
+        token = secret.read(arguments.token_file)
+    target = str(parse(arguments.engine) if arguments.engine else discover())
+    libraries = arguments.library or [CASES]
+    serving.serve(arguments.listen, arguments.data.absolute(), libraries, target, token, say)
+    return Exit.OK
 
 
 def _usage(parser: argparse.ArgumentParser) -> int:

@@ -167,19 +167,21 @@ class Store:
                     db.execute("commit")
                 yield db
         except (sqlite3.Error, OSError) as error:
-            raise self._problem(error) from error
+            raise problem(self.path, error) from error
 
-    def _problem(self, error: Exception) -> SeatrialError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
-        if isinstance(error, OSError) or code in _PASSING:
-            return SeatrialError(
-                "E706", f"the records of cases {self.path} cannot be read or written", str(error),
-                "free space, mend its permissions, or wait for the other writer; results are in the run's own files",
-            )  # fmt: skip
+
+def problem(path: Path, error: Exception) -> SeatrialError:
+    """Return what is wrong with a file of records in the words of the harness."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
+    if isinstance(error, OSError) or code in _PASSING:
         return SeatrialError(
-            "E705", f"the records of cases {self.path} are broken", str(error),
-            "move the file away: a new one is begun, and every case counts as new",
+            "E706", f"the records of cases {path} cannot be read or written", str(error),
+            "free space, mend its permissions, or wait for the other writer; results are in the run's own files",
         )  # fmt: skip
+    return SeatrialError(
+        "E705", f"the records of cases {path} are broken", str(error),
+        "move the file away: a new one is begun, and every case counts as new",
+    )  # fmt: skip
 
 
 def states(text: str) -> frozenset[State]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import pytest
 from seatrial.errors import SeatrialError
 from seatrial.fixtures import owner_of
 from seatrial.names import slug
+from seatrial.oct.record import PROGRESS
 from seatrial.outcome import Concluded, Refusal
 from seatrial.session import SESSION, TRIAL
 
@@ -54,6 +57,18 @@ class CaseFile(pytest.File):
                 yield CaseItem.from_parent(
                     self, name=f"{case.name}[{label}]", case=variant, digest=digest, target=target
                 )
+
+
+def _teller() -> Callable[[TaskRecord], None]:
+    """Return what tells a waiting service how far a case is."""
+    place = os.environ.get(PROGRESS)
+
+    def tell(record: TaskRecord) -> None:
+        if place:
+            with contextlib.suppress(OSError):
+                Path(place).write_text(json.dumps({"state": record.state, "steps": len(record.steps)}))
+
+    return tell
 
 
 def settings(config: pytest.Config) -> dict[str, str]:
@@ -112,7 +127,8 @@ class CaseItem(pytest.Item):
             pytest.skip(placing.why_not)
         containers = self._containers()
         bundle = Bundle(self.path.parent, self.path.name)
-        task = Task(self.case, bundle, containers, target=self.target, digest=self.digest, hosts=placing.hosts)
+        task = Task(self.case, bundle, containers, target=self.target, digest=self.digest, hosts=placing.hosts,
+                    progress=_teller())  # fmt: skip
         try:
             task.run()
         finally:

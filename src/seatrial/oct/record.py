@@ -8,6 +8,7 @@ from typing import Any
 
 from seatrial.verdict import Verdict
 
+PROGRESS = "SEATRIAL_OCT_PROGRESS"  # the file in which a session tells how far its case is
 _SHOWN = 64 << 10  # characters of a stream that a record keeps
 
 

@@ -1,0 +1,245 @@
+"""The tasks of the service: kept in SQLite, run one after the other, each by a pytest session of its own.
+
+A task is a case on a target. It goes init -> allocated -> queued -> running (deploying, running, collecting,
+destroying) -> finished. What a session has found stays in its own directory whatever becomes of the service: at the
+next start, tasks whose session has ended meanwhile are taken up from there, and those that it never ended are lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seatrial import proc
+from seatrial.errors import Exit, SeatrialError
+from seatrial.exec import base_environment
+from seatrial.oct.record import PROGRESS
+
+_TABLE = """
+create table if not exists tasks (
+    id text primary key, case_id text not null, target text not null, state text not null, ending text not null,
+    message text not null, pid integer not null, started text not null, created real not null, changed real not null
+)
+"""
+_COLUMNS = "id, case_id, target, state, ending, message, pid, started, created, changed"
+OPEN = ("queued", "running")
+
+Command = Callable[[Path, str, Path], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task as it is recorded; times are seconds since 1970."""
+
+    id: str
+    case_id: str
+    target: str
+    state: str
+    ending: str
+    message: str
+    pid: int
+    started: str
+    created: float
+    changed: float
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The task as JSON."""
+        return {name: value for name, value in asdict(self).items() if name not in ("pid", "started")}
+
+
+def session(case: Path, target: str, results: Path) -> list[str]:
+    """Return the command that runs a case on a target."""
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(case.parent)]
+    words += ["-c", os.devnull, "-o", "addopts=", "-o", "filterwarnings=", "--import-mode=importlib"]
+    return [*words, "--engine", target, "--results", str(results), str(case)]
+
+
+class Desk:
+    """Takes tasks, runs them, and tells how they stand. Raises `SeatrialError` E705, E706 like the records of cases."""
+
+    def __init__(self, directory: Path, cases: Callable[[str], Path], command: Command = session) -> None:
+        self.directory = directory
+        self._cases = cases
+        self._command = command
+        self._bell = threading.Event()
+        self._stop = threading.Event()
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        with self._open() as db:
+            db.execute(_TABLE)
+        self._take_up()
+        self._thread = threading.Thread(target=self._work, name="oct-desk")
+
+    def start(self) -> None:
+        """Begin to run what is queued."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the running session, which puts back what it has made, and stop."""
+        self._stop.set()
+        self._bell.set()
+        for child in list(self._children.values()):
+            with contextlib.suppress(ProcessLookupError):
+                child.send_signal(signal.SIGINT)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    # -- what is asked -------------------------------------------------------------------------
+
+    def add(self, case_id: str, target: str) -> Job:
+        """Record a new task."""
+        id_ = secrets.token_hex(8)
+        now = time.time()
+        with self._open() as db:
+            db.execute(f"insert into tasks ({_COLUMNS}) values (?, ?, ?, 'init', '', '', 0, '', ?, ?)",  # noqa: S608
+                       (id_, case_id, target, now, now))  # fmt: skip
+        return self.job(id_)
+
+    def job(self, id_: str) -> Job:
+        """Return a task; raises `KeyError` when there is none."""
+        with self._open() as db:
+            row = db.execute(f"select {_COLUMNS} from tasks where id = ?", (id_,)).fetchone()  # noqa: S608
+        if row is None:
+            raise KeyError(id_)
+        job = Job(*row)
+        return self._with_progress(job) if job.state == "running" else job
+
+    def jobs(self, state: str = "", case_id: str = "") -> list[Job]:
+        """Return tasks, the newest first."""
+        with self._open() as db:
+            rows = db.execute(
+                f"select {_COLUMNS} from tasks where (? in ('', state)) and (? in ('', case_id)) "  # noqa: S608
+                "order by created desc, id", (state, case_id),
+            ).fetchall()  # fmt: skip
+        return [Job(*row) for row in rows]
+
+    def change(self, id_: str, state: str, **values: Any) -> None:
+        """Record another state of a task."""
+        words = "".join(f", {name} = ?" for name in values)
+        with self._open() as db:
+            db.execute(f"update tasks set state = ?, changed = ?{words} where id = ?",  # noqa: S608
+                       (state, time.time(), *values.values(), id_))  # fmt: skip
+
+    def queue(self, id_: str) -> None:
+        """Have a task run."""
+        self.change(id_, "queued", ending="", message="")
+        self._bell.set()
+
+    def cancel(self, id_: str) -> None:
+        """End a task: one that runs collects and puts back what it has made, one that does not is over."""
+        child = self._children.get(id_)
+        if child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                child.send_signal(signal.SIGINT)
+        elif self.job(id_).state != "finished":
+            self.change(id_, "finished", ending="cancelled", message="it was ended before it ran")
+
+    def place(self, id_: str) -> Path:
+        """Return the directory of a task."""
+        return self.directory / "tasks" / id_
+
+    def run_directory(self, id_: str) -> Path | None:
+        """Return the directory with a task's reports, None when it has none yet."""
+        streams = sorted((self.place(id_) / "reports").glob("2*/results.jsonl"))
+        return streams[-1].parent if streams else None
+
+    # -- running -------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            waiting = self.jobs("queued")
+            if not waiting:
+                self._bell.wait(1.0)
+                self._bell.clear()
+                continue
+            self._run(waiting[-1])
+
+    def _run(self, job: Job) -> None:
+        place = self.place(job.id)
+        place.mkdir(parents=True, exist_ok=True)
+        environment = {**base_environment(), PROGRESS: str(place / "progress.json")}
+        environment |= {name: value for name, value in os.environ.items() if name.startswith("SEATRIAL_")}
+        try:
+            argv = self._command(self._cases(job.case_id), job.target, place / "reports")
+            with (place / "log").open("wb") as log:
+                child = subprocess.Popen(
+                    argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=place,
+                    start_new_session=True,
+                )  # fmt: skip
+        except (OSError, KeyError) as error:
+            self.change(job.id, "finished", ending="error", message=f"it cannot be started: {error}")
+            return
+        self._children[job.id] = child
+        try:
+            self.change(job.id, "running", pid=child.pid, started=proc.started(child.pid))
+            code = child.wait()
+        finally:
+            del self._children[job.id]
+        self._conclude(job.id, code)
+
+    def _conclude(self, id_: str, code: int | None) -> None:
+        """Record how a task ended, by what its session has written."""
+        from seatrial import results
+
+        ending, message = "lost", "its session ended without a result"
+        directory = self.run_directory(id_)
+        if directory is not None:
+            with contextlib.suppress(SeatrialError):
+                run = results.read(directory / "results.jsonl")
+                if run.footer is not None and run.results:
+                    endings = [result.evidence.get("oct", {}).get("ending", result.verdict.value.lower())
+                               for result in run.results]  # fmt: skip
+                    worst = next((one for one in endings if one not in ("passed", "warned")), endings[0])
+                    words = [result.message or result.reason for result in run.results]
+                    ending, message = worst, "\n".join(filter(None, words))
+        if ending == "lost" and code not in (None, Exit.OK):
+            log = self.place(id_) / "log"
+            tail = log.read_text("utf-8", "replace").strip()[-2000:] if log.exists() else ""
+            ending = "interrupted" if code in (Exit.INTERRUPTED, -signal.SIGINT) else "error"
+            message = tail or f"its session ended with exit code {code}"
+        self.change(id_, "finished", ending=ending, message=message)
+
+    def _with_progress(self, job: Job) -> Job:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            told = json.loads((self.place(job.id) / "progress.json").read_text())
+            return Job(**{**asdict(job), "message": f"{told['state']}: {told['steps']} steps done"})
+        return job
+
+    def _take_up(self) -> None:
+        """Conclude what a service that was killed has left running; a session that lives on is waited for."""
+        for job in self.jobs("running"):
+            if proc.started(job.pid) == job.started and job.started:
+                threading.Thread(target=self._outlive, args=(job,), daemon=True).start()
+            else:
+                self._conclude(job.id, None)
+
+    def _outlive(self, job: Job) -> None:
+        while proc.started(job.pid) == job.started and not self._stop.is_set():
+            time.sleep(0.2)
+        if not self._stop.is_set():
+            self._conclude(job.id, None)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        from seatrial.oct.freshness import problem
+
+        path = self.directory / "tasks.sqlite"
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(path, timeout=20.0)) as db, db:
+                yield db
+        except (sqlite3.Error, OSError) as error:
+            raise problem(path, error) from error
