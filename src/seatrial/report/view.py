@@ -12,6 +12,7 @@ from seatrial.history import Changes, Flaky
 from seatrial.names import slug
 from seatrial.report import wording
 from seatrial.report.conclusion import NOT_RUN, Conclusion, conclude, targets_of
+from seatrial.report.figures import Figure
 from seatrial.results import Run, TargetInfo, TestResult
 from seatrial.verdict import Verdict
 
@@ -144,6 +145,7 @@ class View:
     options: list[Option]
     known: list[Group]
     slowest: list[TestResult]
+    figures: list[Figure] = field(default_factory=list)
     files: set[str] = field(default_factory=set)  # paths below the run's directory that a page may link
 
     @property
@@ -154,7 +156,7 @@ class View:
 
 def view(
     run: Run, claims: dict[str, Claim] | None, changes: Sequence[Changes], flaky: Sequence[Flaky],
-    history_problem: str = "",
+    history_problem: str = "", figures: Sequence[Figure] = (),
 ) -> View:  # fmt: skip
     """Arrange a run for the reports; `claims` is None when claims.json is absent."""
     worrying = groups(run.results, _WORRYING)
@@ -175,7 +177,8 @@ def view(
         options=options(run.results),
         known=groups(run.results, (Verdict.KNOWN,)),
         slowest=sorted(run.results, key=lambda result: -result.duration)[:SLOWEST],
-        files=_files(run),
+        figures=list(figures),
+        files=_files(run, figures),
     )
 
 
@@ -192,10 +195,11 @@ def _subject(run: Run, name: str) -> Subject:
     )
 
 
-def _files(run: Run) -> set[str]:
+def _files(run: Run, figures: Sequence[Figure]) -> set[str]:
     if run.directory is None:
         return set()
     paths = {path for result in run.results for path in (result.log, result.repro) if path}
+    paths |= {path for figure in figures for path in (figure.image, *figure.files) if path}
     return {path for path in paths if (run.directory / path).is_file()}
 
 

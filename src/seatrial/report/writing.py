@@ -8,8 +8,9 @@ from pathlib import Path
 from seatrial.claims import Claim
 from seatrial.errors import SeatrialError
 from seatrial.history import Changes, Flaky, History
-from seatrial.report import html, junit, markdown
+from seatrial.report import figures, html, junit, markdown
 from seatrial.report.conclusion import broken_off, targets_of
+from seatrial.report.figures import Figure
 from seatrial.report.files import save
 from seatrial.report.matrix import matrix
 from seatrial.report.view import view
@@ -40,7 +41,12 @@ def write(directory: Path, history: Path | None = None) -> list[Path]:
     except SeatrialError as error:
         problems.append(error)
         trouble = str(error)
-    shown = view(run, claims, changes, flaky, trouble)
+    drawn: list[Figure] = []
+    try:
+        drawn = figures.read(directory)
+    except SeatrialError as error:
+        problems.append(error)
+    shown = view(run, claims, changes, flaky, trouble, drawn)
     paths = junit.write(run, directory, claims or {})
     paths += html.write(shown, directory)
     paths.append(save(directory / "report.md", markdown.render(shown)))

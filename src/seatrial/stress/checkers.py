@@ -295,15 +295,26 @@ CHECKERS: dict[str, type[Checker]] = {
 
 
 def judge(history: History) -> list[Judgement]:
-    """Judge a history by the checkers that its header names, in one pass; raises `SeatrialError` E802 on a broken one.
+    """Judge a history by the checkers that its header names, in one pass; a broken one is `SeatrialError` E802."""
+    return run(named(history.header.judged), history)
 
-    A name that is no checker's is an UNKNOWN judgement of its own.
-    """
-    unknown = [Judgement(name, "", crash="there is no such checker") for name in history.header.judged
-               if name not in CHECKERS]  # fmt: skip
-    checkers = [CHECKERS[name]() for name in history.header.judged if name in CHECKERS]
-    with _no_cycles():
-        return run(checkers, history) + unknown
+
+def named(names: Iterable[str]) -> list[Checker]:
+    """Return new checkers by their names; a name that is none's is a checker that crashes."""
+    return [CHECKERS[name]() if name in CHECKERS else _Nobody(name) for name in names]
+
+
+class _Nobody(Checker):
+    """A checker of whom only the name is known."""
+
+    name, claim, kinds = "", "", ()
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.found = Judgement(name, "", crash="there is no such checker")
+
+    def see(self, op: Op) -> None:
+        """See nothing."""
 
 
 @contextmanager
@@ -320,7 +331,11 @@ def _no_cycles() -> Iterator[None]:
 
 def run(checkers: Iterable[Checker], operations: Iterable[Op]) -> list[Judgement]:
     """Let checkers see operations; one that raises an error is UNKNOWN and does not disturb the others."""
-    all_ = list(checkers)
+    with _no_cycles():
+        return _run(list(checkers), operations)
+
+
+def _run(all_: Sequence[Checker], operations: Iterable[Op]) -> list[Judgement]:
     by_kind: dict[str, list[Checker]] = {}
     for checker in all_:
         for kind in checker.kinds:

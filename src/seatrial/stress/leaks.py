@@ -1,0 +1,62 @@
+"""Which series of a run climb: a leak names the resource and its slope."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from seatrial import stats
+from seatrial.stats import Slope
+from seatrial.stress.history import Op
+from seatrial.stress.monitor import TOLERANCES, UNITS
+
+ENOUGH = 20  # samples
+
+
+@dataclass(frozen=True)
+class Trend:
+    """How one resource developed."""
+
+    series: str
+    slope: Slope
+    tolerance: float
+
+    @property
+    def leaks(self) -> bool:
+        """Whether it climbs all the time, beyond its tolerance."""
+        return self.slope.climbs(self.tolerance)
+
+    def __str__(self) -> str:
+        unit = UNITS.get(self.series.partition(":")[0], "")
+        low, high = 3600 * self.slope.interval.low, 3600 * self.slope.interval.high
+        words = f"{self.series}: {3600 * self.slope.value:+.4g} {unit}".rstrip()
+        return f"{words} an hour ({low:.4g} to {high:.4g}), {self.slope.growth:+.4g} in this run"
+
+
+Series = Mapping[str, list[tuple[float, float]]]
+
+
+def series(operations: Iterable[Op]) -> Series:
+    """Return the samples of a history by name, as (seconds, value)."""
+    found: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    for op in operations:
+        if op.kind == "sample":
+            found[op.object].append((op.began, op.value))
+    return found
+
+
+def trends(found: Series, begin: float, end: float) -> list[Trend]:
+    """Return how each resource with a tolerance developed between two times, as far as there are enough samples.
+
+    A command that is not there at a moment has no sample then, which is none of it.
+    """
+    times = sorted({at for points in found.values() for at, _ in points if begin <= at <= end})
+    made = []
+    for name, points in sorted(found.items()):
+        tolerance = TOLERANCES.get(name.partition(":")[0])
+        if tolerance is None or len(times) < ENOUGH:
+            continue
+        values = dict(points)
+        made.append(Trend(name, stats.slope(times, [values.get(at, 0.0) for at in times]), tolerance))
+    return made

@@ -1,0 +1,132 @@
+"""When operations begin: closed loops, in which each client works as fast as it is served, and open ones.
+
+In an open loop arrivals come at their times, whatever the engine does: what had to begin at t and began at
+t+4 s, because the engine stood still, has four seconds of latency. A closed loop just sends less meanwhile and
+hides that.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+FIXED = "fixed"
+POISSON = "poisson"
+
+Clock = Callable[[], float]
+
+
+def arrivals(rate: float, kind: str, seed: int = 1) -> Iterator[float]:
+    """Yield arrival times in seconds from 0 on: `rate` a second, evenly or as a Poisson process."""
+    source = random.Random(seed)  # noqa: S311 - load, not a secret
+    if kind == FIXED:
+        for number in itertools.count():
+            yield number / rate
+    at = 0.0
+    while True:
+        at += source.expovariate(rate)
+        yield at
+
+
+class Schedule(Protocol):
+    """Hands out, to many threads, when the next operation is to begin."""
+
+    def next(self) -> float | None:
+        """Return the intended start, in seconds of the clock; None when there are no more."""
+
+
+@dataclass
+class Limits:
+    """When a load ends: after `seconds`, after `count` operations, or when it is told to stop."""
+
+    seconds: float = float("inf")
+    count: float = float("inf")
+    stop: threading.Event = field(default_factory=threading.Event)
+    given: int = 0
+
+    def take(self, at: float) -> bool:
+        """Tell whether one more operation may begin at a time, and count it."""
+        if self.stop.is_set() or at >= self.seconds or self.given >= self.count:
+            return False
+        self.given += 1
+        return True
+
+
+class Closed:
+    """Now, as often as asked."""
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self._limits, self._clock, self._lock = limits, clock, threading.Lock()
+
+    def next(self) -> float | None:
+        """Return the present time, while there is something left to do."""
+        with self._lock:
+            now = self._clock()
+            return now if self._limits.take(now) else None
+
+
+class Open:
+    """Arrivals in their order; who takes one waits for its time, and who takes it too late says so by its time."""
+
+    def __init__(self, limits: Limits, clock: Clock, times: Iterator[float]) -> None:
+        self._limits, self._clock, self._times, self._lock = limits, clock, times, threading.Lock()
+        self._begin: float | None = None
+
+    def next(self) -> float | None:
+        """Wait for the next arrival and return its time."""
+        with self._lock:
+            if self._begin is None:
+                self._begin = self._clock()
+            at = self._begin + next(self._times)
+            if not self._limits.take(at):
+                return None
+        while (left := at - self._clock()) > 0:
+            if self._limits.stop.wait(left):
+                return None
+        return at
+
+
+def drive(schedule: Schedule, clients: Sequence[Callable[[float], object]], stop: threading.Event) -> None:
+    """Let clients, each in a thread of its own, do what the schedule says until it ends.
+
+    An error of a client that it does not take for the engine's stops them all and is raised here, and so
+    is an interrupt, when all have ended what they were at.
+    """
+    problems: list[BaseException] = []
+
+    def work(client: Callable[[float], object]) -> None:
+        try:
+            while (intended := schedule.next()) is not None:
+                client(intended)
+        except BaseException as error:  # handed to the caller's thread
+            problems.append(error)
+            stop.set()
+
+    threads = [threading.Thread(target=work, args=(client,), name=f"client-{number}")
+               for number, client in enumerate(clients)]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    try:
+        _join(threads)
+    except BaseException:
+        stop.set()
+        _join(threads)
+        raise
+    if problems:
+        raise problems[0]
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.2)  # an interrupt is served between two
+
+
+def since(epoch: float) -> Clock:
+    """Return a clock that never goes back and counts seconds from a moment of `time.monotonic`."""
+    return lambda: time.monotonic() - epoch

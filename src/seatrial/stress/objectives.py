@@ -1,0 +1,188 @@
+"""From a history to verdicts: each objective of the profile and each checker is one result, as a test is.
+
+Nothing here asks an engine: a stored run is judged again by its history alone.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from seatrial import stats
+from seatrial.outcome import signature
+from seatrial.results import TestResult
+from seatrial.stress import checkers, leaks
+from seatrial.stress.checkers import Judgement
+from seatrial.stress.history import FAIL, OK, History, Op
+from seatrial.stress.profile import Objectives
+from seatrial.verdict import Level, Verdict
+
+OBSERVED = frozenset(("event", "sample"))  # what nobody asked for
+_KINDS_OF_ERRORS = 10
+
+
+@dataclass
+class Tally:
+    """What a history comes to, by kind of operation; latencies in seconds from the intended start."""
+
+    latencies: dict[str, array[float]] = field(default_factory=lambda: defaultdict(lambda: array("d")))
+    ended: dict[str, array[float]] = field(default_factory=lambda: defaultdict(lambda: array("d")))  # beside latencies
+    failures: Counter[str] = field(default_factory=Counter)
+    unanswered: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)  # by kind and message, with ids folded
+    samples: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    last: float = 0.0
+
+    def see(self, op: Op) -> None:
+        """Take in one operation."""
+        if op.ended > self.last:
+            self.last = op.ended
+        if op.kind == "sample":
+            self.samples[op.object].append((op.began, op.value))
+        elif op.kind not in OBSERVED:
+            if op.outcome == OK:
+                self.latencies[op.kind].append(op.ended - op.intended)
+                self.ended[op.kind].append(op.ended)
+                return
+            (self.failures if op.outcome == FAIL else self.unanswered)[op.kind] += 1
+            self.errors[f"{op.kind}: {signature(op.error) or op.outcome}"] += 1
+
+    @property
+    def done(self) -> int:
+        """Number of operations that were done."""
+        return sum(map(len, self.latencies.values()))
+
+    @property
+    def total(self) -> int:
+        """Number of operations that were asked for."""
+        return self.done + self.failures.total() + self.unanswered.total()
+
+    @property
+    def error_rate(self) -> float:
+        """Share of operations that were refused or not answered."""
+        return (self.total - self.done) / self.total if self.total else math.nan
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of operations that were asked for."""
+        return sorted({*self.latencies, *self.failures, *self.unanswered})
+
+    def row(self, kind: str) -> dict[str, Any]:
+        """Return the figures of a kind of operation."""
+        found = self.latencies.get(kind)
+        shares = {f"p{share:g}": stats.percentile(found, share) for share in (50, 90, 95, 99)} if found else {}
+        return {
+            "kind": kind, "done": len(found or ()), "refused": self.failures[kind],
+            "unanswered": self.unanswered[kind], **shares, **({"max": max(found)} if found else {}),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """What was seen beside the history: leftovers, the monitor's trouble, the harness's share of all CPU time."""
+
+    leftovers: Sequence[tuple[str, str]] | None = None  # None: nobody looked
+    monitor: str = ""
+    share: float | None = None
+    share_limit: float = 0.0
+
+
+def judge(history: History, objectives: Objectives, warm_up: float) -> tuple[Tally, list[Judgement], list[TestResult]]:
+    """Read a history once; return what it comes to, what the checkers found, and all of it as results.
+
+    Raises `SeatrialError` E802 on a broken history.
+    """
+    tally = Tally()
+
+    def seen() -> Iterator[Op]:
+        for op in history:
+            tally.see(op)
+            yield op
+
+    judgements = checkers.run(checkers.named(history.header.judged), seen())
+    target = history.header.target
+    results = [_error_rate(tally, objectives, target)]
+    results += [_p99(tally, kind, limit, target) for kind, limit in objectives.p99.items()]
+    results += [_checked(judgement, target) for judgement in judgements]
+    if objectives.leaks:
+        results.append(_leaks(tally, warm_up, target))
+    return tally, judgements, results
+
+
+def beside(aftermath: Aftermath, objectives: Objectives, target: str) -> list[TestResult]:
+    """Return the results of what was seen beside the history."""
+    made = []
+    if objectives.leftovers and aftermath.leftovers is not None:
+        left = [f"{kind} {name} was not there before the run" for kind, name in aftermath.leftovers]
+        words = "\n".join([f"{len(left)} things were left behind", *left[:50]]) if left else ""
+        made.append(_result("nothing is left behind", target, Verdict.FAIL if left else Verdict.PASS, words))
+    if aftermath.monitor:
+        words = f"the monitor stopped: {aftermath.monitor}"
+        made.append(_result("the engine is monitored", target, Verdict.ERROR, words))
+    if aftermath.share is not None:
+        kept = aftermath.share <= aftermath.share_limit
+        made.append(_result(
+            "the harness costs little", target, Verdict.PASS if kept else Verdict.WARN,
+            "" if kept else f"the harness used {aftermath.share:.2%} of all CPU time that was used, its limit is "
+            f"{aftermath.share_limit:.1%}", level=Level.SHOULD, evidence={"share of CPU": round(aftermath.share, 5)},
+        ))  # fmt: skip
+    return made
+
+
+def _error_rate(tally: Tally, objectives: Objectives, target: str) -> TestResult:
+    name = f"at most {objectives.error_rate:.2%} of the operations fail"
+    if not tally.total:
+        return _result(name, target, Verdict.FAIL, "no operation was recorded: nothing was tested")
+    evidence = {"operations": tally.total, "error rate": round(tally.error_rate, 6)}
+    if tally.error_rate <= objectives.error_rate:
+        return _result(name, target, Verdict.PASS, "", evidence=evidence)
+    worst = [f"{count} x {words}" for words, count in tally.errors.most_common(_KINDS_OF_ERRORS)]
+    rest = len(tally.errors) - len(worst)
+    words = f"{tally.total - tally.done} of {tally.total} operations failed ({tally.error_rate:.2%})"
+    more = [f"... and {rest} more kinds of errors"] if rest else []
+    return _result(name, target, Verdict.FAIL, "\n".join([words, *worst, *more]), evidence=evidence)
+
+
+def _p99(tally: Tally, kind: str, limit: float, target: str) -> TestResult:
+    name = f"the 99th percentile of {kind} is at most {limit:g} s"
+    samples = tally.latencies.get(kind)
+    if not samples:
+        return _result(name, target, Verdict.FAIL, f"no {kind} was done: there is no sample")
+    seen = stats.percentile(samples, 99)
+    evidence = {"samples": len(samples), "p99 in s": round(seen, 4)}
+    words = f"expected at most {limit:g} s, seen {seen:.3f} s in {len(samples)} samples"
+    return _result(name, target, Verdict.FAIL if seen > limit else Verdict.PASS, words if seen > limit else "",
+                   evidence=evidence)  # fmt: skip
+
+
+def _checked(judgement: Judgement, target: str) -> TestResult:
+    words = "" if judgement.verdict is Verdict.PASS else str(judgement)
+    if judgement.verdict is Verdict.UNKNOWN and not judgement.crash:
+        words = f"{judgement.checker}: nothing was recorded that could be judged"
+    return _result(f"history: {judgement.claim or judgement.checker}", target, judgement.verdict, words,
+                   evidence={"judged": judgement.considered})  # fmt: skip
+
+
+def _leaks(tally: Tally, warm_up: float, target: str) -> TestResult:
+    name = "nothing that the engine holds grows without end"
+    found = leaks.trends(tally.samples, warm_up, tally.last)
+    if not found:
+        reason = f"the run is too short for a slope: {leaks.ENOUGH} samples after the warm-up are needed"
+        return _result(name, target, Verdict.SKIP, reason=reason)
+    guilty = [str(trend) for trend in found if trend.leaks]
+    words = "\n".join([f"{len(guilty)} of {len(found)} resources grow without end", *guilty]) if guilty else ""
+    return _result(name, target, Verdict.FAIL if guilty else Verdict.PASS, words, evidence={"resources": len(found)})
+
+
+def _result(
+    name: str, target: str, verdict: Verdict, message: str = "", *, reason: str = "", level: Level = Level.MUST,
+    evidence: dict[str, Any] | None = None,
+) -> TestResult:  # fmt: skip
+    return TestResult(
+        test=f"stress::{name}", target=target, verdict=verdict, area="stress", duration=0.0, level=level.value,
+        reason=reason, message=message, signature=signature(message), evidence=evidence or {},
+    )  # fmt: skip
+

@@ -1,0 +1,98 @@
+"""Closed and open loops: when operations begin, and that a stall is not hidden."""
+
+import itertools
+import statistics
+import threading
+import time
+
+import pytest
+
+from seatrial.stress import loops
+from seatrial.stress.loops import FIXED, POISSON, Closed, Limits, Open
+
+
+def first(count, times):
+    return list(itertools.islice(times, count))
+
+
+def test_fixed_arrivals_are_even():
+    assert first(4, loops.arrivals(4.0, FIXED)) == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_poisson_arrivals_have_the_rate_and_its_scatter():
+    times = first(20_000, loops.arrivals(5.0, POISSON))
+    gaps = [b - a for a, b in itertools.pairwise(times)]
+    assert 0.195 < statistics.mean(gaps) < 0.205
+    assert 0.19 < statistics.stdev(gaps) < 0.21  # of an exponential distribution it is the mean
+    assert times == first(20_000, loops.arrivals(5.0, POISSON)), "a load can be repeated"
+    assert times != first(20_000, loops.arrivals(5.0, POISSON, seed=2))
+
+
+class Stalling:
+    """An engine that takes `take` seconds, and stands still from `begin` to `end`."""
+
+    def __init__(self, clock, take, begin, end):
+        self.clock, self.take, self.begin, self.end = clock, take, begin, end
+        self.seen, self.lock = [], threading.Lock()
+
+    def __call__(self, intended):
+        began = self.clock()
+        time.sleep(self.take)
+        if self.begin <= self.clock() < self.end:
+            time.sleep(self.end - self.clock())
+        with self.lock:
+            self.seen.append((intended, began, self.clock()))
+
+
+def test_an_open_loop_shows_a_stall_that_a_closed_one_hides():
+    def run(make, clients):
+        clock = loops.since(time.monotonic())
+        engine = Stalling(clock, 0.005, 0.3, 0.8)
+        limits = Limits(seconds=1.2)
+        loops.drive(make(limits, clock), [engine] * clients, limits.stop)
+        return engine.seen
+
+    opened = run(lambda limits, clock: Open(limits, clock, loops.arrivals(20.0, FIXED)), 4)
+    closed = run(Closed, 1)
+    assert len(opened) == 24, "every arrival was served"
+    late = [ended - intended for intended, _, ended in opened if ended - intended > 0.1]
+    assert len(late) >= 6
+    assert max(late) > 0.35
+    assert sum(ended - intended > 0.1 for intended, _, ended in closed) == 1
+
+
+def test_arrivals_are_counted_from_the_first_request():
+    now = itertools.count(100)
+    schedule = Open(Limits(seconds=1000), lambda: next(now), loops.arrivals(1.0, FIXED))
+    assert [schedule.next(), schedule.next()] == [100.0, 101.0]
+
+
+def test_a_count_ends_a_load():
+    limits, done = Limits(count=100), []
+    loops.drive(Closed(limits, loops.since(time.monotonic())), [done.append] * 8, limits.stop)
+    assert len(done) == 100
+
+
+def test_a_stop_ends_a_load_that_waits_for_an_arrival():
+    limits = Limits()
+    threading.Timer(0.1, limits.stop.set).start()
+    began = time.monotonic()
+    loops.drive(Open(limits, loops.since(began), loops.arrivals(0.01, FIXED)), [lambda _: None] * 3, limits.stop)
+    assert time.monotonic() - began < 5
+
+
+def test_an_error_of_a_client_ends_all_and_is_told():
+    limits, others = Limits(seconds=30), []
+
+    def broken(intended):
+        time.sleep(0.01)
+        raise ZeroDivisionError("the client's own")
+
+    def working(intended):
+        time.sleep(0.005)
+        others.append(intended)
+
+    with pytest.raises(ZeroDivisionError, match="the client's own"):
+        loops.drive(Closed(limits, loops.since(time.monotonic())), [broken, working], limits.stop)
+    assert limits.stop.is_set()
+    assert others
