@@ -27,6 +27,7 @@ from seatrial.commands import (
     lab,
     report,
     say,
+    stress,
 )
 from seatrial.errors import Exit, SeatrialError
 
@@ -77,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"seatrial {__version__}")
     root.set_defaults(run=lambda _: _usage(root))
     verbs = root.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
-    for module in (doctor, lab, clean, claims, report, cases, external, bench, jenkins, gitlab, hook, image):
+    for module in (doctor, lab, clean, claims, report, cases, external, bench, stress, jenkins, gitlab, hook, image):
         module.add(verbs)
     return root
 

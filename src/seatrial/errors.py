@@ -103,6 +103,8 @@ CODES = {
     "E803": "a history of operations cannot be written",
     "E804": "a profile of a load cannot be used",
     "E805": "there is no profile of such a name",
+    "E806": "a stress.json cannot be used",
+    "E807": "what is to be put under load is no engine",
     "E624": "there are more tests than GitLab takes",
     "E631": "GitLab does not answer",
     "E632": "GitLab refuses a token",

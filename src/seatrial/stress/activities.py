@@ -129,6 +129,22 @@ def container(client: Client, options: Mapping[str, Any]) -> None:
         client.remove(spec.name)
 
 
+def hold(client: Client, options: Mapping[str, Any]) -> None:
+    """Create and start a container, let it live for `seconds`, kill it if it still lives, remove it."""
+    command = options.get("command", ["sleep", "3600"])
+    spec = client.spec("h", *command, ports=tuple(options.get("ports", ())))
+    client.create(spec)
+    try:
+        client.start(spec.name, ports=bool(spec.ports))
+        if (life := options.get("seconds")) is not None:
+            client.world.stop.wait(life)
+            with suppress(RefusedError):  # it has ended by itself
+                client.kill(spec.name)
+        client.wait(spec.name)
+    finally:
+        client.remove(spec.name)
+
+
 def service(client: Client, options: Mapping[str, Any]) -> None:
     """Run an echo server behind a published port, talk to it, kill it, and see that it is gone."""
     spec = client.spec("s", "nc", "-lk", "-p", str(PORT), "-e", "cat", ports=(PORT,))
@@ -281,7 +297,7 @@ def _once(client: Client, spec: Spec, written: bytes | None = None) -> None:
 
 Story = Callable[[Client, Mapping[str, Any]], None]
 STORIES: Mapping[str, Story] = {
-    "container": container, "service": service, "exec": exec_, "log": log, "registry": registry, "build": build,
-    "network": network, "volume": volume,
+    "container": container, "hold": hold, "service": service, "exec": exec_, "log": log, "registry": registry,
+    "build": build, "network": network, "volume": volume,
 }  # fmt: skip
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 
 from seatrial.engines.base import CliEngine
 from seatrial.errors import SeatrialError
-from seatrial.exec import ANY, Result
+from seatrial.exec import ANY, Result, popen
 from seatrial.stress.driver import RefusedError, SilentError, Spec
 from seatrial.stress.over_http import held_ports
 
@@ -36,6 +37,15 @@ class CliDriver:
         except SeatrialError as error:
             raise SilentError(f"{error.message}: {error.cause}") from error
         return result
+
+    def spawn(self, args: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a command in the foreground; its standard output is let go."""
+        engine = self._engine
+        try:
+            return popen([engine.binary, *args], engine.host, engine.env, None, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
+        except SeatrialError as error:
+            raise SilentError(f"{error.message}: {error.cause}") from error
 
     def create(self, spec: Spec) -> str:
         """Create a container and return its id."""

@@ -1,0 +1,133 @@
+"""`seatrial stress`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.commands import say, tell, verb
+from seatrial.errors import Exit, SeatrialError
+
+if TYPE_CHECKING:
+    from seatrial.stress.profile import Profile
+    from seatrial.targets import Target
+
+_PROFILES = Path("stress/profiles")
+_CONFIG = "stress.json"
+_MORE = f"""\
+A profile says what is done, how it comes and what has to hold (stress/README.md). Without a profile the
+options mean what they mean to docker-stress: -c workers run --containers containers, of the list in
+{_CONFIG} by the command line --binary, or, where there is no such file, containers that sleep until they are
+killed after -k, over HTTP.
+
+examples:
+  seatrial stress churn --engine docker@bookworm
+  seatrial stress mixed --duration 10m --rate 2
+  seatrial stress -c 100 --containers 10000 -k 8s
+  seatrial stress -b /usr/bin/docker --config stress.json -c 8 --containers 200
+  seatrial stress --judge reports/latest
+
+exit codes: 0 everything held, 1 something did not, 2 interrupted (what was seen is reported), 4 it cannot run
+"""
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verb(verbs, "stress", run, "put an engine under load and judge what it did", _MORE)
+    parser.add_argument("profile", nargs="?", metavar="PROFILE", help="a word of stress/profiles, or a .toml file")
+    parser.add_argument("--engine", metavar="TARGET", help="as for pytest (default: the one that is found)")
+    parser.add_argument("--driver", choices=["http", "cli", "dockerpy"], help="the way to the engine")
+    parser.add_argument("--duration", metavar="TIME", help="how long, as 90s or 10m")
+    parser.add_argument("--rate", type=float, metavar="N", help="arrivals a second, in an open loop")
+    parser.add_argument("--results", type=Path, default=Path("reports"), metavar="DIR", help="default: reports")
+    parser.add_argument("--judge", type=Path, metavar="DIR", help="judge a stored run again")
+    group = parser.add_argument_group("as docker-stress has them")
+    group.add_argument("-b", "--binary", metavar="PATH", help="the docker binary to test (default docker)")
+    group.add_argument("--config", metavar="FILE", help=f"the list of containers (default {_CONFIG})")
+    group.add_argument("-c", "--concurrent", type=_positive, metavar="N", help="concurrent workers (default 1)")
+    group.add_argument("--containers", type=_positive, metavar="N", help="containers to run (default 1000)")
+    group.add_argument("-k", "--kill", metavar="TIME", help="time to kill a container after it began (default 10s)")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Put a target under load, or judge a run again."""
+    from seatrial.stress import reference
+    from seatrial.stress.run import execute
+
+    if arguments.judge:
+        return _judge(arguments.judge)
+    profile = _profile(arguments)
+    command = ["seatrial", *sys.argv[1:]]
+    outcome = execute(
+        profile, _target(arguments.engine), arguments.results, command, say, binary=arguments.binary or ""
+    )
+    for line in reference.closing(outcome.containers, outcome.seconds, outcome.failures):
+        tell(line)
+    _close(outcome.directory)
+    return outcome.exit
+
+
+def _close(directory: Path) -> None:
+    from seatrial.report import text
+    from seatrial.results import read
+
+    tell(text.closing(read(directory / "results.jsonl")))
+
+
+def _profile(arguments: argparse.Namespace) -> Profile:
+    from seatrial.selection import seconds
+    from seatrial.stress import profile as profiles
+    from seatrial.stress import reference
+    from seatrial.stress.profile import OPEN
+
+    if arguments.profile is None:
+        wanted = arguments.config or (_CONFIG if Path(_CONFIG).exists() or arguments.binary else "")
+        entries = reference.read(Path(wanted)) if wanted else None
+        chosen = reference.profile(
+            entries, arguments.concurrent or 1, arguments.containers or 1000, seconds(arguments.kill or "10s")
+        )
+    else:
+        chosen = profiles.load(profiles.find(arguments.profile, _PROFILES))
+        if arguments.concurrent:
+            chosen = replace(chosen, load=replace(chosen.load, clients=arguments.concurrent, most=arguments.concurrent))
+        if arguments.containers:
+            chosen = replace(chosen, count=arguments.containers)
+    if arguments.driver:
+        chosen = replace(chosen, driver=arguments.driver)
+    if arguments.duration:
+        chosen = replace(chosen, seconds=seconds(arguments.duration))
+    if arguments.rate:
+        chosen = replace(chosen, load=replace(chosen.load, loop=OPEN, rate=arguments.rate))
+    return chosen
+
+
+def _target(name: str | None) -> Target:
+    from seatrial.targets import discover, parse
+
+    target = parse(name) if name else discover()
+    if target.is_runtime:
+        raise SeatrialError(
+            "E807", f"{target} is no engine", "loads are what engines do", "for example --engine docker@bookworm"
+        )  # fmt: skip
+    return target
+
+
+def _judge(directory: Path) -> int:
+    from seatrial.stress.run import rejudge
+
+    results = rejudge(directory)
+    for result in results:
+        tell(f"{result.verdict.value:7} {result.test.partition('::')[2]}")
+        for line in (result.message or result.reason).splitlines():
+            tell(f"        {line}")
+    return Exit.FAILED if not results or any(result.verdict.red for result in results) else Exit.OK

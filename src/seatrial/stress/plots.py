@@ -1,0 +1,148 @@
+"""What a run under load looks like: figures and tables for its report, and all samples as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seatrial.errors import not_installed
+from seatrial.report import figures
+from seatrial.report.figures import Figure, Table
+from seatrial.stress.history import History, Op
+from seatrial.stress.objectives import Tally
+
+_DOTS = 4000  # a figure does not get clearer by more
+_SHARES = (50, 75, 90, 95, 99, 99.9, 100)
+_MONITORED: Mapping[str, str] = {
+    "rss": "memory of the engine's processes, MB", "processes": "processes", "descriptors": "open descriptors",
+    "threads": "threads", "cpu": "CPU time so far, s",
+}  # fmt: skip
+_KERNEL = ("mounts", "cgroups", "network namespaces", "interfaces")
+
+
+def write(directory: Path, tally: Tally, history: History) -> None:
+    """Write plots, tables and CSV files of a run and list them for its report.
+
+    Without matplotlib the tables and the data are there, and the figures say what is missing.
+    """
+    (directory / "plots").mkdir(exist_ok=True)
+    _operations_csv(directory / "operations.csv", history)
+    _samples_csv(directory / "samples.csv", tally)
+    rows = [tally.row(kind) for kind in tally.kinds()]
+    columns = ["operation", "done", "refused", "unanswered", "p50 s", "p90 s", "p95 s", "p99 s", "max s"]
+    cells = [[row["kind"], row["done"], row["refused"], row["unanswered"],
+              *(round(row[name], 4) if name in row else None for name in ("p50", "p90", "p95", "p99", "max"))]
+             for row in rows]  # fmt: skip
+    made = [Figure("Operations", "Latency counts from the moment at which an operation was to begin.",
+                   table=Table(columns, cells), files=["operations.csv"])]  # fmt: skip
+    try:
+        made += _drawn(directory, tally)
+    except ImportError as error:
+        hint = "pip install 'seatrial[figures]', or make setup"
+        made.append(Figure("Plots", str(not_installed("the module for plots", "matplotlib", hint, str(error)))))
+    if tally.errors:
+        table = Table(["error", "times"], [[words, count] for words, count in tally.errors.most_common(30)])
+        made.append(Figure("Errors", "Names, ids and numbers are folded.", table=table))
+    figures.add(directory, made)
+
+
+def _drawn(directory: Path, tally: Tally) -> list[Figure]:
+    made = []
+    kinds = [kind for kind in tally.kinds() if tally.latencies.get(kind)]
+    if kinds:
+        _latencies(directory / "plots/latencies.png", tally, kinds)
+        _percentiles(directory / "plots/percentiles.png", tally, kinds)
+        _throughput(directory / "plots/throughput.png", tally, kinds)
+        made += [
+            Figure("Latency over time", image="plots/latencies.png", alt="each operation's latency at its end"),
+            Figure("Percentiles of latency", image="plots/percentiles.png", alt="latency by percentile and operation"),
+            Figure("Operations a second", image="plots/throughput.png", alt="rate of each operation over time"),
+        ]
+    for word, label in _MONITORED.items():
+        names = [name for name in sorted(tally.samples) if name.startswith(f"{word}:")]
+        if names:
+            scale = 1e-6 if word == "rss" else 1.0
+            _series(directory / f"plots/{word}.png", label, {name.partition(":")[2]: tally.samples[name]
+                                                             for name in names}, scale)  # fmt: skip
+            made.append(Figure(label[0].upper() + label[1:], image=f"plots/{word}.png", alt=f"{label} over time",
+                               files=["samples.csv"]))  # fmt: skip
+    if names := [name for name in _KERNEL if name in tally.samples]:
+        _series(directory / "plots/kernel.png", "number", {name: tally.samples[name] for name in names})
+        made.append(Figure("What the kernel keeps for the engine", image="plots/kernel.png",
+                           alt="mounts, cgroups, namespaces and interfaces over time"))  # fmt: skip
+    return made
+
+
+def _axes(label: str, below: str = "seconds from the start") -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Drawing
+
+    drawing = Drawing(figsize=(9, 4), layout="constrained")
+    FigureCanvasAgg(drawing)
+    axes = drawing.add_subplot()
+    axes.set_xlabel(below)
+    axes.set_ylabel(label)
+    axes.grid(alpha=0.3)
+    return drawing, axes
+
+
+def _save(drawing: Any, axes: Any, path: Path) -> None:
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(fontsize="small", ncols=2)
+    drawing.savefig(path, dpi=110)
+
+
+def _latencies(path: Path, tally: Tally, kinds: Sequence[str]) -> None:
+    drawing, axes = _axes("latency, s")
+    for kind in kinds:
+        step = max(1, len(tally.latencies[kind]) // _DOTS)
+        axes.plot(tally.ended[kind][::step], tally.latencies[kind][::step], ".", markersize=3, alpha=0.6, label=kind)
+    axes.set_yscale("log")
+    _save(drawing, axes, path)
+
+
+def _percentiles(path: Path, tally: Tally, kinds: Sequence[str]) -> None:
+    from seatrial import stats
+
+    drawing, axes = _axes("latency, s", "percentile")
+    for kind in kinds:
+        values = [stats.percentile(tally.latencies[kind], share) for share in _SHARES]
+        axes.plot(range(len(_SHARES)), values, "o-", markersize=3, label=kind)
+    axes.set_xticks(range(len(_SHARES)), [f"{share:g}" for share in _SHARES])
+    axes.set_yscale("log")
+    _save(drawing, axes, path)
+
+
+def _throughput(path: Path, tally: Tally, kinds: Sequence[str]) -> None:
+    drawing, axes = _axes("operations a second")
+    width = max(1.0, tally.last / 60)
+    for kind in kinds:
+        counts = [0] * (int(tally.last / width) + 1)
+        for ended in tally.ended[kind]:
+            counts[int(ended / width)] += 1
+        axes.step([width * number for number in range(len(counts))], [count / width for count in counts],
+                  where="post", label=kind)  # fmt: skip
+    _save(drawing, axes, path)
+
+
+def _series(path: Path, label: str, found: Mapping[str, Sequence[tuple[float, float]]], scale: float = 1.0) -> None:
+    drawing, axes = _axes(label)
+    for name, points in found.items():
+        axes.plot([at for at, _ in points], [scale * value for _, value in points], label=name)
+    _save(drawing, axes, path)
+
+
+def _operations_csv(path: Path, history: History) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow([*Op._fields[:7], "error"])
+        rows.writerows([*op[:7], op.error] for op in history if op.kind != "sample")
+
+
+def _samples_csv(path: Path, tally: Tally) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["seconds", "series", "value"])
+        rows.writerows([at, name, value] for name, points in tally.samples.items() for at, value in points)

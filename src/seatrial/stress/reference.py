@@ -1,0 +1,115 @@
+"""The reference tool's own way: a list of containers in stress.json, run one after the other by N workers.
+
+An entry has `name` (the image), `flags` (of `run`), `args` (the command), `publish` (ports as for --publish) and
+`kill`: whether SIGTERM is sent to the `run` client after the kill time. As there, each container is one process of
+the command line, which costs a tenth of the machine; without a stress.json the same load goes over HTTP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from seatrial.errors import SeatrialError
+from seatrial.stress.activities import WAIT, Client
+from seatrial.stress.driver import RefusedError, SilentError
+from seatrial.stress.over_cli import CliDriver
+from seatrial.stress.profile import Activity, Load, Objectives, Profile
+
+CONFIG = "stress.json"
+_ANSWERED = (0, 143, -signal.SIGTERM)  # of a client that was told to end
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of stress.json."""
+    text = resources.files("seatrial.schemas").joinpath(CONFIG).read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Read a stress.json; raises `SeatrialError` E806."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+        jsonschema.Draft202012Validator(schema()).validate(value)
+    except (OSError, ValueError, jsonschema.ValidationError) as error:
+        words = f"{error.json_path}: {error.message}" if isinstance(error, jsonschema.ValidationError) else str(error)
+        raise SeatrialError(
+            "E806", f"cannot use the configuration {path}", words,
+            'a list such as [{"name": "busybox", "args": ["sleep", "2"], "kill": true}]',
+        ) from error  # fmt: skip
+    entries: list[dict[str, Any]] = value
+    return entries
+
+
+def profile(entries: Sequence[Mapping[str, Any]] | None, workers: int, containers: int, kill: float) -> Profile:
+    """Return the load that the options mean; without entries each container lives until it is killed."""
+    if entries is None:
+        activities: tuple[Activity, ...] = (Activity("hold", 1, {"seconds": kill}),)
+    else:
+        activities = tuple(Activity("run", 1, {**entry, "after": kill}) for entry in entries)
+    about = f"{containers} containers, {workers} at once"
+    bare = Profile("reference", about, activities, seconds=float("inf"), count=containers, load=Load(clients=workers))
+    if entries is None:
+        return replace(bare, judged=("exits", "ids", "events", "names"))
+    return replace(bare, driver="cli", objectives=Objectives())
+
+
+def run(client: Client, options: Mapping[str, Any]) -> None:
+    """Run one container by the command line in the foreground, and tell its client to end after the kill time."""
+    name = client.world.name("r")
+    words = [word for key, value in client.world.labels.items() for word in ("--label", f"{key}={value}")]
+    publish = options.get("publish", [])
+    for port in [publish] if isinstance(publish, str) else publish:
+        words += ["--publish", str(port)]
+    argv = ["run", "--name", name, *words, *options.get("flags", []), options["name"], *options.get("args", [])]
+    try:
+        client.do("run", name, lambda: _foreground(client, argv, options["after"] if options.get("kill") else None))
+    finally:
+        client.remove(name)
+
+
+def _foreground(client: Client, argv: Sequence[str], after: float | None) -> None:
+    """Raise `RefusedError` when the client ends with an error that nobody asked for."""
+    if not isinstance(client.driver, CliDriver):
+        raise TypeError("only a command line runs in the foreground")
+    process = client.driver.spawn(argv)
+    told = False
+    try:
+        try:
+            _, err = process.communicate(timeout=WAIT if after is None else after)
+        except subprocess.TimeoutExpired:
+            if after is None:
+                raise SilentError(f"the client did not end within {WAIT:.0f} s") from None
+            told = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            _, err = process.communicate(timeout=WAIT)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    if process.returncode not in (_ANSWERED if told else (0,)):
+        last = err.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
+        raise RefusedError(last[0])
+
+
+def closing(containers: int, seconds: float, failures: int) -> list[str]:
+    """Return the reference tool's closing lines."""
+    rate = containers / seconds if seconds else 0.0
+    each = seconds / containers if containers else 0.0
+    return [
+        f"ran {containers} containers in {seconds:.2f} seconds ({rate:.2f} container per sec. or {each:.2f} sec. "
+        "per container)",
+        f"failures {failures}",
+    ]

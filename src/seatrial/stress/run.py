@@ -1,0 +1,287 @@
+"""A run under load, from the engine to the report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seatrial import __version__, capabilities, report, runs, snapshot
+from seatrial.controller import point_at, sweep
+from seatrial.engines import drivers
+from seatrial.engines.base import CliEngine
+from seatrial.errors import Exit, SeatrialError
+from seatrial.lab import labs
+from seatrial.lab.registry import Registry
+from seatrial.names import BUSYBOX, RUN_LABEL, new_run_id
+from seatrial.paths import remove_tree, share_dir
+from seatrial.probes import machine
+from seatrial.results import Finding, Footer, Header, Stream, merge_counts
+from seatrial.stress import loops, objectives, plots, reference
+from seatrial.stress.activities import STORIES, Client, Story, World
+from seatrial.stress.driver import Driver
+from seatrial.stress.events import Listener
+from seatrial.stress.history import OK, UNKNOWN, History, HistoryHeader, Op, Recorder
+from seatrial.stress.monitor import Monitor, Probe
+from seatrial.stress.objectives import OBSERVED, Aftermath
+from seatrial.stress.profile import OPEN, Profile
+from seatrial.targets import Target
+
+Progress = Callable[[str], None]
+# of all CPU time that is used meanwhile, by driver; a command line is processes, and they are the engine's clients
+SHARES: Mapping[str, float] = {"http": 0.015, "dockerpy": 0.05, "cli": 0.05}
+_STORIES: Mapping[str, Story] = {**STORIES, "run": reference.run}
+_DEAD = 12  # operations without an answer, one after the other, that count as the engine's death
+
+
+STARTS = ("start", "run")  # each of these is one container
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    directory: Path
+    exit: int
+    cause: str
+    containers: int
+    failures: int
+    seconds: float
+
+
+@dataclass
+class Watch:
+    """Counts what is recorded, and stops a run whose engine answers no more."""
+
+    recorder: Recorder
+    stop: threading.Event
+    clock: loops.Clock
+    done: int = 0
+    failed: int = 0
+    containers: int = 0
+    silent: int = 0
+    cause: str = ""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, op: Op) -> None:
+        """Record an operation."""
+        with self._lock:
+            self.recorder.add(op)
+            if op.kind in OBSERVED:
+                return
+            self.done += op.outcome == OK
+            self.failed += op.outcome != OK
+            self.containers += op.kind in STARTS and op.outcome == OK
+            self.silent = self.silent + 1 if op.outcome == UNKNOWN else 0
+            if self.silent >= _DEAD and not self.cause:
+                self.cause = f"the engine answered no more from {op.began:.1f} s on: {op.error}"
+                self.stop.set()
+
+    def line(self) -> str:
+        """Return the progress in a line."""
+        at = self.clock()
+        return (f"{at:6.0f} s  {self.done + self.failed} operations, {self.containers} containers "
+                f"({self.containers / max(at, 0.001):.2f} a second), {self.failed} failures")  # fmt: skip
+
+
+def driver_of(name: str, engine: CliEngine) -> Driver:
+    """Return a driver for one client; raises `SeatrialError` E104 where the way needs a socket that is not there."""
+    if name == "cli":
+        from seatrial.stress.over_cli import CliDriver
+
+        return CliDriver(engine)
+    if name == "dockerpy":
+        from seatrial.stress.over_dockerpy import DockerPyDriver
+
+        return DockerPyDriver(engine.endpoint)
+    from seatrial.stress.over_http import HttpDriver
+
+    return HttpDriver(engine.endpoint)
+
+
+@contextlib.contextmanager
+def reached(target: Target, run: str, progress: Progress) -> Iterator[CliEngine]:
+    """Bring an engine up, or reach it, for the length of a block."""
+    with contextlib.ExitStack() as stack:
+        if target.is_lab:
+            lab = labs.acquire(target, run, progress)
+            stack.callback(labs.release, lab.name, run)
+            yield drivers.in_lab(target, lab)
+        else:
+            yield drivers.on_this_machine(target)
+
+
+def execute(profile: Profile, target: Target, results: Path, command: list[str], progress: Progress,
+            interval: float = 2.0, binary: str = "") -> Outcome:  # fmt: skip
+    """Run a profile against a target and write everything into a new directory below `results`.
+
+    `interval` is that of the monitor in seconds, `binary` another command line than the engine's own.
+    Raises `SeatrialError` when the engine cannot be used. An interrupt ends the load, and what was seen until
+    then is reported as a part.
+    """
+    run = new_run_id()
+    directory = results / run
+    with runs.begun(run, directory, [str(target)]), reached(target, run, progress) as engine, _swept(engine, run):
+        engine.binary = binary or engine.binary
+        facts = machine.facts()
+        engine.make_ready(run, BUSYBOX)
+        info = capabilities.probe(engine, facts)
+        before = snapshot.take(engine)
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        stream = Stream(directory / "results.jsonl")
+        stream.write(Header(run, started, command, __version__, facts, [info], profile.load.clients))
+        progress(f"{profile.name} on {target}: {profile.about}")
+        epoch, begin = time.time(), time.monotonic()
+        clock = loops.since(begin)
+        header = HistoryHeader(run, str(target), started, epoch, profile.as_json(), list(profile.judged))
+        recorder = Recorder(directory / "history.jsonl", header)
+        stop = threading.Event()
+        watch = Watch(recorder, stop, clock)
+        used = _Used()
+        monitor, problem = _load(profile, engine, World(
+            run, BUSYBOX, {RUN_LABEL: run}, clock, watch.take, engine.host, stop=stop,
+        ), watch, info.facts.get("root_dir", ""), interval, progress)  # fmt: skip
+        share = used.share()
+        took = clock()
+        watch.cause = watch.cause or problem
+        recorder.close(took, watch.cause)
+        findings, left = _afterwards(engine, before, run, str(target), watch)
+        history = History(directory / "history.jsonl")
+        tally, _, verdicts = objectives.judge(history, profile.objectives, profile.warm_up)
+        verdicts += objectives.beside(
+            Aftermath(left, monitor, share, SHARES[profile.driver]), profile.objectives, str(target)
+        )
+        plots.write(directory, tally, history)
+        for verdict in verdicts:
+            stream.write(verdict)
+        for finding in findings:
+            stream.write(finding)
+        red = any(result.verdict.red for result in verdicts) or bool(findings)
+        status = Exit.INTERRUPTED if watch.cause == INTERRUPTED else Exit.FAILED if red or watch.cause else Exit.OK
+        counts = merge_counts(verdicts)
+        stream.write(Footer(
+            time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), clock(), int(status), counts, len(verdicts), watch.cause
+        ))  # fmt: skip
+        stream.close()
+    report.write(directory)
+    point_at(directory)
+    return Outcome(directory, int(status), watch.cause, watch.containers, watch.failed, took)
+
+
+INTERRUPTED = "interrupted"
+
+
+@contextlib.contextmanager
+def _swept(engine: CliEngine, run: str) -> Iterator[None]:
+    """Remove what a run has made when a block ends early."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(SeatrialError, AssertionError, OSError):
+            sweep(engine, run)
+        raise
+    finally:
+        remove_tree(share_dir() / run)
+
+
+def _load(profile: Profile, engine: CliEngine, world: World, watch: Watch, storage: str, interval: float,
+          progress: Progress) -> tuple[str, str]:  # fmt: skip
+    """Let the load loose; return the monitor's trouble, and why the load ended early."""
+    cause = ""
+    limits = loops.Limits(profile.seconds, profile.count or float("inf"), world.stop)
+    shown = [world.clock()]
+
+    def beside() -> None:
+        if world.clock() - shown[0] >= 5:
+            shown[0] = world.clock()
+            watch.recorder.flush()
+            progress(watch.line())
+
+    with contextlib.ExitStack() as stack:
+        if any(activity.kind == "registry" for activity in profile.activities):
+            work = share_dir() / world.run / "registry"
+            made = stack.enter_context(Registry.start(engine.host, work))
+            made.admit(engine)
+            world.registry = made.address
+        monitor = stack.enter_context(
+            Monitor(Probe(engine.host, storage), world.clock, watch.take, interval, beside)
+        )
+        if "events" in profile.judged:
+            stack.enter_context(Listener(engine.endpoint, world.run, time.time() - world.clock(), world.clock,
+                                         watch.take))  # fmt: skip
+        opened = profile.load.loop == OPEN
+        count = profile.load.most if opened else profile.load.clients
+        clients = [_teller(profile, Client(world, number, driver_of(profile.driver, engine)), stack)
+                   for number in range(count)]  # fmt: skip
+        schedule: loops.Schedule = loops.Closed(limits, world.clock)
+        if opened:
+            schedule = loops.Open(limits, world.clock, loops.arrivals(profile.load.rate, profile.load.arrivals))
+        try:
+            loops.drive(schedule, clients, world.stop)
+        except (KeyboardInterrupt, SystemExit):  # which a signal to end raises, too
+            cause = INTERRUPTED
+    return monitor.problem, cause
+
+
+def _teller(profile: Profile, client: Client, stack: contextlib.ExitStack) -> Callable[[float], object]:
+    """Return what a client does when it is its turn: one of the profile's activities, by their weights."""
+    stack.callback(client.driver.close)
+    source = random.Random(client.number)  # noqa: S311 - load, not a secret
+    weights = [activity.weight for activity in profile.activities]
+
+    def tell(intended: float) -> None:
+        (activity,) = source.choices(profile.activities, weights)
+        client.tell(_STORIES[activity.kind], activity.kind, activity.options, intended)
+
+    return tell
+
+
+def _afterwards(engine: CliEngine, before: snapshot.Snapshot, run: str, target: str,
+                watch: Watch) -> tuple[list[Finding], list[tuple[str, str]] | None]:  # fmt: skip
+    """Remove what the run made; return what is to be told, and what stays (None when nobody could look)."""
+    try:
+        removed = sweep(engine, run)
+        left = snapshot.leaks(before, engine, run)
+    except (SeatrialError, AssertionError, OSError) as error:
+        words = watch.cause or f"the engine does not answer after the run: {str(error).splitlines()[0]}"
+        watch.cause = watch.cause or words
+        return [Finding("engine", target, words)], None
+    if removed and not watch.cause:  # clients remove what they make; after an early end the sweep does
+        return [], [*left, *((words.partition(" ")[0], words.partition(" ")[2]) for words in removed)]
+    return [], left
+
+
+class _Used:
+    """CPU time that the harness and its children use, of all that is used on the machine."""
+
+    def __init__(self) -> None:
+        self._own, self._all = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        times = os.times()
+        own = times.user + times.system + times.children_user + times.children_system
+        fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        busy = sum(fields) - fields[3] - fields[4]
+        return own, busy / os.sysconf("SC_CLK_TCK")
+
+    def share(self) -> float | None:
+        """Return the share since the beginning; None when nothing was used."""
+        own, every = self._now()
+        return (own - self._own) / (every - self._all) if every > self._all else None
+
+
+def rejudge(directory: Path) -> list[Any]:
+    """Judge a stored run again by its history; return the results. Raises `SeatrialError` E801 or E802."""
+    from seatrial.stress.profile import Objectives
+
+    history = History(directory / "history.jsonl")
+    kept = history.header.profile
+    wanted = Objectives(**kept.get("objectives", {}))
+    return objectives.judge(history, wanted, float(kept.get("warm_up", 0.0)))[2]

@@ -1,0 +1,110 @@
+"""The monitor samples real processes, and leaks are told from what only varies."""
+
+import os
+import random
+import subprocess
+import threading
+import time
+
+import pytest
+
+from seatrial.hosts import LOCAL
+from seatrial.stress import leaks, monitor
+from seatrial.stress.history import OK, Op
+from seatrial.stress.monitor import Monitor, Probe
+
+
+@pytest.fixture
+def dockerd(tmp_path):
+    """A process that is called as an engine's daemon is."""
+    program = tmp_path / "dockerd"
+    program.write_text("#!/bin/sh\nexec 8>/dev/null 9>/dev/null\nsleep 60\n:\n")
+    program.chmod(0o755)
+    process = subprocess.Popen([str(program)], start_new_session=True)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and (f"{process.pid}", "dockerd") not in [
+        (str(pid), name) for pid, name, _ in monitor._stats()
+    ]:
+        time.sleep(0.02)
+    yield process
+    os.killpg(process.pid, 9)
+    process.wait()
+
+
+def test_engines_of_this_machine_are_sampled_by_name(dockerd):
+    before = Probe(LOCAL).sample()
+    assert before["processes:dockerd"] >= 1
+    assert before["rss:dockerd"] > 100_000
+    assert before["descriptors:dockerd"] >= 5
+    assert before["threads:dockerd"] >= 1
+    assert before["mounts"] > 3
+    assert before["interfaces"] >= 1
+    assert not [name for name in before if name.startswith("processes:python")]
+
+
+def test_samples_are_entries_of_the_history_and_the_cost_is_one_of_them():
+    seen = []
+    begin = time.monotonic()
+    with Monitor(Probe(LOCAL), lambda: time.monotonic() - begin, seen.append, 0.05) as watching:
+        while len({op.began for op in seen}) < 3:
+            time.sleep(0.02)
+    assert watching.problem == ""
+    assert {op.kind for op in seen} == {"sample"}
+    costs = [op.value for op in seen if op.object == "cpu of the monitor"]
+    assert costs == sorted(costs)
+    assert 0 < costs[-1] == watching.cpu
+
+
+def test_a_probe_that_fails_is_told():
+    class Broken(Probe):
+        def sample(self):
+            raise ZeroDivisionError("no")
+
+    with Monitor(Broken(LOCAL), time.monotonic, lambda _: None, 0.01) as watching:
+        threading.Event().wait(0.1)
+    assert watching.problem == "ZeroDivisionError: no"
+
+
+def samples(**shapes):
+    """Return the history of a monitor: each series a function of the time, 100 samples two seconds apart."""
+    return [
+        Op("sample", -1, at, at, at, OK, name.replace("_", ":"), shape(at))
+        for at in range(0, 200, 2) for name, shape in shapes.items()
+    ]  # fmt: skip
+
+
+def leaking(ops):
+    return [trend.series for trend in leaks.trends(leaks.series(ops), 20, 200) if trend.leaks]
+
+
+def test_a_leak_names_the_resource_and_its_slope():
+    noise = random.Random(1)
+    ops = samples(
+        descriptors_dockerd=lambda at: 40 + at / 2 + noise.randint(-4, 4),
+        rss_dockerd=lambda at: 8e7 + noise.uniform(-3e6, 3e6),
+        processes_shim=lambda at: noise.randint(0, 8),
+        cpu_dockerd=lambda at: at / 10,
+    )
+    (found,) = [trend for trend in leaks.trends(leaks.series(ops), 20, 200) if trend.leaks]
+    assert found.series == "descriptors:dockerd"
+    assert str(found).startswith("descriptors:dockerd: +1")
+    assert 1700 < 3600 * found.slope.value < 1900
+
+
+def test_each_kind_of_resource_can_leak():
+    for word, tolerance in monitor.TOLERANCES.items():
+        name = f"{word}:x" if word in ("processes", "threads", "descriptors", "rss") else word
+        ops = [op._replace(object=name) for op in samples(x=lambda at, much=tolerance: 10 + 2 * much * at / 180)]
+        assert leaking(ops) == [name]
+
+
+def test_a_command_that_is_not_always_there_is_none_then():
+    ops = [op for op in samples(processes_shim=lambda at: 5.0, mounts=lambda at: 3) if
+           op.object == "mounts" or op.began % 40 < 10]  # fmt: skip
+    assert leaking(ops) == []
+    (trend,) = [trend for trend in leaks.trends(leaks.series(ops), 20, 200) if trend.series == "processes:shim"]
+    assert trend.slope.value == 0.0
+
+
+def test_a_short_run_has_no_trends():
+    assert leaks.trends(leaks.series(samples(mounts=lambda at: at)), 170, 200) == []

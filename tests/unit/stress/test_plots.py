@@ -1,0 +1,52 @@
+"""Plots, tables and data of a run, made from its history."""
+
+import csv
+import sys
+
+import pytest
+
+from seatrial.report import figures
+from seatrial.stress import objectives, plots
+from seatrial.stress.history import FAIL, OK, History, HistoryHeader, Op, Recorder
+from seatrial.stress.profile import Objectives
+
+
+@pytest.fixture
+def history(tmp_path):
+    recorder = Recorder(tmp_path / "history.jsonl", HistoryHeader("r", "t", "", 0.0, {}, []))
+    for number in range(50):
+        recorder.add(Op("start", 0, number, number, number + 0.5, OK, f"c{number}"))
+        recorder.add(Op("sample", -1, number, number, number, OK, "rss:dockerd", 5e7))
+        recorder.add(Op("sample", -1, number, number, number, OK, "mounts", 12))
+    recorder.add(Op("start", 0, 50, 50, 51, FAIL, "c50", None, "500: no"))
+    recorder.close(51.0)
+    return History(tmp_path / "history.jsonl")
+
+
+def write(history, directory):
+    tally, _, _ = objectives.judge(history, Objectives(), 0.0)
+    plots.write(directory, tally, history)
+    return {figure.title: figure for figure in figures.read(directory)}
+
+
+def test_everything_is_drawn_and_listed(history, tmp_path):
+    found = write(history, tmp_path)
+    images = [figure.image for figure in found.values() if figure.image]
+    assert len(images) == 5
+    assert all((tmp_path / image).read_bytes().startswith(b"\x89PNG") for image in images)
+    assert found["Operations"].table.rows == [["start", 50, 1, 0, 0.5, 0.5, 0.5, 0.5, 0.5]]
+    assert found["Errors"].table.rows == [["start: N: no", 1]]
+    rows = list(csv.DictReader((tmp_path / "operations.csv").read_text().splitlines()))
+    assert len(rows) == 51
+    assert rows[-1]["error"] == "500: no"
+    assert len((tmp_path / "samples.csv").read_text().splitlines()) == 101
+
+
+def test_without_matplotlib_the_tables_are_there(history, tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    found = write(history, tmp_path)
+    assert "matplotlib, which is not installed" in found["Plots"].caption
+    assert found["Operations"].table.rows
+    assert not any(figure.image for figure in found.values())
