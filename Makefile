@@ -12,6 +12,9 @@ N ?= 8
 PYTEST_ARGS ?=
 # --suite adds the durations of the suites cli and api.
 BENCH_ARGS ?=
+# What `make stress` does: stress/README.md lists the profiles.
+PROFILE ?= mixed
+STRESS_ARGS ?=
 # As in Docker's own Makefile.
 TESTFLAGS ?=
 TESTDIRS ?=
@@ -33,14 +36,14 @@ suites = $(if $(SUITE),$(SUITE:%=suites/%),$(call paths,suites))
 pytest = $(PY) -m pytest --deadline $(TIMEOUT) $(PYTEST_ARGS) $(flags)
 
 .PHONY: image container-suites shell help setup suites suites-full test lint test-unit test-contract test-self test-integration-cli \
-	test-docker-py bench mutants lab doctor claims clean distclean
+	test-docker-py bench stress stress-ui mutants lab doctor claims clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z<>%-]+:.*## /{gsub("%", "<name>", $$1); printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  variables: ENGINE=\"docker podman\" SUITE=cli N=8 PYTEST_ARGS= TESTFLAGS='-check.f REGEX' TESTDIRS="
 	@echo "             TIMEOUT=60m (suites-full: 8h) DOCKER_GRAPHDRIVER= DOCKER_EXECDRIVER= (of private daemons)"
-	@echo "             DOCKER_PY=CHECKOUT"
+	@echo "             DOCKER_PY=CHECKOUT PROFILE=mixed STRESS_ARGS="
 
 setup: $(READY) ## the virtual environment with all dependencies
 
@@ -106,6 +109,16 @@ shell: $(READY) ## a shell in the harness's container
 
 bench: $(READY) ## what the harness itself costs, paired with bare commands in one run (BENCH_ARGS=--suite: and all of suites/cli and api)
 	$(PY) -m seatrial bench $(engine) $(BENCH_ARGS)
+
+$(VENV)/.stress: $(READY)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[stress]'
+	@touch $@
+
+stress: $(READY) ## an engine under load: make stress PROFILE=churn STRESS_ARGS='--duration 10m'
+	$(PY) -m seatrial stress $(PROFILE) $(engine) $(STRESS_ARGS)
+
+stress-ui: $(VENV)/.stress ## the same by locust, begun and ended on its page on loopback
+	$(PY) -m seatrial stress $(PROFILE) $(engine) --ui $(STRESS_ARGS)
 
 mutants: $(READY) ## show that the suites fail on engines that break their claims
 	$(PY) tests/mutants/campaign.py $(engine) $(if $(N),-n $(N))

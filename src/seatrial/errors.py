@@ -105,6 +105,7 @@ CODES = {
     "E805": "there is no profile of such a name",
     "E806": "a stress.json cannot be used",
     "E807": "what is to be put under load is no engine",
+    "E808": "locust has nothing to do",
     "E624": "there are more tests than GitLab takes",
     "E631": "GitLab does not answer",
     "E632": "GitLab refuses a token",

@@ -13,9 +13,11 @@ from seatrial.errors import Exit, SeatrialError
 
 if TYPE_CHECKING:
     from seatrial.stress.profile import Profile
+    from seatrial.stress.run import Loader
     from seatrial.targets import Target
 
 _PROFILES = Path("stress/profiles")
+_LOCUSTFILE = Path("stress/locustfile.py")
 _CONFIG = "stress.json"
 _MORE = f"""\
 A profile says what is done, how it comes and what has to hold (stress/README.md). Without a profile the
@@ -42,6 +44,10 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--driver", choices=["http", "cli", "dockerpy"], help="the way to the engine")
     parser.add_argument("--duration", metavar="TIME", help="how long, as 90s or 10m")
     parser.add_argument("--rate", type=float, metavar="N", help="arrivals a second, in an open loop")
+    parser.add_argument("--locust", action="store_true", help="let locust drive the load, in a child process")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="locust with N worker processes")
+    parser.add_argument("--ui", type=_positive, nargs="?", const=8089, metavar="PORT",
+                        help="open locust's page on loopback and let it begin and end the load")  # fmt: skip
     parser.add_argument("--results", type=Path, default=Path("reports"), metavar="DIR", help="default: reports")
     parser.add_argument("--judge", type=Path, metavar="DIR", help="judge a stored run again")
     group = parser.add_argument_group("as docker-stress has them")
@@ -69,12 +75,25 @@ def run(arguments: argparse.Namespace) -> int:
     profile = _profile(arguments)
     command = ["seatrial", *sys.argv[1:]]
     outcome = execute(
-        profile, _target(arguments.engine), arguments.results, command, say, binary=arguments.binary or ""
-    )
+        profile, _target(arguments.engine), arguments.results, command, say, binary=arguments.binary or "",
+        loader=_loader(arguments),
+    )  # fmt: skip
     for line in reference.closing(outcome.containers, outcome.seconds, outcome.failures):
         tell(line)
     _close(outcome.directory)
     return outcome.exit
+
+
+def _loader(arguments: argparse.Namespace) -> Loader | None:
+    if not (arguments.locust or arguments.workers or arguments.ui):
+        return None
+    from seatrial.stress.with_locust import Locust
+
+    if arguments.profile is None:
+        raise SeatrialError("E808", "locust needs a profile", "none was named", "seatrial stress churn --locust")
+    if arguments.ui:
+        say(f"locust's page: http://127.0.0.1:{arguments.ui}; end with Ctrl-C")
+    return Locust(arguments.results, _LOCUSTFILE, arguments.workers or 0, page=arguments.ui or 0)
 
 
 def _close(directory: Path) -> None:

@@ -41,12 +41,13 @@ class World:
     record: Callable[[Op], object]
     host: Host = LOCAL
     registry: str = ""  # host:port
+    mark: str = ""  # tells the names of several processes apart
     stop: threading.Event = field(default_factory=threading.Event)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def name(self, word: str) -> str:
         """Return a fresh name."""
-        return f"st-{self.run[-6:]}-{word}{next(self.numbers)}"
+        return f"st-{self.run[-6:]}-{word}{self.mark}{next(self.numbers)}"
 
 
 class Client:

@@ -40,6 +40,8 @@ _STORIES: Mapping[str, Story] = {**STORIES, "run": reference.run}
 _DEAD = 12  # operations without an answer, one after the other, that count as the engine's death
 
 
+# drives a load and returns why it ended early, in a sentence, or nothing
+Loader = Callable[[Profile, CliEngine, World], str]
 STARTS = ("start", "run")  # each of these is one container
 
 
@@ -118,10 +120,11 @@ def reached(target: Target, run: str, progress: Progress) -> Iterator[CliEngine]
 
 
 def execute(profile: Profile, target: Target, results: Path, command: list[str], progress: Progress,
-            interval: float = 2.0, binary: str = "") -> Outcome:  # fmt: skip
+            interval: float = 2.0, binary: str = "", loader: Loader | None = None) -> Outcome:  # fmt: skip
     """Run a profile against a target and write everything into a new directory below `results`.
 
-    `interval` is that of the monitor in seconds, `binary` another command line than the engine's own.
+    `interval` is that of the monitor in seconds, `binary` another command line than the engine's own, `loader`
+    what drives the load, by default threads of this process.
     Raises `SeatrialError` when the engine cannot be used. An interrupt ends the load, and what was seen until
     then is reported as a part.
     """
@@ -146,7 +149,7 @@ def execute(profile: Profile, target: Target, results: Path, command: list[str],
         used = _Used()
         monitor, problem = _load(profile, engine, World(
             run, BUSYBOX, {RUN_LABEL: run}, clock, watch.take, engine.host, stop=stop,
-        ), watch, info.facts.get("root_dir", ""), interval, progress)  # fmt: skip
+        ), watch, info.facts.get("root_dir", ""), interval, progress, loader or own_clients)  # fmt: skip
         share = used.share()
         took = clock()
         watch.cause = watch.cause or problem
@@ -191,10 +194,9 @@ def _swept(engine: CliEngine, run: str) -> Iterator[None]:
 
 
 def _load(profile: Profile, engine: CliEngine, world: World, watch: Watch, storage: str, interval: float,
-          progress: Progress) -> tuple[str, str]:  # fmt: skip
+          progress: Progress, loader: Loader) -> tuple[str, str]:  # fmt: skip
     """Let the load loose; return the monitor's trouble, and why the load ended early."""
     cause = ""
-    limits = loops.Limits(profile.seconds, profile.count or float("inf"), world.stop)
     shown = [world.clock()]
 
     def beside() -> None:
@@ -215,21 +217,29 @@ def _load(profile: Profile, engine: CliEngine, world: World, watch: Watch, stora
         if "events" in profile.judged:
             stack.enter_context(Listener(engine.endpoint, world.run, time.time() - world.clock(), world.clock,
                                          watch.take))  # fmt: skip
-        opened = profile.load.loop == OPEN
-        count = profile.load.most if opened else profile.load.clients
-        clients = [_teller(profile, Client(world, number, driver_of(profile.driver, engine)), stack)
-                   for number in range(count)]  # fmt: skip
-        schedule: loops.Schedule = loops.Closed(limits, world.clock)
-        if opened:
-            schedule = loops.Open(limits, world.clock, loops.arrivals(profile.load.rate, profile.load.arrivals))
         try:
-            loops.drive(schedule, clients, world.stop)
+            cause = loader(profile, engine, world)
         except (KeyboardInterrupt, SystemExit):  # which a signal to end raises, too
             cause = INTERRUPTED
     return monitor.problem, cause
 
 
-def _teller(profile: Profile, client: Client, stack: contextlib.ExitStack) -> Callable[[float], object]:
+def own_clients(profile: Profile, engine: CliEngine, world: World) -> str:
+    """Drive the load by threads of this process."""
+    limits = loops.Limits(profile.seconds, profile.count or float("inf"), world.stop)
+    opened = profile.load.loop == OPEN
+    count = profile.load.most if opened else profile.load.clients
+    schedule: loops.Schedule = loops.Closed(limits, world.clock)
+    if opened:
+        schedule = loops.Open(limits, world.clock, loops.arrivals(profile.load.rate, profile.load.arrivals))
+    with contextlib.ExitStack() as stack:
+        clients = [teller(profile, Client(world, number, driver_of(profile.driver, engine)), stack)
+                   for number in range(count)]  # fmt: skip
+        loops.drive(schedule, clients, world.stop)
+    return ""
+
+
+def teller(profile: Profile, client: Client, stack: contextlib.ExitStack) -> Callable[[float], object]:
     """Return what a client does when it is its turn: one of the profile's activities, by their weights."""
     stack.callback(client.driver.close)
     source = random.Random(client.number)  # noqa: S311 - load, not a secret

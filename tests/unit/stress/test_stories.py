@@ -14,7 +14,7 @@ from seatrial.stress.events import Listener
 from seatrial.stress.history import History, HistoryHeader, Recorder
 from seatrial.stress.over_http import HttpDriver
 from seatrial.stress.profile import Activity, Load, Objectives, Profile
-from seatrial.stress.run import Watch, _teller
+from seatrial.stress.run import Watch, teller
 from seatrial.verdict import Verdict
 
 ALL = ("exits", "codes", "ids", "logs", "events", "ports", "names")
@@ -37,7 +37,7 @@ def load(endpoint, path, count=60, activities=STORIES, wanted=WANTED):
     world = World("run-abcdef", "image", {RUN_LABEL: "run-abcdef"}, clock, watch.take, stop=stop)
     with contextlib.ExitStack() as stack:
         stack.enter_context(Listener(endpoint, "run-abcdef", epoch, clock, watch.take))
-        clients = [_teller(profile, Client(world, number, HttpDriver(endpoint)), stack) for number in range(4)]
+        clients = [teller(profile, Client(world, number, HttpDriver(endpoint)), stack) for number in range(4)]
         loops.drive(loops.Closed(loops.Limits(count=count, stop=stop), clock), clients, stop)
     recorder.close(clock(), watch.cause)
     tally, _, results = objectives.judge(History(path), wanted, 0.0)

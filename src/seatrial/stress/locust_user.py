@@ -1,0 +1,85 @@
+"""The user that locust drives. Importing locust patches Python's sockets: never import this in the harness itself."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from locust import User, constant, task
+
+from seatrial.api.wire import Endpoint
+from seatrial.engines import drivers
+from seatrial.hosts import LOCAL, Host
+from seatrial.lab import host as lab_host
+from seatrial.lab import labs
+from seatrial.outcome import signature
+from seatrial.stress.activities import STORIES, Client, World
+from seatrial.stress.driver import Driver
+from seatrial.stress.history import OK, Op
+from seatrial.stress.run import driver_of
+from seatrial.stress.with_locust import environment
+from seatrial.targets import parse
+
+_TOLD: Mapping[str, Any] = environment()
+_FILE = (Path(str(_TOLD["parts"])) / f"{os.getpid()}.jsonl").open("w", encoding="ascii", buffering=1)
+_NUMBERS = itertools.count()  # of this process's users
+_NAMES = itertools.count()  # and of what they make
+
+
+def _host() -> Host:
+    return lab_host.way_in(str(_TOLD["name"]), int(_TOLD["host"])) if _TOLD["host"] else LOCAL
+
+
+def _driver() -> Driver:
+    kind = str(_TOLD["profile"]["driver"])
+    target = parse(str(_TOLD["target"]))
+    if target.is_lab:
+        lab = labs.find(target.lab_name)
+        assert lab is not None  # noqa: S101 - the parent holds it
+        return driver_of(kind, drivers.in_lab(target, lab))
+    if kind == "http" and _TOLD["socket"]:
+        from seatrial.stress.over_http import HttpDriver
+
+        return HttpDriver(Endpoint(path=Path(str(_TOLD["socket"]))))
+    return driver_of(kind, drivers.on_this_machine(target))
+
+
+class EngineUser(User):
+    """Tells the profile's stories one after the other; each operation is a request to locust."""
+
+    wait_time = constant(0)
+
+    def on_start(self) -> None:
+        """Open this user's way to the engine."""
+        epoch = float(_TOLD["epoch"])
+        world = World(
+            str(_TOLD["run"]), str(_TOLD["image"]), dict(_TOLD["labels"]), lambda: time.time() - epoch, self._take,
+            _host(), str(_TOLD["registry"]), mark=f"{os.getpid():x}-", numbers=_NAMES,
+        )  # fmt: skip
+        number = next(_NUMBERS)
+        self._client = Client(world, number, _driver())
+        self._source = random.Random(number)  # noqa: S311 - load, not a secret
+
+    def on_stop(self) -> None:
+        """Close it."""
+        self._client.driver.close()
+
+    @task
+    def story(self) -> None:
+        """Tell one story."""
+        activities = _TOLD["profile"]["activities"]
+        (chosen,) = self._source.choices(activities, [activity["weight"] for activity in activities])
+        self._client.tell(STORIES[chosen["kind"]], chosen["kind"], chosen["options"], self._client.world.clock())
+
+    def _take(self, op: Op) -> None:
+        _FILE.write(json.dumps(op, separators=(",", ":")) + "\n")
+        self.environment.events.request.fire(
+            request_type=_TOLD["profile"]["driver"], name=op.kind, response_time=1000 * op.latency, response_length=0,
+            exception=None if op.outcome == OK else RuntimeError(signature(op.error)), context={},
+        )  # fmt: skip

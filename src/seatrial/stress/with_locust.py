@@ -1,0 +1,140 @@
+"""Load driven by locust, in child processes: its patching of Python's sockets must not reach the harness.
+
+Each child has a part of the history of its own, which is merged when all have ended, so that what locust drove is
+judged like everything else. Everything listens on loopback only.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+
+from seatrial.engines.base import CliEngine
+from seatrial.errors import not_installed
+from seatrial.exec import kill_group
+from seatrial.stress.activities import World
+from seatrial.stress.history import Op
+from seatrial.stress.profile import Profile
+
+VARIABLE = "SEATRIAL_STRESS"  # what a child has to know, as JSON
+GRACE = 60  # seconds that a story has to end; without them locust cuts it, and its container stays
+_LOOPBACK = "127.0.0.1"
+
+
+class Locust:
+    """Runs locust for a profile: alone, with workers, or with its own page."""
+
+    def __init__(self, results: Path, locustfile: Path, workers: int = 0, *, page: int = 0) -> None:
+        self._results, self._file, self._workers, self._page = results, locustfile, workers, page
+        if find_spec("locust") is None:
+            hint = "make stress installs it, or pip install 'seatrial[stress]'"
+            raise not_installed("a load by locust", "locust", hint)
+
+    def __call__(self, profile: Profile, engine: CliEngine, world: World) -> str:
+        """Drive a load, wait for its end, and merge what was recorded; return why it ended early."""
+        with tempfile.TemporaryDirectory(prefix="seatrial-") as name, ExitStack() as stack:
+            parts = Path(name)
+            told = {
+                "parts": name, "run": world.run, "image": world.image, "labels": dict(world.labels),
+                "registry": world.registry, "target": str(engine.target), "epoch": time.time() - world.clock(),
+                "profile": profile.as_json(), "host": getattr(engine.host, "pid", 0),
+                "socket": str(engine.endpoint.path or ""), "name": engine.host.name,
+            }  # fmt: skip
+            environment = {**os.environ, VARIABLE: json.dumps(told), "PYTHONUNBUFFERED": "1"}
+            port = _free_port()
+            commands = [self._command(profile, self._results / world.run, port)]
+            commands += [["--worker", "--master-host", _LOOPBACK, "--master-port", str(port)]] * self._workers
+            children = [self._start(words, environment, parts / f"{number}.log")
+                        for number, words in enumerate(commands)]  # fmt: skip
+            for child in children:
+                stack.callback(_end, child)
+            code = _await(children, world)
+            problem = "" if code in (0, 1) else f"locust ended with exit code {code}: {_last(parts / '0.log')}"
+            for op in merged(sorted(parts.glob("*.jsonl"))):
+                world.record(op)
+        return problem
+
+    def _command(self, profile: Profile, own: Path, port: int) -> list[str]:
+        words = ["--stop-timeout", str(GRACE), "--users", str(profile.load.clients),
+                 "--spawn-rate", str(profile.load.clients)]  # fmt: skip
+        if self._page:
+            words += ["--web-host", _LOOPBACK, "--web-port", str(self._page)]
+        else:
+            words += ["--headless", "--run-time", f"{profile.seconds:.0f}s", "--only-summary",
+                      "--html", str(own / "locust.html")]  # fmt: skip
+        if self._workers:
+            words += ["--master", "--master-bind-host", _LOOPBACK, "--master-bind-port", str(port),
+                      "--expect-workers", str(self._workers)]  # fmt: skip
+        return words
+
+    def _start(self, words: Sequence[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+        with log.open("wb") as stream:
+            return subprocess.Popen(
+                [sys.executable, "-m", "locust", "--locustfile", str(self._file), *words], stdin=subprocess.DEVNULL,
+                stdout=stream, stderr=subprocess.STDOUT, env=environment, start_new_session=True,
+            )  # fmt: skip
+
+
+def _await(children: Sequence[subprocess.Popen[bytes]], world: World) -> int:
+    """Wait for the first child's end, or tell it to end when the run stops; return its exit code."""
+    first = children[0]
+    while first.poll() is None:
+        if world.stop.wait(0.2):
+            break
+    if first.poll() is None:
+        _end(first)
+    for child in children[1:]:
+        _end(child, patience=GRACE)
+    return first.returncode
+
+
+def _end(child: subprocess.Popen[bytes], patience: float = GRACE) -> None:
+    """Ask a child to end, with time for its stories, then make it."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(patience + 10)
+        except subprocess.TimeoutExpired:
+            kill_group(child)
+            child.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _last(log: Path) -> str:
+    lines = log.read_text("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def merged(parts: Sequence[Path]) -> Iterator[Op]:
+    """Yield the operations of several processes in the order in which they ended; a cut-off last line is left out."""
+    yield from heapq.merge(*map(_part, parts), key=lambda op: op.ended)
+
+
+def _part(path: Path) -> Iterator[Op]:
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            if not line.endswith("\n"):
+                return
+            yield Op(*json.loads(line))
+
+
+def environment() -> dict[str, object]:
+    """Return what the parent told; raises KeyError in a process that is no child of a run."""
+    value: dict[str, object] = json.loads(os.environ[VARIABLE])
+    return value

@@ -1,0 +1,5 @@
+"""What locust loads: `seatrial stress PROFILE --locust` and `make stress-ui` start it for an engine."""
+
+from seatrial.stress.locust_user import EngineUser
+
+__all__ = ["EngineUser"]

@@ -1,0 +1,107 @@
+"""Locust in child processes: never in this one; what it drives is recorded and judged as everything else."""
+
+import ast
+import json
+import subprocess
+import sys
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import seatrial
+from seatrial.engines.docker import DockerEngine
+from seatrial.errors import SeatrialError
+from seatrial.names import RUN_LABEL
+from seatrial.stress import loops, objectives, with_locust
+from seatrial.stress.activities import World
+from seatrial.stress.history import OK, History, HistoryHeader, Op, Recorder
+from seatrial.stress.profile import Activity, Load, Objectives, Profile
+from seatrial.stress.run import Watch
+from seatrial.stress.with_locust import Locust
+from seatrial.targets import parse
+from seatrial.verdict import Verdict
+
+FILE = Path(__file__).parents[3] / "stress/locustfile.py"
+installed = pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed: make stress installs it")
+
+
+def test_only_the_user_imports_locust():
+    source = Path(seatrial.__file__).parent
+    importing = {
+        path.name for path in source.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "locust")
+        or (isinstance(node, ast.Import) and any(name.name.split(".")[0] == "locust" for name in node.names))
+    }  # fmt: skip
+    assert importing == {"locust_user.py"}
+
+
+def test_nothing_of_the_harness_brings_locust_along():
+    code = "import sys, seatrial.stress.run, seatrial.stress.with_locust, seatrial.cli; print('locust' in sys.modules)"
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert seen.stdout == "False\n"
+
+
+def test_without_locust_its_want_is_told(monkeypatch):
+    monkeypatch.setattr(with_locust, "find_spec", lambda name: None)
+    with pytest.raises(SeatrialError, match="needs locust, which is not installed"):
+        Locust(Path(), FILE)
+
+
+def test_parts_are_merged_by_their_ends_and_a_cut_line_is_left_out(tmp_path):
+    def line(at):
+        return json.dumps(Op("start", 0, at, at, at, OK, f"c{at}")) + "\n"
+
+    (tmp_path / "1.jsonl").write_text(line(1) + line(4) + line(9)[:12])
+    (tmp_path / "2.jsonl").write_text(line(2) + line(3))
+    assert [op.ended for op in with_locust.merged(sorted(tmp_path.glob("*.jsonl")))] == [1, 2, 3, 4]
+
+
+def drive(endpoint, tmp_path, *, workers=0, locustfile=FILE, seconds=3.0):
+    """Let locust drive a fake engine; return why it ended early, what came of it, and the results."""
+    (tmp_path / "run-abcdef").mkdir()
+    clock, stop = loops.since(time.monotonic()), threading.Event()
+    profile = Profile("p", "", (Activity("container"),), seconds=seconds, load=Load(clients=3))
+    engine = DockerEngine(parse("docker"), socket=endpoint.path)
+    path = tmp_path / "h"
+    recorder = Recorder(path, HistoryHeader("run-abcdef", "docker", "", 0.0, {}, ["exits", "ids", "names"]))
+    watch = Watch(recorder, stop, clock)
+    world = World("run-abcdef", "image", {RUN_LABEL: "run-abcdef"}, clock, watch.take, stop=stop)
+    cause = Locust(tmp_path, locustfile, workers)(profile, engine, world)
+    recorder.close(clock(), cause)
+    tally, _, results = objectives.judge(History(path), Objectives(), 0.0)
+    return cause, tally, results
+
+
+@installed
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("workers", [0, 3])
+def test_locust_drives_stories_that_are_judged(endpoint, tmp_path, fake, workers):
+    cause, tally, results = drive(endpoint, tmp_path, workers=workers)
+    assert cause == ""
+    assert tally.latencies["container"], "something was driven"
+    assert [result.message for result in results if result.verdict is Verdict.FAIL] == []
+    assert fake.containers == {}, "--stop-timeout lets stories end"
+    assert '"name": "start"' in (tmp_path / "run-abcdef/locust.html").read_text()
+
+
+@installed
+def test_refusals_reach_locust_with_ids_folded(endpoint, tmp_path, fake):
+    fake.wrong = "busy"
+    _, tally, _ = drive(endpoint, tmp_path)
+    assert tally.failures.total() > 5
+    page = (tmp_path / "run-abcdef/locust.html").read_text()
+    assert "cannot do it for ID now" in page
+    assert "cannot do it for 00" not in page
+
+
+@installed
+def test_a_locust_that_does_not_start_is_told_and_no_sample_is_a_failure(endpoint, tmp_path):
+    broken = tmp_path / "locustfile.py"
+    broken.write_text("raise SystemExit('nobody is at home')\n")
+    cause, tally, results = drive(endpoint, tmp_path, locustfile=broken)
+    assert cause.startswith("locust ended with exit code") or tally.total == 0
+    assert results[0].verdict is Verdict.FAIL
+    assert "nothing was tested" in results[0].message
