@@ -84,8 +84,8 @@ examples:
 exit codes: pytest's: 0 all passed, 1 some failed, 2 interrupted, 5 nothing to run
 """
 _SERVE = """\
-The paths are those of the original OCT: /repo, /case, /task, /resource; /docs describes them. An address that others
-can reach needs a token.
+The paths are those of the original OCT: /repo, /case, /task, /resource; /docs describes them. An address
+that others can reach needs a token.
 
 examples:
   seatrial oct serve --engine docker@bookworm
