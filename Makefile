@@ -95,7 +95,7 @@ test-docker-py: $(VENV)/.docker-py ## docker-py's own integration tests: DOCKER_
 
 # the engine that holds the harness's image
 OUTER ?= docker
-image_options = --engine '$(OUTER)'
+image_options = --engine '$(OUTER)' $(if $(TAG),--tag '$(TAG)')
 
 image: $(READY) ## the harness as an image, offline: make image OUTER=docker@bookworm; BASE_IMAGE=debian:trixie asks a registry
 	$(PY) -m seatrial image build $(image_options) $(if $(BASE_IMAGE),--base '$(BASE_IMAGE)')

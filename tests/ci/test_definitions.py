@@ -224,7 +224,7 @@ def test_the_secrets_that_are_made_are_those_of_the_compose_file(tmp_path):
     files = {Path(secret["file"]).name for secret in compose["secrets"].values()}
     assert len(files) == 7
     assert files <= set(after)
-    assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "secrets").iterdir())
 
 
 # The Jenkinsfile ------------------------------------------------------------------------------------------------
