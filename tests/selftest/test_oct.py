@@ -2,9 +2,13 @@
 
 import copy
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 TARGET = "runc@bookworm"
 HELLO = {
     "SchemaVersion": "1", "Name": "", "Summary": "a sample", "Group": "Function/Samples",
@@ -75,8 +79,8 @@ def test_each_kind_of_case_has_its_verdict_and_only_what_is_due_runs_again(libra
     assert f"good on {TARGET}: changed: the case or its files have changed" in again.stdout
     assert f"hangs on {TARGET}: failed: it ended as timeout" in again.stdout
 
-    nothing = run(library, "--only", "new")
-    assert nothing.returncode == 5, nothing.stdout
+    run(library, "--only", "new")
+    assert set(verdicts(library)) == {"nowhere"}  # what found no host has not run
 
 
 def test_a_case_that_does_not_validate_is_not_run(project):
@@ -84,3 +88,34 @@ def test_a_case_that_does_not_validate_is_not_run(project):
     result = run(project)
     assert result.returncode == 2
     assert 'OCT022 Run[0].Object: the object "boxa" is never deployed; did you mean "boxA"?' in result.stdout
+
+
+SHIPPED = (
+    "spec/lifecycle", "spec/root-readonly", "spec/namespace-join-pid", "spec/config-missing-root",
+    "security/seccomp-profile", "function/files-in-and-out", "function/background-command", "function/two-hosts",
+)  # fmt: skip
+
+
+def shipped(project, target):
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        *(str(ROOT / "oct/cases" / name) for name in SHIPPED)]
+    argv += ["--engine", target, "--results", str(project.root / "reports")]
+    return subprocess.run(argv, cwd=ROOT, env=project.environment, capture_output=True, text=True, timeout=150)
+
+
+def test_shipped_cases_pass_on_a_runtime(project):
+    result = shipped(project, TARGET)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert {name: found.verdict.value for name, found in verdicts(project).items()} == {
+        name.rpartition("/")[2]: "PASS" for name in SHIPPED
+    }
+
+
+def test_a_runtime_that_prints_its_help_and_exits_with_0_is_never_green(project):
+    program = project.root / "runc"
+    program.write_text("#!/bin/sh\necho 'NAME: runc'; echo 'runc version 1.1.5'; echo 'USAGE: runc command'\n")
+    program.chmod(0o755)
+    result = shipped(project, f"runtime:{program}")
+    assert result.returncode not in (0, 5)
+    assert "E110" in result.stdout + result.stderr
+    assert not list((project.root / "reports").glob("2*/junit*.xml"))

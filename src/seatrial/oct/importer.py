@@ -59,8 +59,7 @@ def load(path: Path) -> list[Imported]:
     """Read a file of any dialect; a list, because one line of cases.conf is one case."""
     report = Report(str(path))
     try:
-        with path.open("rb") as stream:
-            data = stream.read(structure.LIMIT + 1)
+        data = structure.load(path)
     except OSError as error:
         report.add("OCT006", f"cannot be read: {error.strerror or error}")
         return [Imported(None, "", report)]

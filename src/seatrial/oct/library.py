@@ -73,7 +73,7 @@ def _walk(root: str) -> Iterator[tuple[str, list[str]]]:
         directory = stack.pop()
         with os.scandir(directory) as listing:
             found = list(listing)
-        names = [one.name for one in found]
+        names = [one.name for one in found if one.name != CASE or one.is_file()]
         below = [one.path for one in found if one.is_dir(follow_symlinks=False) and not one.name.startswith(".")]
         if CASE in names:
             yield directory, [name for name in names if name != CASE]

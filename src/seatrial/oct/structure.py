@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import jsonschema
@@ -30,6 +31,14 @@ ALIASES = {
 }  # fmt: skip
 _CODES = {"OCT001": ("syntax",), "OCT002": ("duplicate",), "OCT003": ("comment", "trailing"), "OCT005": ("limit",)}
 _RULES = {kind: code for code, kinds in _CODES.items() for kind in kinds}
+
+
+def load(path: Path) -> bytes:
+    """Return the bytes of a file, one more than is allowed at most; raises OSError for what is no regular file."""
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(2, "no such file, or no regular one")
+    with path.open("rb") as stream:
+        return stream.read(LIMIT + 1)
 
 
 def decode(data: bytes, report: Report) -> str | None:

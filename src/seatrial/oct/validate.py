@@ -18,11 +18,7 @@ from seatrial.oct.model import GROUPS
 def examine(bundle: Bundle, report: Report) -> Document | None:
     """Check one case with its files; returns its document, None where there is none."""
     try:
-        if not bundle.path.is_file():
-            raise FileNotFoundError(2, "no such file, or no regular one")
-        with bundle.path.open("rb") as stream:
-            data = stream.read(structure.LIMIT + 1)
-        document = structure.read(data, report)
+        document = structure.read(structure.load(bundle.path), report)
         if document is None:
             return None
         examine_document(document, report, bundle)

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from seatrial.errors import SeatrialError
-from seatrial.oct import formats, validate
+from seatrial.oct import formats, importer, library, validate
 from seatrial.oct.diagnostics import RULES, Report, Severity, explain
 
 HOST, BOX = {"Class": "host", "Type": "os"}, {"Class": "box", "Type": "container"}
@@ -252,3 +252,30 @@ def test_codes_are_explained_in_full_sentences():
         assert re.fullmatch(r"OCT0\d\d", rule.code)
         assert rule.why.endswith("."), rule.code
         assert len(rule.why) > 40, rule.code
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "case.json")
+    assert [one.code for report in validate.validate([tmp_path / "case.json"]) for one in report.errors] == ["OCT006"]
+    (found,) = importer.load(tmp_path / "case.json")
+    assert [one.code for one in found.report.errors] == ["OCT006"]
+    with pytest.raises(SeatrialError, match="there is no case"):
+        library.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Requires": [{"Class": {"a": 1}, "Type": "os"}]},
+        {"Requires": [{"Class": "t", "Type": "kernel", "Needs": 2.5}]},
+        {"Requires": [{"Class": "t", "Type": "kernel", "Needs": [{}]}]}, {"Requires": [None, 3, "x", []]},
+        {"Deploys": [{"Object": [], "Class": {}}]}, {"Deploys": {"Object": "x"}}, {"Run": [{"Object": {}, "Cmd": {}}]},
+        {"Run": [{"Object": "boxA", "Name": [], "Op": []}]},
+        {"Collects": [{"Object": "boxA", "Files": [{"Path": {}}]}]},
+        {"Expect": [{"Step": {}, "From": [], "Match": 3, "JsonPath": {}, "Metric": []}]}, {"Matrix": [1]},
+        {"Matrix": {"a": {}}}, {"Parameters": 3}, {"License": {}}, {"Group": []}, {"KnownFail": [3]}, {"Name": {}},
+    ],
+)  # fmt: skip
+def test_values_of_any_shape_are_told_and_never_end_in_a_traceback(diagnose, change):
+    found = diagnose(change)
+    assert {one.code for one in found} & {"OCT012", "OCT016", "OCT013"}
