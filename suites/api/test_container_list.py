@@ -101,14 +101,15 @@ def test_an_entry_tells_its_network_mode(api):
 @pytest.mark.parametrize("state", ["created", "running", "exited"])
 def test_filter_by_status(listed, api, state):
     made = {"created": api.create(), "running": api.run(), "exited": api.sh("exit 0")}
-    made["exited"].wait()
+    made["exited"].until("exited", lambda: made["exited"].status == "exited")
+    made["exited"].until("listed so", lambda: listed({"status": ["exited"]}))
     assert listed({"status": [state]}) == [made[state].name]
 
 
 @claim("api-091")
 def test_filter_by_two_statuses_takes_either(listed, api):
     created, running, exited = api.create(), api.run(), api.sh("exit 0")
-    exited.wait()
+    exited.until("listed so", lambda: listed({"status": ["exited"]}))
     assert set(listed({"status": ["created", "exited"]})) == {created.name, exited.name}
     assert running.name not in listed({"status": ["created", "exited"]})
 
@@ -144,6 +145,7 @@ def test_filter_by_exit_code(listed, api):
     three = api.sh("exit 3")
     four = api.sh("exit 4")
     assert (three.wait(), four.wait()) == (3, 4)
+    three.until("both listed so", lambda: len(listed({"status": ["exited"]})) == 2)
     assert listed({"exited": ["3"]}) == [three.name]
     assert set(listed({"exited": ["3", "4"]})) == {three.name, four.name}
 

@@ -114,8 +114,9 @@ def test_prune_removes_what_matches_the_filter(api, engine):
     labels = {f"k{engine.key}": "x"}
     pruned, used, kept = api.volume(Labels=labels), api.volume(Labels=labels), api.volume()
     api.create(HostConfig={"Binds": [f"{used}:/v"]})
-    filters = {"label": [f"k{engine.key}=x"], **engine.trait("api_prunes_named_volumes")}
-    told = api.post("/volumes/prune", expect=200, query={"filters": filters}).json()
+    filters = {"label": [f"k{engine.key}=x"]}
+    # until 1.41 named volumes are pruned, too
+    told = api.post("/volumes/prune", expect=200, query={"filters": filters}, version="1.41").json()
     assert told["VolumesDeleted"] == [pruned]
     assert told["SpaceReclaimed"] >= 0
     api.get(f"/volumes/{kept}")
