@@ -35,7 +35,7 @@ paths = $(if $(TESTDIRS),$(TESTDIRS:%=$(1)/%),$(1))
 suites = $(if $(SUITE),$(SUITE:%=suites/%),$(call paths,suites))
 pytest = $(PY) -m pytest --deadline $(TIMEOUT) $(PYTEST_ARGS) $(flags)
 
-.PHONY: image container-suites shell help setup suites suites-full test lint test-unit test-contract test-self test-integration-cli \
+.PHONY: oct image container-suites shell help setup suites suites-full test lint test-unit test-contract test-self test-integration-cli \
 	test-docker-py bench stress stress-ui mutants lab doctor claims clean distclean
 
 help: ## this list
@@ -65,6 +65,9 @@ suites-full: $(READY) ## the suites with slow tests, by default against all six 
 
 suite-%: $(READY) ## one suite: make suite-cli
 	$(pytest) suites/$* -n $(N) $(engines)
+
+oct: $(READY) ## the cases of oct/cases against an engine: make oct ENGINE="docker@sid runc@bookworm"
+	$(pytest) oct/cases -n $(N) $(engines)
 
 test-integration-cli: $(READY) ## the CLI suite, under the name that it has in Docker's Makefile
 	$(pytest) $(call paths,suites/cli) -n $(N) $(engines)

@@ -15,12 +15,14 @@ import email
 import email.policy
 import hashlib
 import hmac
+import ipaddress
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
@@ -127,6 +129,24 @@ class Office:
             raise Refused(422, f"the bundle is refused: {report.errors[0].message}", words)
 
 
+def _foreign(request: Request) -> str:
+    """Return why a request does not come from this machine's own user: a page in a browser sends them, too."""
+    for name in ("host", "origin"):
+        text = request.headers.get(name, "")
+        host = urlsplit(text if "//" in text else f"//{text}").hostname or ""
+        if text and not is_loopback(host):
+            return f"without a token only requests to and from this machine are taken, not {name} {text[:80]}"
+    return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is one of this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def paged(items: Sequence[Any], page: int, size: int) -> list[Any]:
     """Return one page of a list, counted from 0; raises `Refused` for a page that cannot be."""
     if page < 0 or not 1 <= size <= 1000:
@@ -172,6 +192,8 @@ def application(office: Office, desk: Desk, token: str = "") -> FastAPI:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if token and not hmac.compare_digest(given.encode(), token.encode()):
             return answer("a token is needed: Authorization: Bearer ...", status=401)
+        if not token and (words := _foreign(request)):
+            return answer(words, status=403)
         return await go_on(request)
 
     @app.exception_handler(Refused)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -13,15 +12,7 @@ import uvicorn
 
 from seatrial.errors import SeatrialError
 from seatrial.oct.desk import Desk
-from seatrial.oct.service import Office, application
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address is one of this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+from seatrial.oct.service import Office, application, is_loopback
 
 
 def listener(address: str) -> socket.socket:

@@ -198,6 +198,15 @@ def test_a_token_is_asked_for(world):
         assert client.ask("POST", "/task", "x")[0] == 401
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({}, 200), ({"Host": "localhost:8011"}, 200), ({"Host": "[::1]:8011"}, 200), ({"Host": "evil.example:8011"}, 403),
+     ({"Origin": "http://127.0.0.1:8011"}, 200), ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403)],
+)  # fmt: skip
+def test_without_a_token_pages_of_others_are_refused(client, headers, status):
+    assert client.ask("GET", "/case", **headers)[0] == status
+
+
 def test_no_open_address_without_a_token(world):
     with pytest.raises(SeatrialError, match="no token"):
         serving.serve("0.0.0.0:0", world / "data", [world / "lib"], "docker", "", print)
