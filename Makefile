@@ -103,9 +103,10 @@ image_options = --engine '$(OUTER)' $(if $(TAG),--tag '$(TAG)')
 image: $(READY) ## the harness as an image, offline: make image OUTER=docker@bookworm; BASE_IMAGE=debian:trixie asks a registry
 	$(PY) -m seatrial image build $(image_options) $(if $(BASE_IMAGE),--base '$(BASE_IMAGE)')
 
+container-suites: export SEATRIAL_ARGS = $(PYTEST_ARGS) $(flags)
 container-suites: $(READY) ## the suites inside the harness's container, against the engine in it (ENGINE=docker or podman)
 	$(PY) -m seatrial image run $(image_options) --env N=$(N) --env SEATRIAL_SUITES='$(suites)' \
-		--env SEATRIAL_ENGINE='$(or $(ENGINE),docker)' --env SEATRIAL_ARGS='$(PYTEST_ARGS) $(flags)' -- ./autotest.sh
+		--env SEATRIAL_ENGINE='$(or $(ENGINE),docker)' --env SEATRIAL_ARGS -- ./autotest.sh
 
 shell: $(READY) ## a shell in the harness's container
 	$(PY) -m seatrial image run $(image_options) -- bash

@@ -18,9 +18,11 @@ mkdir -p build/reports build/junit
 
 suites() {
     seatrial-engine "$engine" || return  # starts it, or says why it does not
+    local more
+    eval "more=(${SEATRIAL_ARGS:-})"  # as typed: quotes join words
     # shellcheck disable=SC2086 # words on purpose
     python3 -m pytest ${SEATRIAL_SUITES:-suites} -n "$workers" --engine "$engine" --results build/reports \
-        -p no:cacheprovider "$@" ${SEATRIAL_ARGS:-}
+        -p no:cacheprovider "$@" "${more[@]}"
 }
 
 code=0

@@ -164,6 +164,17 @@ def test_a_newer_commit_ends_the_older_build(world):
     assert B[:12] in note["body"]
 
 
+def test_an_older_result_does_not_take_the_place_of_what_is_newer(world):
+    world.event(A)
+    [build] = world.store.select("1")
+    world.store.update(build, 1.0, state="done", told="done", result="FAILURE", build=1)
+    world.fake.hold = True
+    world.event(B)
+    world.steps(2)
+    assert world.states() == ["done", "waiting"]
+    assert world.gitlab.notes == {}
+
+
 def test_a_closed_request_leaves_the_queue(world):
     world.fake.hold = True
     world.event()

@@ -122,6 +122,25 @@ def test_autotest_refuses_what_it_does_not_know_and_is_red_without_an_engine(tmp
     assert word in ran.stderr
 
 
+def test_autotest_hands_quoted_words_on_as_one(tmp_path):
+    (tmp_path / "autotest.sh").write_text((ROOT / "autotest.sh").read_text())
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "seatrial-engine").write_text("#!/bin/sh\n")
+    (tools / "python3").write_text('#!/bin/sh\nfor word; do echo "<$word>"; done\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    ran = subprocess.run(
+        ["bash", str(tmp_path / "autotest.sh")], capture_output=True, text=True, timeout=30,
+        env={"PATH": f"{tools}:/usr/bin:/bin", "SEATRIAL_ARGS": "-k 'memory or pids' --slow", "N": "2",
+             "SEATRIAL_ENGINE": "podman"},
+    )  # fmt: skip
+    words = ran.stdout.split("\n")
+    assert "<memory or pids>" in words
+    assert words[words.index("<--engine>") + 1] == "<podman>"
+    assert words[words.index("<-n>") + 1] == "<2>"
+
+
 def test_autotest_that_tested_nothing_is_red(tmp_path):
     (tmp_path / "autotest.sh").write_text((ROOT / "autotest.sh").read_text())
     tools = tmp_path / "tools"

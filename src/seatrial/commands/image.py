@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                        help="the Debian suite of the engines inside (default: bookworm)")  # fmt: skip
     build.add_argument("--base", metavar="IMAGE", default="", help="start from this image, with a network")
     run = _holding(verb(inner, "run", run_inside, "run a command in the harness's container", _RUN))
-    run.add_argument("--env", metavar="NAME=VALUE", action="append", default=[], help="for the command; repeatable")
+    run.add_argument("--env", metavar="NAME[=VALUE]", action="append", default=[],
+                     help="for the command, from here where there is no value; repeatable")  # fmt: skip
     run.add_argument("argv", metavar="ARGV", nargs=argparse.REMAINDER, help="the command, after --")
     _holding(verb(inner, "flags", run_flags, "print what `docker run` needs for an engine inside", _FLAGS))
     _holding(verb(inner, "stop", run_stop, "remove the harness's container", _STOP))
@@ -113,9 +115,10 @@ def run_inside(arguments: argparse.Namespace) -> int:
 
     argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
     checkout, engine = _checkout(), _engine(arguments)
+    environment = [pair if "=" in pair else f"{pair}={os.environ.get(pair, '')}" for pair in arguments.env]
     place = image.stand(engine, checkout, arguments.tag, say)
     try:
-        return image.enter(engine, argv or ["bash"], arguments.env, tty=sys.stdin.isatty() and sys.stdout.isatty())
+        return image.enter(engine, argv or ["bash"], environment, tty=sys.stdin.isatty() and sys.stdout.isatty())
     finally:
         image.bring_out(checkout, place)
 
