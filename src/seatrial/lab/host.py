@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -124,6 +124,7 @@ def stop(name: str, pid: int) -> None:
                 "E209", f"cannot end the lab {name}", f"these processes do not die: {sorted(left)}",
                 "wait until the kernel lets go of them, then run `seatrial clean`",
             )  # fmt: skip
+        thaw(cgroups(name))
         for process in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
@@ -162,6 +163,14 @@ def cgroups(name: str) -> list[Path]:
     tops = [parent / key(name) for parent in _parents()]
     found = [Path(parent) for top in tops if top.is_dir() for parent, _, _ in os.walk(top)]
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
+
+
+def thaw(groups: Iterable[Path]) -> None:
+    """Let frozen processes go on: on cgroup v1 they do not even die before that."""
+    for group in groups:
+        if (state := group / "freezer.state").exists():
+            with contextlib.suppress(OSError):
+                state.write_text("THAWED")
 
 
 def remove_cgroups(name: str) -> None:

@@ -246,9 +246,7 @@ class Runtime:
         for id_ in self._used:
             with contextlib.suppress(ExpectationError):
                 self.raw.cli("--root", str(self.state_dir), *self.raw.options, "delete", "--force", id_, expect=ANY)
-        for group in self._groups[::-1]:
-            with contextlib.suppress(OSError):
-                group.rmdir()
+        leftovers.remove_groups(self._groups)
         left = leftovers.find_all(self.host, self.key, self.workdir)
         # what a failed `create` leaves is the business of the tests that look for it
         failed = [id_ for id_, is_made in self._used.items() if not is_made]

@@ -73,9 +73,25 @@ def _processes(host: Host, word: str) -> Iterator[tuple[int, str]]:
     yield from ((pid, place) for pid, place in found.items() if proc.started(pid))
 
 
+def remove_groups(groups: list[Path], patience: float = 5.0) -> None:
+    """End what is in cgroups of a test's own and remove them, last first."""
+    deadline = time.monotonic() + patience
+    for group in groups[::-1]:
+        while group.is_dir():
+            lab_host.thaw([group])
+            with contextlib.suppress(OSError):
+                for pid in (group / "cgroup.procs").read_text().split():
+                    os.kill(int(pid), signal.SIGKILL)
+                group.rmdir()
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.02)
+
+
 def clear(host: Host, key: str, workdir: Path) -> None:
     """Take away by force what a test's containers left."""
     for _ in range(50):
+        lab_host.thaw(_cgroups(host, key))
         left = [pid for pid, _ in _processes(host, key)]
         for pid in left:
             with contextlib.suppress(ProcessLookupError):

@@ -69,6 +69,13 @@ def _decoded(value: Any) -> Any:
     return {_decoded(name): _decoded(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
+class Fields(dict[str, Any]):
+    """Named things that were seen; one that is asked for and was not there is told as an `ExpectationError`."""
+
+    def __missing__(self, name: str) -> Any:
+        raise ExpectationError(f"{name} is not there; seen were: {', '.join(sorted(self))}")
+
+
 @dataclass(frozen=True)
 class Seen:
     """The report of a probe: what a process in the container sees of itself."""
@@ -85,7 +92,7 @@ class Seen:
     @property
     def status(self) -> dict[str, str]:
         """The fields of /proc/self/status."""
-        return proc.status(self.text("/proc/self/status"))
+        return Fields(proc.status(self.text("/proc/self/status")))
 
     @property
     def uids(self) -> list[int]:
@@ -165,7 +172,7 @@ class Seen:
 
     def namespace(self, kind: str) -> str:
         """Return the identity of a namespace, as `uts:[4026531838]`; kinds as in /proc/self/ns."""
-        return str(self.report["ns"][kind])
+        return str(Fields(self.report["ns"])[kind])
 
     @property
     def descriptors(self) -> dict[int, str]:
@@ -177,7 +184,7 @@ class Seen:
     @property
     def devices(self) -> dict[str, Node]:
         """What is in /dev, /dev/pts and /dev/net."""
-        return {path: Node.read(fields) for path, fields in self.report["devices"].items() if fields}
+        return Fields({path: Node.read(fields) for path, fields in self.report["devices"].items() if fields})
 
     @property
     def terminals(self) -> list[bool]:
