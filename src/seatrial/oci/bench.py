@@ -243,6 +243,7 @@ class Runtime:
             function()
         for box in self._boxes:
             box.let_go()
+        leftovers.end(self.host, self.key)  # a runtime that ends them itself may not wait until they are gone
         for id_ in self._used:
             with contextlib.suppress(ExpectationError):
                 self.raw.cli("--root", str(self.state_dir), *self.raw.options, "delete", "--force", id_, expect=ANY)

@@ -88,17 +88,22 @@ def remove_groups(groups: list[Path], patience: float = 5.0) -> None:
             time.sleep(0.02)
 
 
-def clear(host: Host, key: str, workdir: Path) -> None:
-    """Take away by force what a test's containers left."""
-    for _ in range(50):
+def end(host: Host, key: str, patience: float = 5.0) -> None:
+    """End the processes of a test's containers and commands, and wait until they are gone."""
+    deadline = time.monotonic() + patience
+    while left := [pid for pid, _ in _processes(host, key)]:
         lab_host.thaw(_cgroups(host, key))
-        left = [pid for pid, _ in _processes(host, key)]
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        if not left:
-            break
-        time.sleep(0.02)
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.01)
+
+
+def clear(host: Host, key: str, workdir: Path) -> None:
+    """Take away by force what a test's containers left."""
+    end(host, key)
     if isinstance(host, NamespaceHost):
         for point in mounts_below(workdir, host.pid):
             command.run(["umount", "-l", str(point)], host=host, expect=command.ANY, timeout=20)

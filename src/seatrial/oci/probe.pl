@@ -153,15 +153,15 @@ my %acts = (
     },
     # touches so many bytes in a child; the wait status tells whether it was let
     take    => sub { my ($size) = @_; return in_child(sub { my $all = 'x' x $size; print length $all }) },
-    # processor seconds that one child gets in so many seconds
+    # processor seconds that one child gets in so many seconds, and how many those really were
     spin    => sub {
         my ($seconds) = @_;
         return in_child(sub {
-            my ($now, $end, $i) = (0, 0, 0);
+            my $i = 0;
             my $clock = sub { my ($up) = split ' ', content('/proc/uptime'); return $up };
-            $end = $clock->() + $seconds;
-            do { $i++ for 1 .. 20000; } while $clock->() < $end;
-            print join ' ', (times)[0, 1];
+            my $start = $clock->();
+            do { $i++ for 1 .. 20000; } while $clock->() < $start + $seconds;
+            print join ' ', (times)[0, 1], $clock->() - $start;
         });
     },
     exit    => sub { exit $_[0] },

@@ -160,9 +160,10 @@ class Probe:
         return int(answer["children"]), name_of(answer["error"])
 
     def spin(self, seconds: int) -> float:
-        """Return the processor seconds that a child gets in so many seconds."""
-        words = _ended(self.ask("spin", seconds, patience=seconds + PATIENCE)).out.split()
-        return sum(float(word) for word in words)
+        """Return which part of a processor a child gets that wants it for so many seconds."""
+        words = _ended(self.ask("spin", seconds, patience=seconds + 2 * PATIENCE)).out.split()
+        user, system, elapsed = (float(word) for word in words)
+        return (user + system) / elapsed
 
     def signals(self) -> list[str]:
         """Return the signals that arrived so far, by name, in order."""

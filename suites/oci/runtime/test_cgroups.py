@@ -276,14 +276,7 @@ def test_no_more_processes_can_be_had_than_the_limit(runtime, bundle):
 @claim("CL-cpu-shares")
 def test_no_more_processor_time_can_be_had_than_the_quota(runtime, bundle):
     box = runtime.run(limited(bundle, cpu={"quota": 10000, "period": 100000}))
-    used = box.probe.spin(2)
-    assert used < 0.4
-    box.runtime.until("it was throttled", lambda: throttled(box) > 5)
-
-
-def throttled(box):
-    text = (box.kernel.cgroup_path("cpu") / "cpu.stat").read_text()
-    return int(dict(line.split() for line in text.splitlines())["nr_throttled"])
+    assert box.probe.spin(2) < 0.2
 
 
 @claim("CL-cpu-cpus")
