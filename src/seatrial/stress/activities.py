@@ -11,8 +11,8 @@ import itertools
 import tarfile
 import threading
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -114,6 +114,26 @@ class Client:
         """Remove a container."""
         self.do("remove", name, lambda: self.driver.remove(name))
 
+    @contextmanager
+    def running(self, spec: Spec) -> Iterator[list[str]]:
+        """Create and start a container, give what it holds of published ports, and remove it.
+
+        The end of one whose story broke off is awaited like any other's.
+        """
+        self.create(spec)
+        try:
+            held = self.start(spec.name, ports=bool(spec.ports))
+            try:
+                yield held
+            except (RefusedError, SilentError):
+                with suppress(RefusedError, SilentError):
+                    self.kill(spec.name)
+                with suppress(RefusedError, SilentError):
+                    self.wait(spec.name)
+                raise
+        finally:
+            self.remove(spec.name)
+
     def spec(self, word: str, *command: str, **more: Any) -> Spec:
         """Return a container that is wanted, under a fresh name."""
         return Spec(self.world.name(word), self.world.image, command, self.world.labels, **more)
@@ -122,48 +142,39 @@ class Client:
 def container(client: Client, options: Mapping[str, Any]) -> None:
     """Create, start, wait, remove: what `run --rm` does."""
     spec = client.spec("c", *options.get("command", ["true"]))
-    client.create(spec)
-    try:
-        client.start(spec.name)
+    with client.running(spec):
         client.wait(spec.name, options.get("code", 0))
-    finally:
-        client.remove(spec.name)
 
 
 def hold(client: Client, options: Mapping[str, Any]) -> None:
     """Create and start a container, let it live for `seconds`, kill it if it still lives, remove it."""
     command = options.get("command", ["sleep", "3600"])
     spec = client.spec("h", *command, ports=tuple(options.get("ports", ())))
-    client.create(spec)
-    try:
-        client.start(spec.name, ports=bool(spec.ports))
+    with client.running(spec):
         if (life := options.get("seconds")) is not None:
             client.world.stop.wait(life)
             with suppress(RefusedError):  # it has ended by itself
                 client.kill(spec.name)
         client.wait(spec.name)
-    finally:
-        client.remove(spec.name)
 
 
 def service(client: Client, options: Mapping[str, Any]) -> None:
     """Run an echo server behind a published port, talk to it, kill it, and see that it is gone."""
-    spec = client.spec("s", "nc", "-lk", "-p", str(PORT), "-e", "cat", ports=(PORT,))
-    client.create(spec)
-    try:
-        (held,) = client.start(spec.name, ports=True) or [""]
+    spec = client.spec("s", "nc", "-ll", "-p", str(PORT), "-e", "cat", ports=(PORT,))
+    with client.running(spec) as held:
         for number in range(options.get("requests", 10)):
             client.do("echo", spec.name, partial(_echo, client.world, held, f"{spec.name} {number}\n"))
             if client.world.stop.is_set():
                 break
         client.kill(spec.name)
         client.wait(spec.name, *KILLED)
-    finally:
-        client.remove(spec.name)
 
 
-def _echo(world: World, held: str, text: str) -> None:
-    """Send a line to a published port and expect it back; who does not listen yet gets some time."""
+def _echo(world: World, ports: Sequence[str], text: str) -> None:
+    """Send a line to the published port and expect it back; who does not listen yet gets some time."""
+    if len(ports) != 1:
+        raise RefusedError(f"one port was published, the engine shows {len(ports)}")
+    held = ports[0]
     address, _, rest = held.rpartition(":")
     port = rest.partition("/")[0]
     deadline = world.clock() + _BRIEF
@@ -188,9 +199,7 @@ def _echo(world: World, held: str, text: str) -> None:
 def exec_(client: Client, options: Mapping[str, Any]) -> None:
     """Start a container that sleeps, run commands in it, kill it."""
     spec = client.spec("e", "sleep", "3600")
-    client.create(spec)
-    try:
-        client.start(spec.name)
+    with client.running(spec):
         for number in range(options.get("times", 10)):
             code, out = client.execute(spec.name, "sh", "-c", f"echo {number}; exit {number % 3}")
             if (code, out) != (number % 3, b"%d\n" % number):
@@ -199,21 +208,13 @@ def exec_(client: Client, options: Mapping[str, Any]) -> None:
                 break
         client.kill(spec.name)
         client.wait(spec.name, *KILLED)
-    finally:
-        client.remove(spec.name)
 
 
 def log(client: Client, options: Mapping[str, Any]) -> None:
     """Let a container write many lines and read them all."""
     lines = options.get("lines", 5000)
-    spec = client.spec("l", "seq", "1", str(lines))
-    client.create(spec)
-    try:
-        client.start(spec.name)
-        client.wait(spec.name, 0)
-        client.logs(spec.name, "".join(f"{number}\n" for number in range(1, lines + 1)).encode())
-    finally:
-        client.remove(spec.name)
+    written = "".join(f"{number}\n" for number in range(1, lines + 1)).encode()
+    _once(client, client.spec("l", "seq", "1", str(lines)), written)
 
 
 def registry(client: Client, options: Mapping[str, Any]) -> None:
@@ -239,14 +240,7 @@ def build(client: Client, options: Mapping[str, Any]) -> None:
     context = _context(world.image, content)
     client.do("build", name, lambda: driver.build(name, context, world.labels))
     try:
-        spec = Spec(world.name("c"), name, ("cat", "/content"), world.labels)
-        client.create(spec)
-        try:
-            client.start(spec.name)
-            client.wait(spec.name, 0)
-            client.logs(spec.name, content)
-        finally:
-            client.remove(spec.name)
+        _once(client, Spec(world.name("c"), name, ("cat", "/content"), world.labels), content)
     finally:
         client.do("untag", name, lambda: driver.unmake("image", name))
 
@@ -286,14 +280,10 @@ def volume(client: Client, options: Mapping[str, Any]) -> None:
 
 
 def _once(client: Client, spec: Spec, written: bytes | None = None) -> None:
-    client.create(spec)
-    try:
-        client.start(spec.name)
+    with client.running(spec):
         client.wait(spec.name, 0)
         if written is not None:
             client.logs(spec.name, written)
-    finally:
-        client.remove(spec.name)
 
 
 Story = Callable[[Client, Mapping[str, Any]], None]

@@ -54,14 +54,14 @@ class Objectives:
 
 @dataclass(frozen=True)
 class Profile:
-    """A workload: at most `seconds` long, at most `count` activities."""
+    """A workload: at most `seconds` long, at most `count` stories; 0 is no limit."""
 
     name: str
     about: str
     activities: tuple[Activity, ...]
     driver: str = "http"
     seconds: float = 60.0
-    count: int = 0  # 0: no limit
+    count: int = 0
     warm_up: float = 0.0  # seconds from the start whose samples do not count
     load: Load = field(default_factory=Load)
     objectives: Objectives = field(default_factory=Objectives)

@@ -59,7 +59,7 @@ def profile(entries: Sequence[Mapping[str, Any]] | None, workers: int, container
     else:
         activities = tuple(Activity("run", 1, {**entry, "after": kill}) for entry in entries)
     about = f"{containers} containers, {workers} at once"
-    bare = Profile("reference", about, activities, seconds=float("inf"), count=containers, load=Load(clients=workers))
+    bare = Profile("reference", about, activities, seconds=0.0, count=containers, load=Load(clients=workers))
     if entries is None:
         return replace(bare, judged=("exits", "ids", "events", "names"))
     return replace(bare, driver="cli", objectives=Objectives())

@@ -226,7 +226,7 @@ def _load(profile: Profile, engine: CliEngine, world: World, watch: Watch, stora
 
 def own_clients(profile: Profile, engine: CliEngine, world: World) -> str:
     """Drive the load by threads of this process."""
-    limits = loops.Limits(profile.seconds, profile.count or float("inf"), world.stop)
+    limits = loops.Limits(profile.seconds or float("inf"), profile.count or float("inf"), world.stop)
     opened = profile.load.loop == OPEN
     count = profile.load.most if opened else profile.load.clients
     schedule: loops.Schedule = loops.Closed(limits, world.clock)

@@ -91,7 +91,7 @@ def test_locust_drives_stories_that_are_judged(endpoint, tmp_path, fake, workers
 def test_refusals_reach_locust_with_ids_folded(endpoint, tmp_path, fake):
     fake.wrong = "busy"
     _, tally, _ = drive(endpoint, tmp_path)
-    assert tally.failures.total() > 5
+    assert tally.failures.total() > 0
     page = (tmp_path / "run-abcdef/locust.html").read_text()
     assert "cannot do it for ID now" in page
     assert "cannot do it for 00" not in page

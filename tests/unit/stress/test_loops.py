@@ -55,10 +55,10 @@ def test_an_open_loop_shows_a_stall_that_a_closed_one_hides():
     opened = run(lambda limits, clock: Open(limits, clock, loops.arrivals(20.0, FIXED)), 4)
     closed = run(Closed, 1)
     assert len(opened) == 24, "every arrival was served"
-    late = [ended - intended for intended, _, ended in opened if ended - intended > 0.1]
-    assert len(late) >= 6
+    late = [ended - intended for intended, _, ended in opened if ended - intended > 0.25]
+    assert len(late) >= 4
     assert max(late) > 0.35
-    assert sum(ended - intended > 0.1 for intended, _, ended in closed) == 1
+    assert sum(ended - intended > 0.25 for intended, _, ended in closed) == 1
 
 
 def test_arrivals_are_counted_from_the_first_request():
