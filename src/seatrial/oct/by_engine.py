@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.bench import Bench
+from seatrial.engines.base import KINDS
 from seatrial.exec import ANY, Result
 from seatrial.lab import images
 from seatrial.names import TEST_LABEL, TOOLBOX
@@ -187,6 +188,11 @@ class EngineContainers(Containers):
         address = next((str(one["IPAddress"]) for one in networks.values() if one.get("IPAddress")), "")
         address = address or str(found.get("NetworkSettings", {}).get("IPAddress", ""))
         return {"name": self._names.get(name, ""), "id": str(found.get("Id", "")), "address": address}
+
+    def engine_used(self) -> None:
+        """Look for objects of every kind when all is put back."""
+        for kind in KINDS:
+            self.bench.mark(kind)
 
     def close(self) -> list[str]:
         """Remove everything and look whether it is gone."""

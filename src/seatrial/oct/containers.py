@@ -75,6 +75,10 @@ class Containers(ABC):
     def variables(self, name: str) -> dict[str, str]:
         """Return name, id and address of a container."""
 
+    def engine_used(self) -> None:
+        """Take in that a command of a host speaks to the engine, and may make what carries the label."""
+        return
+
     @abstractmethod
     def close(self) -> list[str]:
         """Remove everything and look whether it is gone; return what is left, in words."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from seatrial import exec as command
 from seatrial import proc
 from seatrial.exec import ANY, Result
+from seatrial.hosts import NamespaceHost, resolve
 from seatrial.oct.bundle import Bundle
 from seatrial.oct.containers import Containers, attempt
 from seatrial.oct.model import SOURCE, HostPart
@@ -122,13 +123,16 @@ class HostSide:
 
     def read(self, name: str, path: str, limit: int) -> bytes | None:
         """Return a file of a host object, an absolute path only below /tmp; raises `ValueError` when it is refused."""
-        place = Path(path) if path.startswith("/") else self.directory(name) / SOURCE / path
-        inside = ("/tmp", str(self.containers.workdir))  # noqa: S108 - old cases collect from there
-        real = Path(os.path.realpath(self.containers.host.path(place) if path.startswith("/tmp/") else place))  # noqa: S108
-        if not path.startswith("/") and not str(real).startswith(inside[1]):
-            raise ValueError("it lies outside of the working directory")
-        if path.startswith("/") and not path.startswith(f"{inside[0]}/"):
-            raise ValueError("absolute paths of hosts are taken from /tmp only")
+        if path.startswith("/"):
+            host = self.containers.host
+            root = host.root if isinstance(host, NamespaceHost) else Path("/")
+            real = resolve(root, path)
+            if not real.is_relative_to(root / "tmp"):  # old cases collect from there
+                raise ValueError("absolute paths of hosts are taken from /tmp only")
+        else:
+            real = Path(os.path.realpath(self.directory(name) / SOURCE / path))
+            if not real.is_relative_to(os.path.realpath(self.directory(name))):
+                raise ValueError("it lies outside of the working directory")
         if not real.is_file():
             return None
         if real.stat().st_size > limit:

@@ -213,6 +213,8 @@ class Task:
         argv, env, timeout = self._argv(step.cmd), self._env(step), self._left(step.timeout)
         stdin = self._text(step.stdin)
         if step.object in self._hosts:
+            if "engine" in names_in([step.cmd] if isinstance(step.cmd, str) else list(step.cmd)):
+                self.containers.engine_used()
             return self.side.run(step.object, argv, step.cwd, env, stdin, timeout)
         user = self._text(step.user)
         return self.containers.exec(step.object, self.nonce.wrap(argv), env, user, step.cwd, stdin, timeout)

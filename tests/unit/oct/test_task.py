@@ -233,6 +233,20 @@ def test_hosts_have_their_files_and_a_directory_of_their_own(trial):
     assert ended(record) == (Ending.PASSED, "")
 
 
+@pytest.mark.parametrize(
+    ("script", "path", "words"),
+    [("ln -s /etc/passwd out", "out", "it lies outside"), ("ln -s ../../boxA out", "out/.out", "it lies outside"),
+     ("true", "/etc/passwd", "from /tmp only"), ("true", "/tmp/../etc/passwd", "from /tmp only"),
+     ("mkdir out", "out", "is not there")],
+)  # fmt: skip
+def test_nothing_but_the_cases_own_files_is_collected_from_a_host(trial, script, path, words):
+    deploys = [{"Object": "hostA", "Class": "host", "Cmd": script, "Containers": [{"Object": "boxA", "Class": "box"}]}]
+    record = trial({"Deploys": deploys, "Collects": [{"Object": "hostA", "Files": [path]}]})
+    assert record.ending is Ending.FAILED
+    assert words in record.problems[0]
+    assert record.files == {}
+
+
 def test_variables_of_run_and_containers(trial):
     record = trial({"Run": [run(Cmd=["echo", "${boxA.name} ${boxA.address} ${nonce} $${x}"])],
                     "Expect": [{"Step": "look", "From": "stdout",
