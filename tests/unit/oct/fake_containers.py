@@ -20,6 +20,7 @@ class FakeContainers(Containers):
         self.journal, self.host, self.engine, self.image, self.label = Journal(), LOCAL, "fake", "image", "l=1"
         self.containers = {}
         self.closed = False
+        self.operations = []
 
     def prepare(self, require, files):
         pass
@@ -44,6 +45,7 @@ class FakeContainers(Containers):
 
     def operate(self, name, operation, signal_, timeout):
         found = self.containers[name]
+        self.operations.append((name, operation, signal_))
         if operation == "start" and found["state"] == "created":
             found["state"] = "running"
             out = (found["root"] / ".out").open("wb")

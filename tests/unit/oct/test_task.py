@@ -132,7 +132,7 @@ def test_a_hang_is_ended_with_its_whole_group(trial, tmp_path):
     assert time.monotonic() - began < 10
     pid = int((tmp_path / "work/boxA/pid").read_text())
     assert not Path(f"/proc/{pid}/cmdline").exists() or b"sleep" not in Path(f"/proc/{pid}/cmdline").read_bytes()
-    assert trial.containers.state("boxA") == "stopped"  # the container, not the client only
+    assert trial.containers.operations[-1] == ("boxA", "kill", "KILL")  # the container, not the client only
 
 
 def test_the_case_has_a_time_of_its_own(trial):
