@@ -145,7 +145,8 @@ def test_extra_hosts_are_seen_by_steps(build):
 
 
 @claim("api-041")
-def test_network_mode_none_has_no_network(build):
+def test_network_mode_none_has_no_network(api, build):
+    api.run()  # so that the host has links that a step must not see
     step = "RUN echo links: $(tail -n +3 /proc/net/dev | cut -d: -f1)"
     _, records = build(f"FROM IMAGE\n{step}\n", nocache=True, networkmode="none")
     assert "links: lo\n" in said(records)
