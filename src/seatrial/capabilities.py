@@ -109,8 +109,8 @@ def _why_not_private(engine: CliEngine) -> str:
         return "the engine is on another machine"
     if engine.target.suite:
         return ""
-    if not rootfs.possible():
-        return "a private engine needs root"
+    if why := rootfs.obstacle():
+        return f"a private engine stands in a lab: {why}"
     if not isinstance(engine, Startable):
         return f"the harness cannot start {engine.name} itself"
     return "" if shutil.which(engine.service) else f"there is no {engine.service} command on this machine"
@@ -119,7 +119,8 @@ def _why_not_private(engine: CliEngine) -> str:
 def _why_not_registry(engine: CliEngine) -> str:
     if not engine.local:
         return "the engine is on another machine and cannot reach loopback here"
-    return "" if rootfs.possible() else "the loopback registry comes from a lab, and labs need root"
+    why = rootfs.obstacle()
+    return f"the loopback registry comes from a lab: {why}" if why else ""
 
 
 def _host_of(engine: CliEngine, machine: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from seatrial.ci import image
+from seatrial.cli import main
 from seatrial.errors import SeatrialError
 from seatrial.lab import rootfs
 
@@ -68,6 +69,13 @@ def test_without_an_image(tmp_path):
     with pytest.raises(SeatrialError) as told:
         image.stand(Outer({("image", "inspect"): (1, "", "")}), tmp_path, "x", lambda _: None)
     assert told.value.code == "E654"
+
+
+def test_elsewhere_than_in_a_checkout(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["image", "build"]) == 4
+    assert main(["image", "run"]) == 4
+    assert capsys.readouterr().err.count("E655") == 2
 
 
 def test_wheels_of_another_python_are_not_made(tmp_path, monkeypatch):

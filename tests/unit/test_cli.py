@@ -110,7 +110,6 @@ def test_unknown_verb_without_a_near_one_lists_all(seatrial):
         (["compare", "/nowhere", "/nowhere"], "E314", "/nowhere"),
         (["claims", "/nowhere"], "E315", "/nowhere"),
         (["jenkins", "trigger", "job"], "E621", "JENKINS_URL"),
-        (["image", "build"], "E655", "no checkout"),
         (["hook", "serve", "--config", "/nowhere"], "E641", "/nowhere"),
         (["gitlab", "status", "p", "c", "failed", "--token-file", "/nowhere", "--gitlab", "x"], "E610", "/nowhere"),
         (["jenkins", "apply", "/nowhere"], "E613", "/nowhere"),

@@ -197,4 +197,6 @@ def end(engine: CliEngine) -> bool:
     """Remove the container; False when there was none."""
     there = engine.cli("container", "inspect", CONTAINER, expect=command.ANY).ok
     engine.cli("rm", "--force", "--volumes", CONTAINER, expect=command.ANY, timeout=120)
+    if isinstance(engine.host, NamespaceHost):
+        remove_tree(share_dir() / "checkout")
     return there

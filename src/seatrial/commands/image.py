@@ -30,8 +30,8 @@ examples:
 exit codes: 0 built, 4 it cannot be built
 """
 _RUN = """\
-A container stands with the checkout at /tmp and rights for an engine in it; a second command enters the same one.
-What it writes into build/ comes back.
+A container stands with the checkout at /tmp and rights for an engine in it; a second command enters the same
+one. What it writes into build/ comes back.
 
 examples:
   seatrial image run --engine docker -- ./autotest.sh
@@ -104,7 +104,8 @@ def run_build(arguments: argparse.Namespace) -> int:
     """Build the image."""
     from seatrial.ci import image
 
-    image.build(_engine(arguments), _checkout(), arguments.suite, arguments.tag, arguments.base, say)
+    checkout = _checkout()
+    image.build(_engine(arguments), checkout, arguments.suite, arguments.tag, arguments.base, say)
     tell(arguments.tag)
     return Exit.OK
 
@@ -114,7 +115,8 @@ def run_inside(arguments: argparse.Namespace) -> int:
     from seatrial.ci import image
 
     argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
-    checkout, engine = _checkout(), _engine(arguments)
+    checkout = _checkout()
+    engine = _engine(arguments)
     environment = [pair if "=" in pair else f"{pair}={os.environ.get(pair, '')}" for pair in arguments.env]
     place = image.stand(engine, checkout, arguments.tag, say)
     try:

@@ -62,16 +62,25 @@ def ensure(suite: str, progress: Progress = lambda _: None, extra: tuple[str, ..
 
 def possible(*, raise_error: bool = False) -> bool:
     """Tell whether labs can be made here; with `raise_error` say in one sentence why not."""
-    missing = ""
-    if os.environ.get("SEATRIAL_LABS") == "never":  # set in the harness's image, which has no network
-        missing, hint = "SEATRIAL_LABS=never says so", "unset it, or name a reachable engine with --engine"
-    elif os.geteuid() != 0:
-        missing, hint = "labs need root", "run as root, or name a reachable engine with --engine"
-    elif not shutil.which("apt-get") and not shutil.which("mmdebstrap"):
-        missing, hint = "labs need apt-get or mmdebstrap", "use a Debian host or name an engine with --engine"
+    missing, hint = _obstacle()
     if missing and raise_error:
         raise SeatrialError("E202", "labs cannot be made here", missing, hint)
     return not missing
+
+
+def obstacle() -> str:
+    """Return why labs cannot be made here, empty when they can."""
+    return _obstacle()[0]
+
+
+def _obstacle() -> tuple[str, str]:
+    if os.environ.get("SEATRIAL_LABS") == "never":  # set in the harness's image, which has no network
+        return "SEATRIAL_LABS=never forbids labs", "unset it, or name a reachable engine with --engine"
+    if os.geteuid() != 0:
+        return "labs need root", "run as root, or name a reachable engine with --engine"
+    if not shutil.which("apt-get") and not shutil.which("mmdebstrap"):
+        return "labs need apt-get or mmdebstrap", "use a Debian host or name an engine with --engine"
+    return "", ""
 
 
 def _install_mmdebstrap(progress: Progress) -> None:
