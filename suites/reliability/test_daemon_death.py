@@ -1,0 +1,200 @@
+"""A daemon is killed, stopped or stands still: what it promised holds when it is back."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from seatrial import proc
+from seatrial.engines.base import KINDS
+from seatrial.lab import images
+from seatrial.names import TOOLBOX
+from seatrial.probes.kernel import Kernel
+from seatrial.stress.driver import SilentError, Spec
+from seatrial.stress.over_http import HttpDriver
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+pytestmark = requires("private_daemon")
+
+
+def objects(engine):
+    """All that an engine knows of, by kind, doubles included; the bridge of each daemon has an id of its own."""
+    networks = engine.cli("network", "ls", "--format", "{{.Name}}").lines
+    return {**{kind: sorted(engine.raw.find(kind)) for kind in KINDS}, "network": sorted(networks)}
+
+
+@claim("rel-001")
+@pytest.mark.parametrize("death", ["kill", "stop"])
+def test_live_restore_outlives_the_daemon(private_daemon, death):
+    d = private_daemon(config={"live-restore": True})
+    c = d.run()
+    kernel = Kernel(c.pid)
+    getattr(d.daemon, death)()
+    assert kernel.alive
+    d.daemon.start()
+    assert (c.status, c.pid) == ("running", kernel.pid)
+    assert c.sh("echo still here").text == "still here"
+    d.cli("kill", c.name)
+    c.until("ended", lambda: c.status == "exited")
+    assert c.state["ExitCode"] == 128 + signal.SIGKILL
+
+
+@claim("rel-002")
+def test_an_end_without_a_daemon_is_learned_by_the_next(private_daemon):
+    d = private_daemon(config={"live-restore": True})
+    c = d.run()
+    kernel = Kernel(c.pid)
+    d.daemon.kill()
+    os.kill(kernel.pid, signal.SIGKILL)
+    d.daemon.start()
+    c.until("known to have ended", lambda: c.status == "exited")
+    assert c.pid == 0
+    d.cli("start", c.name)
+    assert c.status == "running"
+
+
+@claim("rel-003")
+def test_nothing_is_lost_or_doubled(private_daemon):
+    d = private_daemon()
+    running, created = d.run(), d.create()
+    d.network()
+    volume = d.volume()
+    d.cli("run", "--rm", "--volume", f"{volume}:/v", d.image, "sh", "-c", "echo kept >/v/f")
+    kernel = Kernel(running.pid)
+    before = objects(d)
+    assert [len(before[kind]) for kind in ("container", "volume", "network")] == [2, 1, 4]
+    d.daemon.kill()
+    d.daemon.start()
+    assert objects(d) == before
+    assert created.status == "created"
+    assert (running.status == "running") == (running.pid != 0 and Kernel(running.pid).alive)
+    assert not kernel.alive
+    assert d.sh("cat /v/f", "--volume", f"{volume}:/v").text == "kept"
+
+
+@claim("rel-004")
+def test_a_container_that_died_with_its_daemon_starts_again(private_daemon):
+    d = private_daemon()
+    c = d.run()
+    c.sh("echo kept >/written")
+    d.daemon.kill()
+    d.daemon.start()
+    c.until("known to have ended", lambda: c.status == "exited")
+    d.cli("start", c.name)
+    assert c.read("/written") == "kept\n"
+
+
+@claim("rel-005")
+@pytest.mark.parametrize("policy", ["always", "unless-stopped"])
+def test_restart_policies_are_obeyed_after_a_kill(private_daemon, policy):
+    d = private_daemon()
+    c, other = d.run("--restart", policy), d.run("--restart", "no")
+    stopped = d.run("--restart", "unless-stopped")
+    d.cli("stop", "--time", "0", stopped.name)
+    d.daemon.kill()
+    d.daemon.start()
+    c.until("started again", lambda: c.status == "running", 30)
+    assert c.sh("echo here").text == "here"
+    assert [other.status, stopped.status] == ["exited", "exited"]
+
+
+@claim("rel-006")
+def test_a_killed_shim_is_noticed(private_daemon):
+    d = private_daemon()
+    c, other = d.run(), d.run()
+    (shim,) = [pid for pid in list(proc.ancestry(c.pid))[1:2] if proc.command(pid).startswith("containerd-shim")]
+    kernel = Kernel(c.pid)
+    os.kill(shim, signal.SIGKILL)
+    c.until("known to have ended", lambda: c.status == "exited", 60)
+    assert not kernel.alive
+    assert other.sh("echo here").text == "here"
+    d.cli("start", c.name)
+    assert c.sh("echo again").text == "again"
+
+
+@claim("rel-007")
+def test_what_is_asked_of_a_daemon_that_stands_still_is_done_once(private_daemon):
+    d = private_daemon()
+    c = d.run(d.image, "sh", "-c", "while :; do echo x >>/ticks; sleep 0.1; done")
+    root = c.kernel.pid
+    name = d.name()
+    os.kill(d.daemon.pid, signal.SIGSTOP)
+    try:
+        talk = d.spawn("create", "--name", name, d.image, "true")
+
+        def ticks():
+            return os.stat(f"/proc/{root}/root/ticks").st_size
+
+        before = ticks()
+        c.until("going on", lambda: ticks() > before + 4)
+        assert talk.process.poll() is None
+    finally:
+        os.kill(d.daemon.pid, signal.SIGCONT)
+    talk.wait(0)
+    listed = d.cli("ps", "--all", "--format", "{{.Names}}").lines
+    assert listed.count(name) == 1
+
+
+@claim("rel-008")
+def test_what_was_acknowledged_is_there_after_a_kill_among_creations(private_daemon):
+    d = private_daemon()
+    acknowledged, enough = {}, threading.Event()
+
+    def create(client):
+        driver = HttpDriver(d.raw.endpoint)
+        for number in range(1000):
+            name = f"{d.name()}-{client}-{number}"
+            try:
+                acknowledged[name] = driver.create(Spec(name, d.image, ("true",), d.labels))
+            except SilentError:
+                break
+            if len(acknowledged) >= 12:
+                enough.set()
+        driver.close()
+
+    clients = [threading.Thread(target=create, args=(client,)) for client in range(4)]
+    for client in clients:
+        client.start()
+    assert enough.wait(60)
+    d.daemon.kill()
+    for client in clients:
+        client.join()
+    d.daemon.start()
+    listed = d.raw.find("container")
+    assert len(listed) == len(set(listed))
+    assert set(acknowledged.values()) <= set(listed)
+    assert len(listed) <= len(acknowledged) + len(clients), "one of each client may have gone unanswered"
+    name = next(iter(acknowledged))
+    d.cli("start", name)
+    assert d.cli("wait", name).text == "0"
+
+
+@claim("rel-009")
+@pytest.mark.parametrize("after", [0.3, 1.5])
+def test_a_kill_while_an_image_is_loaded_leaves_no_half_image(private_daemon, after):
+    d = private_daemon()
+    archive = d.workdir / "image.tar"
+    images.provide(d.raw, (TOOLBOX,))
+    d.cli("save", "--output", str(archive), TOOLBOX, timeout=300)
+    d.cli("image", "rm", TOOLBOX)
+    talk = d.spawn("load", "--input", str(archive))
+    threading.Event().wait(after)
+    d.daemon.kill()
+    talk.wait(timeout=60)
+    d.daemon.start()
+    if d.exists(TOOLBOX, "image"):
+        assert d.cli("run", "--rm", TOOLBOX, "sysbench", "--version", timeout=120).text.startswith("sysbench")
+    d.cli("load", "--input", str(archive), timeout=300)
+    assert d.cli("run", "--rm", TOOLBOX, "sysbench", "--version", timeout=120).text.startswith("sysbench")
+
+
+@claim("rel-010")
+def test_a_daemon_that_ends_stops_its_containers(private_daemon):
+    d = private_daemon()
+    c = d.run(d.image, "sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.1; done")
+    kernel = Kernel(c.pid)
+    d.daemon.stop()
+    assert not kernel.alive
+    d.daemon.start()
+    assert (c.status, c.state["ExitCode"]) == ("exited", 9)
