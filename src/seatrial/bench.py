@@ -219,9 +219,9 @@ class Bench:
             # the builder of old keeps the container of a step that failed
             self._made["container"].update(_STEP.findall(result.stdout))
 
-    def listing(self, *args: str) -> Result:
-        """Run a listing that must succeed although other tests remove what they made; see `CliEngine.listing`."""
-        return self.raw.listing(*args, journal=self.journal)
+    def look(self, *args: str) -> Result:
+        """Run a listing that must succeed although other tests remove what they made; see `CliEngine.look`."""
+        return self.raw.look(*args, journal=self.journal)
 
     # -- objects -------------------------------------------------------------------------------
 
@@ -298,7 +298,7 @@ class Bench:
 
     def inspect(self, name: str, kind: str = "container") -> dict[str, Any]:
         """Return the engine's description of an object."""
-        loaded: list[dict[str, Any]] = self.cli(kind, "inspect", name).json()
+        loaded: list[dict[str, Any]] = self.look(kind, "inspect", name).json()
         return loaded[0]
 
     def image_id(self, name: str) -> str:
@@ -307,7 +307,7 @@ class Bench:
 
     def exists(self, name: str, kind: str = "container") -> bool:
         """Tell whether the engine knows an object; raises `ExpectationError` when it does not answer."""
-        result = self.cli(kind, "inspect", name, expect=ANY)
+        result = self.raw.look(kind, "inspect", name, expect=ANY, journal=self.journal)
         if not result.ok:
             self._reached(result)
         return result.ok
@@ -347,7 +347,7 @@ class Bench:
         if not tracked:
             return []
         every = ["--all"] if kind == "container" else []
-        rows = [row.split() for row in self.raw.listing(kind, "ls", *every, "--format", _ROWS[kind]).lines]
+        rows = [row.split() for row in self.raw.look(kind, "ls", *every, "--format", _ROWS[kind]).lines]
         return sorted(name for name in tracked if any(_is(name, *row[:2]) for row in rows if row))
 
 

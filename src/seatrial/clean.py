@@ -238,7 +238,7 @@ def _is_removed(engine: CliEngine, kind: str, name: str) -> bool:
 
 def _test_images(engine: CliEngine) -> list[str]:
     """Return the names of images that tests made; imported and tagged ones carry no label."""
-    listed = engine.listing("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").lines
+    listed = engine.look("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").lines
     return [name for name in listed if name.startswith(f"{IMAGE_NAMESPACE}/") and "<none>" not in name]
 
 

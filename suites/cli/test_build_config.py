@@ -50,7 +50,7 @@ def test_label_option_wins_over_the_dockerfile_and_finds_the_image(default_build
     image = default_builder.build("FROM IMAGE\nLABEL who=dockerfile\n", None, "--label", f"who={value}")
     assert image.config["Labels"]["who"] == value
     bench = default_builder.bench
-    found = bench.listing("image", "ls", "--quiet", "--no-trunc", "--filter", f"label=who={value}").lines
+    found = bench.look("image", "ls", "--quiet", "--no-trunc", "--filter", f"label=who={value}").lines
     assert [line.removeprefix("sha256:") for line in found] == [image.inspect()["Id"].removeprefix("sha256:")]
 
 

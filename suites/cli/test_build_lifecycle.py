@@ -37,7 +37,7 @@ def test_build_leaves_no_containers_and_no_processes(builder):
     assert processes(marker) == []
     ids = re.findall(r"Running in ([0-9a-f]{12})", image.output)
     every = ("--all", *builder.trait("build_containers_too"), "--no-trunc")
-    left = builder.bench.listing("container", "ls", *every).stdout
+    left = builder.bench.look("container", "ls", *every).stdout
     assert marker not in left
     assert not [id_ for id_ in ids if id_ in left]
 
@@ -92,7 +92,7 @@ def test_force_rm_removes_the_container_of_a_failed_step(default_builder):
     result = default_builder.refuses("FROM IMAGE\nRUN exit 4\n", None, "--force-rm", says=r"(code:?|status) 4\b")
     for id_ in re.findall(r"Running in ([0-9a-f]{12})", result.output):
         assert not default_builder.bench.exists(id_)
-    commands = default_builder.bench.listing("container", "ls", "--all", "--no-trunc", "--format", "{{.Command}}")
+    commands = default_builder.bench.look("container", "ls", "--all", "--no-trunc", "--format", "{{.Command}}")
     assert "exit 4" not in commands.stdout
 
 

@@ -56,7 +56,7 @@ def test_commit_takes_repository_and_tag_from_the_name(engine, touched):
 def test_commit_without_a_name_gives_a_dangling_image(engine, touched):
     printed = engine.cli("commit", touched().name).text.removeprefix("sha256:")
     assert engine.inspect(printed, "image")["RepoTags"] == []
-    listed = engine.listing("images", "--quiet", "--no-trunc", "--filter", "dangling=true").stdout
+    listed = engine.look("images", "--quiet", "--no-trunc", "--filter", "dangling=true").stdout
     assert printed in listed
 
 
@@ -211,7 +211,7 @@ def test_an_image_that_lost_its_name_is_no_longer_listed_under_it(engine, touche
     old = engine.image_id(name)
     commit(engine, changed(engine, "echo x >/x"), name=name)
     engine.track("image", old)
-    listed = engine.listing("images", "--quiet", "--no-trunc", name).text
+    listed = engine.look("images", "--quiet", "--no-trunc", name).text
     assert listed.removeprefix("sha256:") == engine.image_id(name)
 
 

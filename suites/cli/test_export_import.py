@@ -313,7 +313,7 @@ def test_import_refuses_the_name_and_makes_no_image(engine, name):
     mark = f"mark={engine.key}"
     data = tree({"f": engine.key})
     engine.fails("import", "--change", f"LABEL {mark}", "-", name, stdin=data, says="bad_reference")
-    left = engine.listing("images", "--quiet", "--no-trunc", "--filter", f"label={mark}").stdout.split()
+    left = engine.look("images", "--quiet", "--no-trunc", "--filter", f"label={mark}").stdout.split()
     engine.track("image", *left)
     assert left == []
 

@@ -193,7 +193,7 @@ def test_load_twice_is_no_error_and_no_second_image(engine):
     image = made(engine)
     load(engine, image.archive())
     load(engine, image.archive())
-    listed = engine.listing("images", "--quiet", "--no-trunc", image.names[0].removesuffix(":latest")).stdout.split()
+    listed = engine.look("images", "--quiet", "--no-trunc", image.names[0].removesuffix(":latest")).stdout.split()
     assert [id_.removeprefix("sha256:") for id_ in listed] == [image.id]
 
 

@@ -12,7 +12,7 @@ case = pytest.param
 def test_list_has_the_documented_columns(engine, small_image):
     name = small_image({"f": b"x"})
     repository = name.removesuffix(":latest")
-    header, row = engine.listing("images", repository).lines
+    header, row = engine.look("images", repository).lines
     assert re.split(r"\s{2,}", header.strip()) == ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]
     fields = re.split(r"\s{2,}", row.strip())
     assert fields[:3] == [repository, "latest", short(engine.inspect(name, "image")["Id"])]
@@ -30,7 +30,7 @@ def test_every_tag_of_an_image_shows_its_id_and_runs(engine):
     others = [engine.image_name(), engine.image_name().replace(":latest", ":v2")]
     for other in others:
         engine.cli("tag", made, other)
-    ids = {engine.listing("images", "--quiet", name).text for name in (made, *others)}
+    ids = {engine.look("images", "--quiet", name).text for name in (made, *others)}
     assert ids == {short(engine.inspect(made, "image")["Id"])}
     for name in (made, *others, ids.pop()):
         assert engine.once(name, "cat", "/mark").text == "mine"
@@ -50,18 +50,18 @@ def derived(engine):
 def test_quiet_and_no_trunc_give_ids_for_pipes(engine, small_image):
     name = small_image({"f": b"y"})
     full = engine.inspect(name, "image")["Id"].removeprefix("sha256:")
-    assert engine.listing("images", "--quiet", name).lines == [full[:12]]
-    assert engine.listing("images", "--quiet", "--no-trunc", name).lines == [f"sha256:{full}"]
-    assert f"sha256:{full}" in engine.listing("images", "--no-trunc", name).stdout.split()
-    assert engine.inspect(engine.listing("images", "--quiet", name).text, "image")["Id"].endswith(full)
-    assert engine.listing("images", "--quiet", engine.image_name()).lines == []
+    assert engine.look("images", "--quiet", name).lines == [full[:12]]
+    assert engine.look("images", "--quiet", "--no-trunc", name).lines == [f"sha256:{full}"]
+    assert f"sha256:{full}" in engine.look("images", "--no-trunc", name).stdout.split()
+    assert engine.inspect(engine.look("images", "--quiet", name).text, "image")["Id"].endswith(full)
+    assert engine.look("images", "--quiet", engine.image_name()).lines == []
 
 
 @claim("cli-049")
 def test_digests_column_is_there_when_asked(engine, small_image):
     name = small_image({"f": b"z"})
-    assert "DIGEST" not in engine.listing("images", name).lines[0]
-    header, row = engine.listing("images", "--digests", name).lines
+    assert "DIGEST" not in engine.look("images", name).lines[0]
+    header, row = engine.look("images", "--digests", name).lines
     assert header.split()[2] == "DIGEST"
     assert re.fullmatch(engine.trait("digest_of_local_image"), row.split()[2])
 
@@ -80,7 +80,7 @@ def test_digest_of_a_pulled_image_is_the_registrys(engine, registry, small_image
         "docker.distribution.manifest.v2+json", "oci.image.manifest.v1+json"))  # fmt: skip
     digest = registry.api.get(f"/v2/{engine.key}/manifests/latest",
                           headers={"Accept": accepted}).headers["docker-content-digest"]  # fmt: skip
-    assert digest in engine.listing("images", "--digests", reference.removesuffix(":latest")).stdout.split()
+    assert digest in engine.look("images", "--digests", reference.removesuffix(":latest")).stdout.split()
 
 
 @claim("cli-050", "cli-053")
@@ -88,9 +88,9 @@ def test_filter_by_label_key_and_value(engine, small_image):
     key = f"seatrial.word.{engine.key}"
     one, two = (small_image({"f": value.encode()}, "--change", f"LABEL {key}={value}") for value in ("port", "star"))
     ids = {value: short(engine.inspect(name, "image")["Id"]) for value, name in (("port", one), ("star", two))}
-    assert set(engine.listing("images", "--quiet", "--filter", f"label={key}").lines) == set(ids.values())
-    assert engine.listing("images", "--quiet", "--filter", f"label={key}=port").lines == [ids["port"]]
-    assert engine.listing("images", "--quiet", "--filter", f"label={key}=por").lines == []
+    assert set(engine.look("images", "--quiet", "--filter", f"label={key}").lines) == set(ids.values())
+    assert engine.look("images", "--quiet", "--filter", f"label={key}=port").lines == [ids["port"]]
+    assert engine.look("images", "--quiet", "--filter", f"label={key}=por").lines == []
 
 
 @claim("cli-050", "cli-053")
@@ -98,7 +98,7 @@ def test_conditions_of_one_kind_add_up(engine, small_image):
     key = f"seatrial.word.{engine.key}"
     one, _ = (small_image({"f": value.encode()}, "--change", f"LABEL {key}={value}") for value in ("port", "star"))
     both = ("--filter", f"label={key}", "--filter", f"label={key}=port")
-    assert engine.listing("images", "--quiet", *both).lines == [short(engine.inspect(one, "image")["Id"])]
+    assert engine.look("images", "--quiet", *both).lines == [short(engine.inspect(one, "image")["Id"])]
 
 
 @claim("cli-050", "cli-053")
@@ -111,9 +111,9 @@ def test_filter_by_dangling(engine, small_image):
     )
     engine.track("image", first)
     mine = ("images", "--quiet", "--filter", f"label={key}", "--filter")
-    assert engine.cli(*mine, "dangling=true").lines == [first]
-    assert engine.cli(*mine, "dangling=false").lines == [second]
-    assert engine.listing("images", "--filter", f"label={key}", "--filter", "dangling=true", "--format",
+    assert engine.look(*mine, "dangling=true").lines == [first]
+    assert engine.look(*mine, "dangling=false").lines == [second]
+    assert engine.look("images", "--filter", f"label={key}", "--filter", "dangling=true", "--format",
                       "{{.Repository}} {{.Tag}}").text == "<none> <none>"  # fmt: skip
 
 
@@ -121,12 +121,12 @@ def test_filter_by_dangling(engine, small_image):
 def test_filter_by_before_since_and_reference(engine, small_image):
     old, middle, new = (small_image({"f": word}) for word in (b"1", b"2", b"3"))
     pattern = f"reference={middle.split(':')[0].rsplit('-', 1)[0]}-*"
-    assert len(engine.listing("images", "--quiet", "--filter", pattern).lines) == 3
+    assert len(engine.look("images", "--quiet", "--filter", pattern).lines) == 3
     listed = ("images", "--filter", pattern, "--format", "{{.Repository}}:{{.Tag}}", "--filter")
-    assert engine.cli(*listed, f"since={old}").lines.count(new) == 1
-    assert old not in engine.cli(*listed, f"since={old}").lines
-    assert new not in engine.cli(*listed, f"before={new}").lines
-    assert old in engine.cli(*listed, f"before={new}").lines
+    assert engine.look(*listed, f"since={old}").lines.count(new) == 1
+    assert old not in engine.look(*listed, f"since={old}").lines
+    assert new not in engine.look(*listed, f"before={new}").lines
+    assert old in engine.look(*listed, f"before={new}").lines
 
 
 @claim("cli-053", "cli-050", "cli-115")
@@ -142,8 +142,8 @@ def test_all_shows_the_images_between(engine):
     built = engine.build("FROM IMAGE\nLABEL a=1\nLABEL b=2\n", None, env={"DOCKER_BUILDKIT": "0"})
     parent = engine.inspect(built.name, "image")["Parent"]
     assert parent.startswith("sha256:")
-    assert parent not in engine.listing("images", "--quiet", "--no-trunc").lines
-    assert parent in engine.listing("images", "--all", "--quiet", "--no-trunc").lines
+    assert parent not in engine.look("images", "--quiet", "--no-trunc").lines
+    assert parent in engine.look("images", "--all", "--quiet", "--no-trunc").lines
 
 
 @claim("cli-054", "cli-115")
@@ -158,7 +158,7 @@ def test_object_commands_equal_the_old_forms(engine, small_image):
     listed = engine.cli("ps", *mine).text
     assert listed.startswith(f"{c.id} {c.name} ")
     assert {engine.cli("container", verb, *mine).text for verb in ("ls", "list", "ps")} == {listed}
-    assert engine.listing("image", "ls", "--quiet", name).lines == engine.listing("images", "--quiet", name).lines != []
+    assert engine.look("image", "ls", "--quiet", name).lines == engine.look("images", "--quiet", name).lines != []
     assert engine.cli("inspect", c.name).json()[0]["Id"] == c.inspect()["Id"]
     by_type = engine.cli("inspect", "--type", "image", name).json()[0]
     assert by_type["Id"] == engine.inspect(name, "image")["Id"]

@@ -54,7 +54,7 @@ def test_tags_of_one_repository_name_images_that_need_not_share_anything(engine,
     fore, aft = (engine.inspect(f"{repository}:{tag}", "image") for tag in ("fore", "aft"))
     assert fore["Id"] != aft["Id"]
     assert not set(fore["RootFS"]["Layers"]) & set(aft["RootFS"]["Layers"])
-    listed = engine.listing("images", "--format", "{{.Tag}}", repository).lines
+    listed = engine.look("images", "--format", "{{.Tag}}", repository).lines
     assert sorted(listed) == ["aft", "fore"]
 
 
@@ -155,7 +155,7 @@ def test_a_name_may_have_many_levels(engine, image, levels):
     name = engine.image_name().removesuffix(":latest") + "/x" * levels + ":v1"
     engine.cli("tag", image, name)
     assert engine.image_id(name) == engine.image_id(image)
-    assert name in engine.listing("images", "--format", "{{.Repository}}:{{.Tag}}", name).lines
+    assert name in engine.look("images", "--format", "{{.Repository}}:{{.Tag}}", name).lines
 
 
 _WORD = "[a-z0-9]+"

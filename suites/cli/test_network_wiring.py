@@ -1,6 +1,5 @@
 """Interfaces put in by hand, addresses that are nobody else's, and the first packets."""
 
-import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -101,9 +100,9 @@ def test_containers_started_at_once_get_different_addresses(engine):
 
 @claim("network-107")
 def test_first_packet_after_the_start_arrives(engine):
-    script = "ping -c 3 -W 5 $(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')"
+    script = "ping -c 1 -W 10 $(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')"
     said = engine.sh(script, "--cap-add", "NET_RAW").stdout
-    assert re.search(r"3 packets transmitted, 3 packets received, 0% packet loss", said)
+    assert "1 packets transmitted, 1 packets received, 0% packet loss" in said
     assert "seq=0" in said
 
 

@@ -166,10 +166,10 @@ echo '{words}' >&2; exit 125
 def test_a_listing_is_asked_again_where_the_dialect_knows_of_a_race(tmp_path, cls, failures, words, calls):
     engine, journal = flaky(tmp_path, cls, failures, words), Journal()
     if failures < calls:
-        assert engine.listing("images", journal=journal).text == "listed"
+        assert engine.look("images", journal=journal).text == "listed"
     else:
         with pytest.raises(ExpectationError, match=words):
-            engine.listing("images", journal=journal)
+            engine.look("images", journal=journal)
     assert len(journal.calls) == calls
 
 

@@ -184,7 +184,7 @@ class CliEngine:
 
     def inspect(self, name: str, kind: str = "container") -> dict[str, Any]:
         """Return the engine's description of one object."""
-        loaded: list[dict[str, Any]] = self.cli(kind, "inspect", name).json()
+        loaded: list[dict[str, Any]] = self.look(kind, "inspect", name).json()
         return loaded[0]
 
     def find(self, kind: str, label: str = "") -> list[str]:
@@ -198,20 +198,20 @@ class CliEngine:
             args.append("--all")
         if label:
             args += ["--filter", f"label={label}"]
-        return list(dict.fromkeys(self.listing(*args).stdout.split()))
+        return list(dict.fromkeys(self.look(*args).stdout.split()))
 
-    def listing(self, *args: str, journal: Journal | None = None) -> Result:
-        """Run a listing, which must succeed.
+    def look(self, *args: str, expect: Expect = 0, journal: Journal | None = None) -> Result:
+        """Run a command that changes nothing: a listing or an inspection.
 
-        Where an engine's listings fail over an object of somebody else that goes at the same time (the
-        message `listing_race` of its dialect), it is asked again, at most eight times.
+        Where an engine fails over an object of somebody else that goes at the same time (the message
+        `listing_race` of its dialect), it is asked again, at most eight times.
         """
         race = self.dialect.says.get("listing_race")
         for _ in range(_ATTEMPTS):
             result = self.cli(*args, expect=ANY, journal=journal)
             if result.ok or not race or not re.search(race, result.stderr):
                 break
-        return check(result)
+        return check(result, expect)
 
     def remove(self, kind: str, names: Sequence[str], *, journal: Journal | None = None) -> None:
         """Remove objects by force; unknown ones are no error."""

@@ -100,7 +100,7 @@ class PodmanEngine(CliEngine, Startable):
         if kind != "network":
             return super().find(kind, label)
         chosen = ["--filter", f"label={label}"] if label else []
-        return self.listing("network", "ls", "--no-trunc", "--format", "{{.ID}}", *chosen).stdout.split()
+        return self.look("network", "ls", "--no-trunc", "--format", "{{.ID}}", *chosen).stdout.split()
 
     def trouble(self, patience: float | None = None) -> str:
         """Return why the engine does not answer; its API is a service beside the command line."""
