@@ -22,8 +22,8 @@ _CONFIG = "stress.json"
 _MORE = f"""\
 A profile says what is done, how it comes and what has to hold (stress/README.md). Without a profile the
 options mean what they mean to docker-stress: -c workers run --containers containers, of the list in
-{_CONFIG} by the command line --binary, or, where there is no such file, containers that sleep until they are
-killed after -k, over HTTP.
+{_CONFIG} by the command line --binary, or, where there is no such file, containers that sleep until
+they are killed after -k, over HTTP.
 
 examples:
   seatrial stress churn --engine docker@bookworm
