@@ -38,7 +38,7 @@ class Stub:
         shown = self.rows[args[0]] if args[1] == "ls" and (args[0] != "container" or "--all" in args) else []
         return Result(args, 0, "\n".join(shown).encode(), b"", 0.0)
 
-    listing = cli
+    look = cli
 
 
 @pytest.fixture
