@@ -13,6 +13,7 @@ from seatrial.errors import SeatrialError
 from seatrial.lab import host as hosts
 from seatrial.lab import labs
 from seatrial.targets import parse
+from seatrial.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -33,6 +34,8 @@ def hostless(monkeypatch):
 @pytest.fixture
 def keeper():
     process = subprocess.Popen(["sleep", "300"], env={**os.environ, "SEATRIAL_LAB": hosts.key("docker-sid")})
+    # the environment shows a moment after the program has begun
+    wait_until("its environment", lambda: hosts.lab_of(process.pid) == hosts.key("docker-sid"), 10)
     yield process
     process.kill()
     process.wait()
