@@ -21,13 +21,9 @@ from seatrial.engines.base import KINDS, CliEngine, Dialect
 from seatrial.exec import ANY, FAILURE, Expect, ExpectationError, Journal, Result, Stdin, check
 from seatrial.names import BUSYBOX, IMAGE_NAMESPACE, RUN_LABEL, TEST_LABEL, TOOLBOX
 from seatrial.paths import remove_tree, share_dir
-from seatrial.waiting import wait_until
 
 if TYPE_CHECKING:
     from seatrial.api.bound import Api
-
-# what tests take from here
-__all__ = ["Bench", "Build", "Container", "Owner", "wait_until"]
 
 # Commands that make labelled objects, and the kind that each may leave behind.
 _MAKERS: Mapping[tuple[str, ...], str] = {

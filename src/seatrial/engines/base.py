@@ -86,7 +86,8 @@ class CliEngine:
     builders: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     # processes that serve containers of more than one run, and go with the last of them
     helpers: ClassVar[frozenset[str]] = frozenset()
-    # seconds that `trouble` waits for an answer
+    # what is asked to learn whether the engine answers, and the seconds that `trouble` waits for it
+    question: ClassVar[str] = "version"
     patience: ClassVar[float] = 15.0
 
     def __init__(
@@ -226,7 +227,7 @@ class CliEngine:
         """Return why the engine does not answer within `patience` seconds, or an empty string when it does."""
         limit = self.patience if patience is None else patience
         try:
-            result = self.cli("version", expect=ANY, timeout=limit)
+            result = self.cli(self.question, expect=ANY, timeout=limit)
         except ExpectationError:
             return f"does not answer within {limit:.0f} s"
         except SeatrialError as error:

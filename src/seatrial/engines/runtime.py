@@ -12,7 +12,7 @@ from typing import Any
 from seatrial import exec as command
 from seatrial.engines.base import CliEngine, Version, load_dialect
 from seatrial.errors import SeatrialError
-from seatrial.exec import ANY, Expect, ExpectationError, Journal, Result, Stdin
+from seatrial.exec import ANY, Expect, Journal, Result, Stdin
 from seatrial.hosts import LOCAL, Host
 from seatrial.spool import Spool
 from seatrial.targets import RUNTIMES, Target
@@ -25,6 +25,7 @@ class RuntimeEngine(CliEngine):
     """An OCI runtime; it always runs on a lab host, because it mounts and makes cgroups."""
 
     kind = "runtime"
+    question = "--version"
     patience = PATIENCE
 
     def __init__(self, target: Target, host: Host = LOCAL, *, socket: Path | None = None,
@@ -117,13 +118,3 @@ class RuntimeEngine(CliEngine):
     def find(self, kind: str, label: str = "") -> list[str]:
         """Return nothing: a test's containers are in a state directory of its own."""
         return []
-
-    def trouble(self, patience: float | None = None) -> str:
-        """Return why the runtime does not answer, or an empty string when it does."""
-        try:
-            result = self.cli("--version", expect=ANY, timeout=patience or self.patience)
-        except ExpectationError:
-            return f"does not answer within {patience or self.patience:.0f} s"
-        except SeatrialError as error:
-            return f"{error.message}: {error.cause}"
-        return "" if result.ok else (result.stderr.strip().splitlines()[-1:] or [f"exit code {result.code}"])[0]
