@@ -12,25 +12,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
+from seatrial.database import Database, Trouble
 from seatrial.errors import SeatrialError
 from seatrial.results import Run, TestResult
 from seatrial.verdict import Verdict
 
 FORMAT = 1
-WAIT = 20.0  # seconds for another writer
 WINDOW = 10  # runs that `flaky` looks back on
-
-# Errors that say nothing against the content of the file.
-_PASSING = {
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM,
-}  # fmt: skip
 
 _TABLES = """
 create table if not exists runs (
@@ -103,6 +96,7 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = Database(path, _TABLES, FORMAT, self._trouble)
 
     def record(self, run: Run) -> bool:
         """Keep a run; an incomplete one (no footer, or an early end) is not kept and gives False."""
@@ -111,7 +105,7 @@ class History:
         infos = {info.name: info for info in run.header.targets}
         command = json.dumps(run.header.command)
         started = _instant(run.header.started)
-        with self._open() as db, db:
+        with self._file.open() as db, db:
             db.execute("begin immediate")
             for target in {result.target for result in run.results}:
                 version = infos[target].version if target in infos else ""
@@ -139,7 +133,7 @@ class History:
         test does not make all others new. Tests count as gone only when this run is complete.
         """
         now = {result.test: result for result in run.results if result.target == target}
-        with self._open() as db:
+        with self._file.open() as db:
             base = db.execute(
                 "select id, run, started, version, command from runs "
                 "where target = ? and (started, run) < (?, ?) order by started desc, run desc limit 1",
@@ -172,7 +166,7 @@ class History:
         One change is a change; there and back without another engine is a test or an engine that wavers.
         """
         seen: dict[str, list[Verdict]] = {}
-        with self._open() as db:
+        with self._file.open() as db:
             rows = db.execute(
                 "select tests.test, verdict from results join tests on tests.id = results.test "
                 "join (select id, started, run as name from runs where target = ? and version = ? "
@@ -189,36 +183,19 @@ class History:
                 found.append(Flaky(test, target, verdicts))
         return found
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)) as db:
-                written = db.execute("pragma user_version").fetchone()[0]
-                if written > FORMAT:
-                    raise SeatrialError(
-                        "E309", f"the history {self.path} was written by a newer Seatrial", "",
-                        "use that version, or move the file away: a new one is begun",
-                    )  # fmt: skip
-                if written < FORMAT:
-                    db.execute("begin immediate")
-                    for statement in _TABLES.split(";"):
-                        db.execute(statement)
-                    db.execute(f"pragma user_version = {FORMAT}")
-                    db.execute("commit")
-                yield db
-        except (sqlite3.Error, OSError, ValueError) as error:
-            raise self._problem(error) from error
-
-    def _problem(self, error: Exception) -> SeatrialError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
-        if not isinstance(error, OSError) and code not in _PASSING:
+    def _trouble(self, trouble: Trouble, cause: str) -> SeatrialError:
+        if trouble is Trouble.NEWER:
             return SeatrialError(
-                "E305", f"the history {self.path} is broken", str(error),
+                "E309", f"the history {self.path} was written by a newer Seatrial", cause,
+                "use that version, or move the file away: a new one is begun",
+            )  # fmt: skip
+        if trouble is Trouble.BROKEN:
+            return SeatrialError(
+                "E305", f"the history {self.path} is broken", cause,
                 "move the file away: the next run begins a new one; the reports of this run are whole",
             )  # fmt: skip
         return SeatrialError(
-            "E403", f"cannot write the history {self.path}", str(error),
+            "E403", f"cannot write the history {self.path}", cause,
             "free space, mend its permissions, or wait for the other writer; this run's reports are whole",
         )  # fmt: skip
 

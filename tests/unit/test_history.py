@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from seatrial import history
+from seatrial import database, history
 from seatrial.errors import SeatrialError
 from seatrial.history import Change, History
 from seatrial.results import Footer, Header, Run, TargetInfo, TestResult, merge_counts
@@ -169,7 +169,7 @@ def test_a_newer_format_is_not_touched(past):
 
 def test_a_locked_database_is_told(past, monkeypatch):
     past.record(make(1, {"a": V.PASS}))
-    monkeypatch.setattr(history, "WAIT", 0.1)
+    monkeypatch.setattr(database, "WAIT", 0.1)
     db = sqlite3.connect(past.path, isolation_level=None)
     db.execute("begin exclusive")
     try:

@@ -12,13 +12,11 @@ import json
 import os
 import secrets
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from typing import Any
 from seatrial import proc
 from seatrial.errors import Exit, SeatrialError
 from seatrial.exec import base_environment
+from seatrial.oct.freshness import records
 from seatrial.oct.record import PROGRESS
 
 _TABLE = """
@@ -78,8 +77,7 @@ class Desk:
         self._bell = threading.Event()
         self._stop = threading.Event()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        with self._open() as db:
-            db.execute(_TABLE)
+        self._file = records(directory / "tasks.sqlite", _TABLE, 1)
         self._take_up()
         self._thread = threading.Thread(target=self._work, name="oct-desk")
 
@@ -103,14 +101,14 @@ class Desk:
         """Record a new task."""
         id_ = secrets.token_hex(8)
         now = time.time()
-        with self._open() as db:
+        with self._file.open() as db:
             db.execute(f"insert into tasks ({_COLUMNS}) values (?, ?, ?, 'init', '', '', 0, '', ?, ?)",  # noqa: S608
                        (id_, case_id, target, now, now))  # fmt: skip
         return self.job(id_)
 
     def job(self, id_: str) -> Job:
         """Return a task; raises `KeyError` when there is none."""
-        with self._open() as db:
+        with self._file.open() as db:
             row = db.execute(f"select {_COLUMNS} from tasks where id = ?", (id_,)).fetchone()  # noqa: S608
         if row is None:
             raise KeyError(id_)
@@ -119,7 +117,7 @@ class Desk:
 
     def jobs(self, state: str = "", case_id: str = "") -> list[Job]:
         """Return tasks, the newest first."""
-        with self._open() as db:
+        with self._file.open() as db:
             rows = db.execute(
                 f"select {_COLUMNS} from tasks where (? in ('', state)) and (? in ('', case_id)) "  # noqa: S608
                 "order by created desc, id", (state, case_id),
@@ -129,7 +127,7 @@ class Desk:
     def change(self, id_: str, state: str, **values: Any) -> None:
         """Record another state of a task."""
         words = "".join(f", {name} = ?" for name in values)
-        with self._open() as db:
+        with self._file.open() as db:
             db.execute(f"update tasks set state = ?, changed = ?{words} where id = ?",  # noqa: S608
                        (state, time.time(), *values.values(), id_))  # fmt: skip
 
@@ -231,15 +229,3 @@ class Desk:
             time.sleep(0.2)
         if not self._stop.is_set():
             self._conclude(job.id, None)
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        from seatrial.oct.freshness import problem
-
-        path = self.directory / "tasks.sqlite"
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(path, timeout=20.0)) as db, db:
-                yield db
-        except (sqlite3.Error, OSError) as error:
-            raise problem(path, error) from error

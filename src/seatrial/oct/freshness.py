@@ -7,14 +7,13 @@ stamps of files play no part: right after a clone nothing but the records counts
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from seatrial.database import Database, Trouble
 from seatrial.errors import SeatrialError
 from seatrial.oct.library import Entry
 from seatrial.results import TargetInfo
@@ -37,10 +36,6 @@ create table if not exists results (
     primary key (case_name, target)
 ) without rowid
 """
-_PASSING = {
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM,
-}  # fmt: skip
 _GOOD = ("passed", "warned", "unsupported", "unplaced")
 
 
@@ -107,11 +102,11 @@ class Store:
     """The database; raises `SeatrialError` E705 when it is broken, E706 when it cannot be read or written."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._file = records(path, _TABLES, FORMAT)
 
     def record(self, case: str, target: str, digest: str, now: Surroundings, ending: str, run: str) -> None:
         """Keep the result of a case on a target; of several variants the worst one of the run stays."""
-        with self._open() as db, db:
+        with self._file.open() as db, db:
             db.execute("begin immediate")
             old = db.execute(
                 "select ending from results where case_name = ? and target = ? and run = ? and digest = ?",
@@ -127,7 +122,7 @@ class Store:
 
     def known(self, target: str) -> dict[str, Known]:
         """Return the last results on a target by the names of their cases."""
-        with self._open() as db:
+        with self._file.open() as db:
             rows = db.execute(
                 "select case_name, digest, engine, image, host, harness, ending from results where target = ?",
                 (target,),
@@ -136,7 +131,7 @@ class Store:
 
     def of_case(self, name: str) -> dict[str, Known]:
         """Return the last results of a case by target."""
-        with self._open() as db:
+        with self._file.open() as db:
             rows = db.execute(
                 "select target, digest, engine, image, host, harness, ending from results where case_name = ?", (name,)
             )
@@ -152,36 +147,22 @@ class Store:
             found.append(Planned(entry, target, state, why))
         return found
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=20.0, isolation_level=None)) as db:
-                written = db.execute("pragma user_version").fetchone()[0]
-                if written > FORMAT:
-                    raise sqlite3.DatabaseError(f"it has format {written}, this harness knows {FORMAT}")
-                if written < FORMAT:
-                    db.execute("begin immediate")
-                    db.execute(_TABLES)
-                    db.execute(f"pragma user_version = {FORMAT}")
-                    db.execute("commit")
-                yield db
-        except (sqlite3.Error, OSError) as error:
-            raise problem(self.path, error) from error
 
+def records(path: Path, tables: str, version: int) -> Database:
+    """Return a file of records about cases, whose troubles are told as E705 and E706."""
 
-def problem(path: Path, error: Exception) -> SeatrialError:
-    """Return what is wrong with a file of records in the words of the harness."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
-    if isinstance(error, OSError) or code in _PASSING:
+    def told(trouble: Trouble, cause: str) -> SeatrialError:
+        if trouble is Trouble.CLOSED:
+            return SeatrialError(
+                "E706", f"the records of cases {path} cannot be read or written", cause,
+                "free space, mend its permissions, or wait for the other writer; results are in the run's own files",
+            )  # fmt: skip
         return SeatrialError(
-            "E706", f"the records of cases {path} cannot be read or written", str(error),
-            "free space, mend its permissions, or wait for the other writer; results are in the run's own files",
+            "E705", f"the records of cases {path} are broken", cause,
+            "move the file away: a new one is begun, and every case counts as new",
         )  # fmt: skip
-    return SeatrialError(
-        "E705", f"the records of cases {path} are broken", str(error),
-        "move the file away: a new one is begun, and every case counts as new",
-    )  # fmt: skip
+
+    return Database(path, tables, version, told)
 
 
 def states(text: str) -> frozenset[State]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 import sqlite3
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 from seatrial.ci.hook.config import Project
 from seatrial.ci.hook.events import Asked
+from seatrial.database import Database, Trouble
 from seatrial.errors import SeatrialError
 
 REMEMBERED = 7 * 86400.0
@@ -75,28 +77,20 @@ class Wish:
     author: int
 
 
+def _trouble(path: Path, _: Trouble, cause: str) -> SeatrialError:
+    return SeatrialError(
+        "E642", f"the events in {path} cannot be opened", cause,
+        "name another file with `store` in the configuration, or put this one aside",
+    )  # fmt: skip
+
+
 class Store:
     """The file. One writer at a time; every method is one transaction."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
-            path.chmod(0o600)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")  # what was answered is on the disk
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise sqlite3.DatabaseError(f"it is of version {version}, this harness knows {_VERSION}")
-            if version == 0:
-                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
-        except (OSError, sqlite3.Error) as error:
-            raise SeatrialError(
-                "E642", f"the events in {path} cannot be opened", str(error),
-                "name another file with `store` in the configuration, or put this one aside",
-            ) from error  # fmt: skip
+        self._db = Database(path, _SCHEMA, _VERSION, functools.partial(_trouble, path)).keep_open()
+        self._db.row_factory = sqlite3.Row
         self._accepted = 0
 
     def close(self) -> None:
