@@ -134,7 +134,6 @@ CODES = {
     "E708": "a state is asked for and no target is named",
     "E709": "there is no such case in a library",
     "E710": "no case of a library is meant by the options",
-    "E711": "the service of cases cannot listen on an address",
     "E712": "the service of cases would be open to others without a token",
 }
 

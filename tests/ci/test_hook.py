@@ -488,7 +488,7 @@ def written(tmp_path):
 
 def test_configuration(written, tmp_path):
     config = load(written())
-    assert config.listen == ("127.0.0.1", 8077)
+    assert str(config.listen) == "127.0.0.1:8077"
     assert config.store == tmp_path / "events.sqlite"
     assert config.projects["seatrial"] == PROJECT
 

@@ -241,6 +241,7 @@ def run_run(arguments: argparse.Namespace) -> int:
 def run_serve(arguments: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     from seatrial.errors import not_installed
+    from seatrial.listening import Address
     from seatrial.targets import discover, parse
 
     try:
@@ -255,7 +256,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
         token = secret.read(arguments.token_file)
     target = str(parse(arguments.engine) if arguments.engine else discover())
     libraries = arguments.library or [CASES]
-    serving.serve(arguments.listen, arguments.data.absolute(), libraries, target, token, say)
+    serving.serve(Address.parse(arguments.listen), arguments.data.absolute(), libraries, target, token, say)
     return Exit.OK
 
 

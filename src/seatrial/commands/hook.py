@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from seatrial.commands import say, verb
-from seatrial.errors import Exit, SeatrialError, not_installed
+from seatrial.errors import Exit, not_installed
 
 _HOOK = """\
 exit codes: those of its verbs
@@ -31,7 +31,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     inner = top.add_subparsers(title="verbs", metavar="VERB", parser_class=type(top))
     serve = verb(inner, "serve", run_serve, "serve the receiver, on loopback unless told otherwise", _SERVE)
     serve.add_argument("--config", metavar="FILE", type=Path, required=True, help="hook.toml")
-    serve.add_argument("--listen", metavar="HOST:PORT", help="where to listen (default: 127.0.0.1:8077)")
+    serve.add_argument("--listen", metavar="HOST:PORT",
+                       help="where to listen, or a path for a unix socket (default: 127.0.0.1:8077)")  # fmt: skip
 
 
 def _usage(parser: argparse.ArgumentParser) -> int:
@@ -42,13 +43,11 @@ def _usage(parser: argparse.ArgumentParser) -> int:
 def run_serve(arguments: argparse.Namespace) -> int:
     """Serve until stopped."""
     from seatrial.ci.hook import config
+    from seatrial.listening import Address
 
     found = config.load(arguments.config)
     if arguments.listen:
-        try:
-            found = dataclasses.replace(found, listen=config.address(arguments.listen))
-        except ValueError as error:
-            raise SeatrialError("E644", f"{arguments.listen!r} is no address to listen on", str(error)) from error
+        found = dataclasses.replace(found, listen=Address.parse(arguments.listen))
     try:
         from seatrial.ci.hook.serve import serve
     except ImportError as error:

@@ -15,7 +15,6 @@ import email
 import email.policy
 import hashlib
 import hmac
-import ipaddress
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +29,7 @@ from starlette.exceptions import HTTPException
 
 from seatrial import __version__
 from seatrial.errors import SeatrialError
+from seatrial.listening import is_loopback
 from seatrial.oct import library, offers, tarball
 from seatrial.oct.bundle import CASE, Bundle
 from seatrial.oct.desk import OPEN, Desk
@@ -137,14 +137,6 @@ def _foreign(request: Request) -> str:
         if text and not is_loopback(host):
             return f"without a token only requests to and from this machine are taken, not {name} {text[:80]}"
     return ""
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address is one of this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def paged(items: Sequence[Any], page: int, size: int) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from seatrial.ci import secret
 from seatrial.errors import SeatrialError
+from seatrial.listening import Address
 
 FORKS = ("gate", "never", "always")
 
@@ -36,7 +37,7 @@ class Project:
 class Config:
     """The whole: Jenkins, GitLab, projects by name, and where events are kept."""
 
-    listen: tuple[str, int]
+    listen: Address
     store: Path
     jenkins: Mapping[str, str]
     gitlab: Mapping[str, str]
@@ -56,7 +57,7 @@ def load(path: Path) -> Config:
         if not projects:
             raise ValueError("it names no project")
         return Config(
-            address(str(raw.get("listen", "127.0.0.1:8077"))), base / raw.get("store", "hook.sqlite"),
+            _listen(path, raw), base / raw.get("store", "hook.sqlite"),
             _service(raw["jenkins"], base), _service(raw["gitlab"], base), projects,
         )  # fmt: skip
     except KeyError as error:
@@ -65,12 +66,11 @@ def load(path: Path) -> Config:
         raise _broken(path, str(error)) from error
 
 
-def address(text: str) -> tuple[str, int]:
-    """Read HOST:PORT; raises `ValueError`."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or not 0 <= int(port) < 65536:
-        raise ValueError(f"{text!r} is not HOST:PORT")
-    return host.strip("[]"), int(port)
+def _listen(path: Path, raw: Mapping[str, Any]) -> Address:
+    try:
+        return Address.parse(str(raw.get("listen", "127.0.0.1:8077")))
+    except SeatrialError as error:
+        raise _broken(path, f"{error.message}: {error.cause}") from error
 
 
 def _broken(path: Path, cause: str) -> SeatrialError:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import uvicorn
-
+from seatrial import listening
 from seatrial.ci.gitlab import GitLab
 from seatrial.ci.hook.app import Receiver
 from seatrial.ci.hook.config import Config
@@ -30,30 +27,17 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
     reporter = GitLab(gitlab["url"], gitlab["token"], ca=_path(gitlab.get("ca")))
     worker = Worker(config.projects, store, lambda: controller, lambda: reporter, tell=tell)
     receiver = Receiver(config, store, alive=lambda: worker.alive)
-    settings = uvicorn.Config(
-        receiver.app(), log_level="warning", access_log=False, proxy_headers=False, server_header=False,
-        timeout_keep_alive=5, timeout_graceful_shutdown=10, lifespan="off",
-    )  # fmt: skip
-    server = uvicorn.Server(settings)
-    host, port = config.listen
     try:
-        # from here on nothing is refused
-        listener = socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
-        )
-    except OSError as error:
+        listener = config.listen.listen()
+    except SeatrialError:
         store.close()
-        raise SeatrialError(
-            "E643", f"cannot listen on {host}:{port}", error.strerror or str(error),
-            "name another address with --listen HOST:PORT",
-        ) from error  # fmt: skip
+        raise
     stop = threading.Event()
     thread = threading.Thread(target=worker.run, args=(receiver.bell, stop), name="worker")
-    tell(f"listening on http://{host}:{listener.getsockname()[1]}/project/NAME, for {', '.join(config.projects)}")
+    tell(f"listening on {listening.where(listener)}, /project/NAME for {', '.join(config.projects)}")
     thread.start()
     try:
-        with contextlib.closing(listener):
-            server.run(sockets=[listener])
+        listening.serve(receiver.app(), listener)
     finally:
         stop.set()
         receiver.bell.set()
