@@ -1,26 +1,17 @@
 """The fakes of Jenkins and GitLab, and a real Jenkins where one is named."""
 
-import importlib.util
 import os
-from pathlib import Path
 
+import fakes.gitlab
+import fakes.hooks
+import fakes.jenkins
 import pytest
-
-_FAKES = Path(__file__).parent / "fakes"
-
-
-def _load(name):
-    # pytest runs with --import-mode=importlib, so what lies beside the tests is loaded by its path
-    spec = importlib.util.spec_from_file_location(f"seatrial_fake_{name}", _FAKES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
 def fake_jenkins():
     """The module of the fake Jenkins."""
-    return _load("jenkins")
+    return fakes.jenkins
 
 
 @pytest.fixture
@@ -57,11 +48,11 @@ def any_jenkins(request):
 @pytest.fixture
 def gitlab():
     """A fake GitLab that answers."""
-    with _load("gitlab").FakeGitLab() as server:
+    with fakes.gitlab.FakeGitLab() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def hooks():
     """The module with GitLab's events."""
-    return _load("hooks")
+    return fakes.hooks

@@ -19,6 +19,7 @@ from seatrial.ci.hook.app import LARGEST, Receiver
 from seatrial.ci.hook.config import Config, Project, load
 from seatrial.ci.hook.store import Store
 from seatrial.errors import SeatrialError
+from seatrial.listening import Address
 
 TOKEN = "0123456789abcdef"
 PROJECT = Project("seatrial", "up/seatrial", "merge_request_hook", "", (TOKEN,), (), "gate", 40)
@@ -40,7 +41,7 @@ def receiver(store, tmp_path):
 
 
 def make(store, project=PROJECT, now=time.time, alive=lambda: True):
-    config = Config(("127.0.0.1", 0), None, {}, {}, {project.name: project})
+    config = Config(Address("127.0.0.1"), None, {}, {}, {project.name: project})
     return Receiver(config, store, now=now, alive=alive)
 
 

@@ -124,7 +124,7 @@ def test_a_slow_controller_runs_into_the_timeout(fake, connect):
 def test_something_else_is_no_jenkins(fake, connect, monkeypatch, fake_jenkins):
     client = connect()
     monkeypatch.setattr(fake_jenkins._Handler, "send_header", lambda self, name, value: (
-        None if name == "X-Jenkins" else fake_jenkins.BaseHTTPRequestHandler.send_header(self, name, value)
+        None if name == "X-Jenkins" else super(fake_jenkins._Handler, self).send_header(name, value)
     ))
     told(client.version, "E607")
 

@@ -4,7 +4,6 @@ Jenkins and GitLab are fakes; the fake Jenkins clones, merges and runs the shell
 """
 
 import asyncio
-import importlib.util
 import json
 import os
 import shlex
@@ -15,6 +14,10 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes import hooks
+from fakes.executor import Agent
+from fakes.gitlab import FakeGitLab
+from fakes.jenkins import FakeJenkins
 
 from seatrial.ci import apply
 from seatrial.ci.gitlab import GitLab
@@ -24,11 +27,11 @@ from seatrial.ci.hook.store import Store
 from seatrial.ci.hook.worker import Worker
 from seatrial.ci.jenkins import Controller
 from seatrial.lab import images
+from seatrial.listening import Address
 from seatrial.names import BUSYBOX
 from seatrial.paths import share_dir
 
 ROOT = Path(__file__).parents[2]
-FAKES = ROOT / "tests/ci/fakes"
 TARGET = "docker@bookworm"
 TOKEN = "0123456789abcdef"
 AUTOTEST = """\
@@ -49,13 +52,6 @@ ln -s /etc/passwd build/leak.xml
 exit $code
 """
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"seatrial_flow_{name}", FAKES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def git(directory, *args):
@@ -93,9 +89,9 @@ class Site:
     def __init__(self, root, engine, image):
         self.root, self.engine = root, engine
         self.upstream, self.fork, self.work = root / "up.git", root / "fork.git", root / "work"
-        self.events = load("hooks")
-        self.jenkins = load("jenkins").FakeJenkins(load("executor").Agent(root / "agent", self._node(image)))
-        self.gitlab = load("gitlab").FakeGitLab()
+        self.events = hooks
+        self.jenkins = FakeJenkins(Agent(root / "agent", self._node(image)))
+        self.gitlab = FakeGitLab()
         self.gitlab.members[1, 5] = 40
         self._repositories()
 
@@ -152,7 +148,7 @@ class Site:
         apply.carry_out(apply.plan(self.client, wanted), lambda _: None)
         project = Project("seatrial", "up/seatrial", "merge_request_hook", "", (TOKEN,), (), "gate", 40)
         self.store = Store(self.root / "events.sqlite")
-        self.receiver = Receiver(Config(("", 0), None, {}, {}, {"seatrial": project}), self.store)
+        self.receiver = Receiver(Config(Address(), None, {}, {}, {"seatrial": project}), self.store)
         self.app = self.receiver.app()
         reporter = GitLab(self.gitlab.url, self.gitlab.token, timeout=10)
         self.said = []

@@ -2,43 +2,25 @@
 
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from fakes.served import Handler, Served
 
 BOT = {"id": 7, "username": "seatrial-bot", "name": "Seatrial"}
 
 
-class FakeGitLab:
+class FakeGitLab(Served):
     """`closed` projects answer 403 to statuses, as a fork does that the bot has no role in."""
 
     def __init__(self):
+        super().__init__()
         self.token = "glpat-fake"
         self.projects = {"up/seatrial": 1, "fork/seatrial": 2}
         self.closed = set()
         self.hooks, self.notes, self.statuses, self.members = {}, {}, [], {}
         self.commits = {1: set(), 2: set()}
         self.sent_tests = []
-        self.faults = []
-        self.requests = []
         self.next = 100
-        self.lock = threading.RLock()
-        fake = self
-
-        class Handler(_Handler):
-            gitlab = fake
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
 
     def number(self):
         self.next += 1
@@ -55,16 +37,12 @@ class FakeGitLab:
         return note
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    gitlab: FakeGitLab
-
-    def log_message(self, *_):
-        pass
+class _Handler(Handler):
+    fake: FakeGitLab
 
     def _handle(self):
-        fake = self.gitlab
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fake = self.fake
+        raw = self.read()
         kind = self.headers.get("Content-Type", "")
         if "json" in kind:
             data = json.loads(raw or b"{}")
@@ -72,9 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
             data = {key: values[0] for key, values in parse_qs(raw.decode()).items()}
         parts = urlsplit(self.path)
         path = parts.path.removeprefix("/api/v4")
-        with fake.lock:
-            fake.requests.append((self.command, path))
-            fault = fake.faults.pop(0) if fake.faults else None
+        fault = fake.asked(self.command, path)
         if fault:
             self._answer(fault, {"message": f"{fault} fault"})
         elif self.headers.get("PRIVATE-TOKEN") != fake.token:
@@ -95,15 +71,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 - the names that http.server looks for
 
     def _answer(self, status, body=None):
-        raw = b"" if body is None else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
+        self.send(status, "" if body is None else json.dumps(body))
 
     def _project(self, project, rest, data):
-        fake = self.gitlab
+        fake = self.fake
         if rest == "hooks" and self.command == "GET":
             shown = [{k: v for k, v in h.items() if "token" not in k} for h in fake.hooks.get(project, {}).values()]
             self._answer(200, shown)
@@ -127,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {"error": "404 Not Found"})
 
     def _hook(self, project, number, test, data):
-        fake = self.gitlab
+        fake = self.fake
         hooks = fake.hooks.get(project, {})
         if number not in hooks:
             self._answer(404, {"message": "404 Not found"})
@@ -142,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, hooks[number])
 
     def _status(self, project, commit, data):
-        fake = self.gitlab
+        fake = self.fake
         if project in fake.closed:
             self._answer(403, {"message": "403 Forbidden"})
             return
@@ -159,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(201, status)
 
     def _notes(self, project, number, note, data):
-        fake = self.gitlab
+        fake = self.fake
         notes = fake.notes.setdefault((project, number), [])
         if note is None and self.command == "GET":
             self._answer(200, notes)
@@ -174,3 +145,6 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             found["body"] = data["body"]
             self._answer(200, found)
+
+
+FakeGitLab.handler = _Handler

@@ -11,8 +11,9 @@ import secrets
 import threading
 import time
 import xml.etree.ElementTree as ET
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from fakes.served import Handler, Served
 
 VERSION = "2.516.2"
 PLUGINS = {"git": "5.10.1", "gitlab-plugin": "1.9.12", "junit": "1369.v15da_00283f06"}
@@ -80,38 +81,25 @@ def succeed(build):
     build.result = "SUCCESS"
 
 
-class FakeJenkins:
+class FakeJenkins(Served):
     """The controller. `faults` are taken one a request: slow, drop, 500, starting, html, or None."""
 
     def __init__(self, run=succeed, quiet=0.0):
+        super().__init__()
         self.run, self.quiet = run, quiet
         self.user, self.token, self.password = "admin", secrets.token_hex(16), "hunter2"
         self.plugins, self.jobs, self.nodes, self.items = dict(PLUGINS), {}, {}, {}
-        self.faults, self.requests, self.crumbs = [], [], {}
+        self.crumbs = {}
         self.hold = False  # items wait for an executor
         self.keep_nothing = False  # hooks are answered with 200 and forgotten
         self.lint_answer = "Jenkinsfile successfully validated.\n"
         self.casc_answer = (200, "[]")
-        self.lock = threading.RLock()
-        fake = self
-
-        class Handler(_Handler):
-            controller = fake
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
 
     def __exit__(self, *_):
         for job in self.jobs.values():
             for build in job.builds:
                 build.aborted.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().__exit__()
 
     def add(self, name, xml):
         self.jobs[name] = Job(name, xml)
@@ -147,28 +135,22 @@ class FakeJenkins:
         return self.jobs[name].builds
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    controller: FakeJenkins
+class _Handler(Handler):
+    fake: FakeJenkins
 
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
+    def do_GET(self):  # noqa: N802
         self._handle("GET")
 
-    def do_POST(self):
+    def do_POST(self):  # noqa: N802
         self._handle("POST")
 
     def _handle(self, method):
-        fake = self.controller
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fake = self.fake
+        self.body = self.read()
         parts = urlsplit(self.path)
         self.query = {key: values[0] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
         path = parts.path.strip("/")
-        with fake.lock:
-            fake.requests.append((method, self.path))
-            fault = fake.faults.pop(0) if fake.faults else None
+        fault = fake.asked(method, self.path)
         if fault == "drop":
             self.close_connection = True
             return
@@ -187,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._route(method, path)
 
     def _allowed(self, method):
-        fake = self.controller
+        fake = self.fake
         kind, _, encoded = (self.headers.get("Authorization") or "").partition(" ")
         user, _, secret = base64.b64decode(encoded).decode().partition(":") if kind == "Basic" else ("", "", "")
         if user != fake.user or secret not in (fake.token, fake.password):
@@ -202,16 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _answer(self, status, body="", kind="application/json", **headers):
-        raw = body if isinstance(body, bytes) else body.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", f"{kind};charset=UTF-8")
-        if status == 200:
-            self.send_header("X-Jenkins", VERSION)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
+        self.send(status, body, kind, **({"X_Jenkins": VERSION} if status == 200 else {}), **headers)
 
     def _json(self, value):
         self._answer(200, json.dumps(value))
@@ -220,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(404, "<html><body>Not Found</body></html>", "text/html")
 
     def _route(self, method, path):
-        fake = self.controller
+        fake = self.fake
         if path == "crumbIssuer/api/json":
             session, crumb = secrets.token_hex(8), secrets.token_hex(16)
             fake.crumbs[session] = crumb
@@ -257,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._missing()
 
     def _create(self, prefix, method):
-        fake = self.controller
+        fake = self.fake
         folder = "/".join(prefix.strip("/").split("/")[1::2]) if prefix else ""
         name = f"{folder}/{self.query['name']}" if folder else self.query["name"]
         if method != "POST":
@@ -274,7 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(500, "<html><body>Failed to create: bad XML</body></html>", "text/html")
 
     def _computer(self, method, rest):
-        fake = self.controller
+        fake = self.fake
         name, _, what = rest.partition("/")
         name = unquote(name)
         if rest == "doCreateItem" and method == "POST":
@@ -306,7 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"_class": "hudson.slaves.SlaveComputer", "displayName": name, "offline": False})
 
     def _queue(self, method, rest):
-        fake = self.controller
+        fake = self.fake
         if rest.startswith("cancelItem") and method == "POST":
             with fake.lock:
                 item = fake.items.get(int(self.query["id"]))
@@ -332,7 +305,7 @@ class _Handler(BaseHTTPRequestHandler):
         ]
 
     def _item(self, item):
-        fake = self.controller
+        fake = self.fake
         found = {
             "_class": "hudson.model.Queue$WaitingItem", "actions": self._actions(item), "id": item.number,
             "task": {"name": item.job.name.rpartition("/")[2], "url": f"{fake.url}/{item.job.path}/"},
@@ -346,7 +319,7 @@ class _Handler(BaseHTTPRequestHandler):
         return found
 
     def _job(self, job, method, what):
-        fake = self.controller
+        fake = self.fake
         if what == "api/json":
             self._json(self._about(job))
         elif what == "config.xml" and method == "POST":
@@ -375,7 +348,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._missing()
 
     def _about(self, job):
-        fake = self.controller
+        fake = self.fake
         definitions = [
             {"name": name, "type": "StringParameterDefinition", "defaultParameterValue": {"name": name, "value": value}}
             for name, value in job.parameters.items()
@@ -397,7 +370,7 @@ class _Handler(BaseHTTPRequestHandler):
         return {
             "_class": "hudson.model.FreeStyleBuild", "number": build.number, "queueId": build.item.number,
             "building": not ended, "result": build.result if ended else None, "duration": 4472 if ended else 0,
-            "actions": actions, "url": f"{self.controller.url}/{build.job.path}/{build.number}/",
+            "actions": actions, "url": f"{self.fake.url}/{build.job.path}/{build.number}/",
             "fullDisplayName": f"{build.job.name} #{build.number}",
             "artifacts": [{"fileName": path.rpartition("/")[2], "relativePath": path} for path in build.artifacts],
         }  # fmt: skip
@@ -407,7 +380,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(self._about_build(build))
         elif what == "stop" and method == "POST":
             build.aborted.set()
-            self._answer(302, Location=self.controller.url)
+            self._answer(302, Location=self.fake.url)
         elif what == "logText/progressiveText":
             start, console = int(self.query.get("start", 0)), bytes(build.console)
             more = {} if build.ended.is_set() else {"X_More_Data": "true"}
@@ -427,7 +400,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._missing()
 
     def _hook(self, name, method):
-        fake = self.controller
+        fake = self.fake
         job = fake.jobs.get(name)
         if method != "POST" or job is None or self.headers.get("X-Gitlab-Event") != "Merge Request Hook":
             self._answer(404)
@@ -450,3 +423,6 @@ class _Handler(BaseHTTPRequestHandler):
 def _counts(build):
     states = [state for _, _, state in build.cases]
     return {"pass": states.count("PASSED"), "fail": states.count("FAILED"), "skip": states.count("SKIPPED")}
+
+
+FakeJenkins.handler = _Handler

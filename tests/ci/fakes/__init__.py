@@ -1,0 +1,1 @@
+"""Fakes of the services that the harness works with, as their documentation describes them."""
