@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from seatrial import hooks
 from seatrial.errors import Exit
 from seatrial.fixtures import (
     bundle,
@@ -23,9 +22,13 @@ from seatrial.selection import pattern, seconds
 from seatrial.session import SESSION, Session, usable
 
 __all__ = [
-    "bundle", "client", "engine", "private_daemon", "private_engine", "pytest_addoption", "pytest_cmdline_main",
-    "pytest_configure", "registry", "registry_with", "runtime", "target", "toolbox",
+    "bundle", "client", "engine", "private_daemon", "private_engine", "pytest_addhooks",
+    "pytest_addoption", "pytest_cmdline_main", "pytest_configure", "pytest_plugins",
+    "registry", "registry_with", "runtime", "target", "toolbox",
 ]
+
+# kinds of tests beside functions
+pytest_plugins = ("seatrial.oct.plugin",)
 
 MARKERS = (
     "claim(*ids): the claims that the test checks; every test of the suites names one",
@@ -59,22 +62,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="gocheck prints a line a test and a summary as Docker's own suite does")  # fmt: skip
     group.addoption("--deadline", metavar="DURATION", default="",
                     help="end the whole session after this time, for example 60m or 1h30m")  # fmt: skip
-    group.addoption("--only", default="", metavar="STATES",
-                    help="of cases (oct/cases), only those in these states on their target: "
-                    "new,changed,failed")  # fmt: skip
-    group.addoption("--set", action="append", default=[], dest="parameters", metavar="NAME=VALUE",
-                    help="a parameter of cases (oct/cases), such as seconds=10; repeat for several")  # fmt: skip
     group.addoption("--claims-out", metavar="FILE",
                     help="write which test names which claim, as JSON, after collection")  # fmt: skip
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Take the cases of OCT for files of tests."""
-    if file_path.name != "case.json":
-        return None
-    from seatrial.oct.items import CaseFile
-
-    return CaseFile.from_parent(parent, path=file_path)
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Offer the harness's own hooks."""
+    pluginmanager.add_hookspecs(hooks)
 
 
 @pytest.hookimpl(tryfirst=True)

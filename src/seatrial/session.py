@@ -156,10 +156,7 @@ class Session:
         if (value := getattr(report, "seatrial", None)) is not None:
             result = TestResult(**{**value, "verdict": Verdict(value["verdict"])})
             self.controller.record(result)
-            if "oct" in result.evidence:
-                from seatrial.oct import selecting
-
-                selecting.remember(self, result)
+            self.config.hook.pytest_seatrial_recorded(session=self, result=result)
         elif report.when not in ("setup", "call", "teardown"):  # xdist's word for a crashed worker
             test, target = split(report.nodeid, self.names)
             words = str(report.longrepr)
@@ -268,10 +265,6 @@ class Session:
         if (path := config.getoption("claims_out")) and not self.worker:
             text = json.dumps({"named": selection.named(items, self.names)}, indent=1) + "\n"
             usable(lambda: Path(path).write_text(text))
-        if config.getoption("only"):
-            from seatrial.oct import selecting
-
-            usable(lambda: selecting.keep_only(self, items))
         items.sort(key=selection.rank)
         if self.controller is not None:
             self.controller.selected = sum(bool(split(item.nodeid, self.names)[1]) for item in items)

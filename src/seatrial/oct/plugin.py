@@ -1,0 +1,48 @@
+"""The cases of OCT in a session of pytest: their options, their files, and what is known of them from earlier runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seatrial.session import SESSION, usable
+
+if TYPE_CHECKING:
+    from seatrial.results import TestResult
+    from seatrial.session import Session
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options for cases."""
+    group = parser.getgroup("seatrial-oct", "cases of OCT (oct/cases)")
+    group.addoption("--only", default="", metavar="STATES",
+                    help="only those in these states on their target: new,changed,failed")  # fmt: skip
+    group.addoption("--set", action="append", default=[], dest="parameters", metavar="NAME=VALUE",
+                    help="a parameter of cases, such as seconds=10; repeat for several")  # fmt: skip
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Take the cases for files of tests."""
+    if file_path.name != "case.json":
+        return None
+    from seatrial.oct.items import CaseFile
+
+    return CaseFile.from_parent(parent, path=file_path)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the cases whose state is asked for."""
+    if config.getoption("only"):
+        from seatrial.oct import selecting
+
+        usable(lambda: selecting.keep_only(config.stash[SESSION], items))
+
+
+def pytest_seatrial_recorded(session: Session, result: TestResult) -> None:
+    """Remember how a case ended."""
+    if "oct" in result.evidence:
+        from seatrial.oct import selecting
+
+        selecting.remember(session, result)
