@@ -4,7 +4,8 @@
 
 Faults of an engine's command line are derived from a run of its suites (without --baseline they run
 first), those of its API stand in api_faults.py, those of a runtime in runtime_faults.py. Exit codes: 0
-enough faults were noticed, 1 too few, 4 there are no faults.
+enough faults were noticed, 1 too few or a test that names an option's effect did not notice that it was
+ignored, 4 there are no faults.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def _engine(target, arguments: argparse.Namespace) -> list[dict]:
         directory = Path(name)
         (directory / "cli.json").write_text(json.dumps([asdict(fault) for fault in chosen]))
         (directory / "help.json").write_text(json.dumps(helps))
-        outcomes = run(directory, "inject", str(target), {fault.id: fault.tests for fault in chosen}, arguments.n)
+        tests = {fault.id: fault.tests for fault in chosen}
+        outcomes = run(directory, "inject", str(target), tests, arguments.n,
+                       unspared=[[fault.id, test] for fault in chosen for test in fault.named])  # fmt: skip
     return _rows(chosen, outcomes)
 
 
@@ -106,10 +109,13 @@ def _rows(chosen: list[Fault], outcomes: list[Tried]) -> list[dict]:
     for fault in chosen:
         seen = by_fault.get(fault.id, [])
         killer = next((outcome for outcome in seen if outcome.noticed), None)
+        saw = {outcome.test.partition("[")[0] for outcome in seen if outcome.noticed}
+        ran = {outcome.test.partition("[")[0] for outcome in seen}
         rows.append({
             "fault": fault.id, "words": str(fault), "noticed": killer is not None,
             "by": killer.test if killer else "", "how": killer.how if killer else "",
             "tried": sorted({outcome.test for outcome in seen}), "equivalent": EQUIVALENT.get(fault.id, ""),
+            "unproved": sorted(set(fault.named) & ran - saw),
         })  # fmt: skip
     return rows
 
@@ -123,6 +129,9 @@ def _tell(rows: list[dict], arguments: argparse.Namespace) -> int:
     for row in counted:
         if not row["noticed"]:
             print(f"SURVIVED  {row['fault']}: {row['words']}  (tried: {', '.join(row['tried']) or 'nothing ran'})")
+    unproved = [row for row in rows if row.get("unproved")]
+    for row in unproved:
+        print(f"unproved  {', '.join(row['unproved'])}: did not notice that {row['words']}")
     for row in rows:
         if row["equivalent"]:
             print(f"invisible {row['fault']}: {row['words']}: {row['equivalent']}")
@@ -134,7 +143,7 @@ def _tell(rows: list[dict], arguments: argparse.Namespace) -> int:
     invisible = len(rows) - len(counted) - len(untried)
     print(f"{len(noticed)} of {len(counted)} faults noticed ({share:.1f}%), {invisible} invisible, "
           f"{len(untried)} not tried")  # fmt: skip
-    return 0 if counted and share >= arguments.floor else 1
+    return 0 if counted and share >= arguments.floor and not unproved else 1
 
 
 def _by_claim(rows: list[dict]) -> dict[str, tuple[int, int]]:

@@ -33,17 +33,19 @@ _HANDLES = {"--name", "--label", "--tag", "-t", "--detach", "-d"}
 
 @dataclass(frozen=True)
 class Call:
-    """A command line taken apart: verb, options as written (with values), the rest."""
+    """A command line taken apart: options before the verb, the verb, its options (with values), the rest."""
 
     verb: str
     options: tuple[tuple[str, str | None], ...]
     rest: tuple[str, ...]
+    leading: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass
 class Fault:
     """One fault: `kind` is drop, idle, lie, mute, swap, or api; `tests` are those that could notice it.
 
+    Without a `verb`, the option is one that stands before the verb.
     Of kind api, `verb` is the name of an entry in `api_faults`, and `words` say what is wrong.
     """
 
@@ -62,7 +64,7 @@ class Fault:
     def __str__(self) -> str:
         words = {
             "api": self.words,
-            "drop": f"`{self.verb} {self.option}` is taken and ignored",
+            "drop": f"`{' '.join(filter(None, (self.verb, self.option)))}` is taken and ignored",
             "idle": f"`{self.verb}` does nothing and exits with 0",
             "lie": f"`{self.verb}` exits with 0 when it fails",
             "mute": f"`{self.verb}` loses its standard output",
@@ -87,33 +89,43 @@ class Grammar:
     def parse(self, args: Sequence[str]) -> Call:
         """Take a command line apart."""
         words = list(args)
+        leading: list[tuple[str, str | None]] = []
+        while words and words[0].startswith("-"):
+            leading.append(self._option("", words))
         verb = " ".join(words[: 2 if words and words[0] in _NOUNS else 1])
         words = words[len(verb.split()) :]
-        valued = self.valued.get(verb, set())
         options: list[tuple[str, str | None]] = []
         rest: list[str] = []
         while words:
-            word = words.pop(0)
+            word = words[0]
             if word == "--" or not word.startswith("-") or word == "-":
-                rest.append(word)
+                rest.append(words.pop(0))
                 if word == "--" or verb in _COMMANDS:
                     rest += words
                     break
-            elif word in valued and words:
-                options.append((word, words.pop(0)))
             else:
-                options.append((word, None))
-        return Call(verb, tuple(options), tuple(rest))
+                options.append(self._option(verb, words))
+        return Call(verb, tuple(options), tuple(rest), tuple(leading))
+
+    def _option(self, verb: str, words: list[str]) -> tuple[str, str | None]:
+        """Take an option, and its value where it has one, from the front of the words."""
+        name = words.pop(0)
+        return name, words.pop(0) if words and name in self.valued.get(verb, ()) else None
 
 
-def without(call: Call, option: str) -> list[str]:
-    """Return the command line without an option; the harness's own labels stay."""
-    words = call.verb.split()
-    for name, value in call.options:
-        ours = value is not None and value.startswith("seatrial.")
-        if name.partition("=")[0] != option or ours:
-            words += [name] if value is None else [name, value]
-    return words + list(call.rest)
+def without(call: Call, fault: Fault) -> list[str]:
+    """Return the command line without the option of a fault; the harness's own labels stay."""
+    before = [word for option in call.leading for word in _written(option, fault, leading=True)]
+    after = [word for option in call.options for word in _written(option, fault, leading=False)]
+    return [*before, *call.verb.split(), *after, *call.rest]
+
+
+def _written(option: tuple[str, str | None], fault: Fault, *, leading: bool) -> list[str]:
+    name, value = option
+    ours = value is not None and value.startswith("seatrial.")
+    if name.partition("=")[0] == fault.option and leading == (not fault.verb) and not ours:
+        return []
+    return [name] if value is None else [name, value]
 
 
 def calls(log: Path, binary: str) -> Iterator[tuple[list[str], int]]:
@@ -144,6 +156,9 @@ def derive(run: results.Run, binary: str, grammar: Grammar, most: int) -> list[F
             ours = [name for name, value in call.options if not (value or "").startswith("seatrial.")]
             names = {name.partition("=")[0] for name in ours}
             seen |= {("drop", call.verb, name) for name in names - _HANDLES}
+            seen |= {("drop", "", name.partition("=")[0]) for name, _ in call.leading}
+            if not call.verb:
+                continue
             if call.verb in _IDLE:
                 seen.add(("idle", call.verb, ""))
             if code:

@@ -38,10 +38,10 @@ def fault(fault_id, request, monkeypatch):
 
     def faulty(self, *args, journal=None, expect=0, stdout=None, stderr=None, **options):
         call = GRAMMAR.parse(args)
-        if journal is None or call.verb != chosen.verb:
+        if journal is None or chosen.verb not in ("", call.verb):
             return run(self, *args, journal=journal, expect=expect, stdout=stdout, stderr=stderr, **options)
         if chosen.kind == "drop":
-            args = without(call, chosen.option)
+            args = without(call, chosen)
         if chosen.kind == "idle":
             result = run(self, "version", journal=journal, expect=None, **options)
             last = (call.rest or ("",))[-1]
@@ -58,8 +58,8 @@ def fault(fault_id, request, monkeypatch):
 
     def faulty_spawn(self, *args, journal=None, **options):
         call = GRAMMAR.parse(args)
-        if journal is not None and chosen.kind == "drop" and call.verb == chosen.verb:
-            args = without(call, chosen.option)
+        if journal is not None and chosen.kind == "drop" and chosen.verb in ("", call.verb):
+            args = without(call, chosen)
         return spawn(self, *args, journal=journal, **options)
 
     monkeypatch.setattr(CliEngine, "cli", faulty)

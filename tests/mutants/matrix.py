@@ -2,7 +2,8 @@
 
 SEATRIAL_FAULTS names a directory. Its faults.json maps the ids of faults to the tests that are tried,
 passed.json (if it is there) names the tests that pass without a fault: no others notice anything. What
-happened goes into outcomes/; killed/ holds a file for each fault that was noticed, which spares the others.
+happened goes into outcomes/; killed/ holds a file for each fault that was noticed, which spares the others
+but for the pairs in unspared.json.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pytest
 DIRECTORY = Path(os.environ["SEATRIAL_FAULTS"])
 TESTS: dict[str, list[str]] = json.loads((DIRECTORY / "faults.json").read_text())
 PASSED = set(json.loads(path.read_text())) if (path := DIRECTORY / "passed.json").exists() else None
+UNSPARED = {tuple(pair) for pair in json.loads((DIRECTORY / "unspared.json").read_text())}
 # what injects nothing: it shows that the injection by itself changes no verdict
 NONE = "none"
 
@@ -29,7 +31,8 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def fault_id(request):
-    if (DIRECTORY / "killed" / request.param).exists():
+    test = request.node.nodeid.partition("[")[0]
+    if (DIRECTORY / "killed" / request.param).exists() and (request.param, test) not in UNSPARED:
         pytest.skip("already noticed")
     return request.param
 

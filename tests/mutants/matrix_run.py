@@ -27,13 +27,17 @@ class Tried:
 
 def run(
     directory: Path, plugin: str, target: str, tests: Mapping[str, Sequence[str]], workers: str,
-    passed: Sequence[str] | None = None,
+    passed: Sequence[str] | None = None, unspared: Sequence[Sequence[str]] = (),
 ) -> list[Tried]:  # fmt: skip
-    """Run each test once for each of its faults, until somebody notices the fault; return what happened."""
+    """Run each test once for each of its faults, until somebody notices the fault; return what happened.
+
+    `unspared` are pairs of a fault and a test that runs although somebody has noticed already.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     for part in ("outcomes", "killed"):
         (directory / part).mkdir()
     (directory / "faults.json").write_text(json.dumps(tests))
+    (directory / "unspared.json").write_text(json.dumps(list(unspared)))
     if passed is not None:
         (directory / "passed.json").write_text(json.dumps(list(passed)))
     chosen = sorted({test for found in tests.values() for test in found})
