@@ -10,11 +10,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from seatrial.diagnostics import Catalogue
+
+# of diagnostics; see seatrial.formats
+FORMATS = ("text", "json", "junit", "sarif")
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -62,3 +67,16 @@ def say(text: str) -> None:
 def tell(text: str) -> None:
     """Print a line of the command's answer on standard output."""
     print(text, flush=True)  # noqa: T201 - this is where the command speaks
+
+
+def explain(catalogue: Catalogue, codes: Sequence[str]) -> None:
+    """Print what codes of diagnostics mean; the list of them where none is named."""
+    import textwrap
+
+    if not codes:
+        for rule in catalogue.rules.values():
+            tell(f"{rule.code} {rule.severity.value:7} {rule.title}")
+    for code in codes:
+        rule = catalogue.explain(code)
+        source = f"\n{rule.section}, {rule.level}" if rule.section else ""
+        tell(f"{rule.code} ({rule.severity.value}): {rule.title}{source}\n\n{textwrap.fill(rule.why, 100)}\n")

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.commands import say, tell, verb
+from seatrial.commands import FORMATS, explain, say, tell, verb
 from seatrial.errors import Exit, SeatrialError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from seatrial.oct.library import Filter
 
 CASES = Path("oct/cases")
-FORMATS = ("text", "json", "junit", "sarif")
 
 _OCT = """\
 A case is a directory with a case.json and the files that it needs; oct/README.md describes the format.
@@ -203,7 +202,7 @@ def run_show(arguments: argparse.Namespace) -> int:
     entries = library.load(arguments.library)
     entry = next((one for one in entries if one.name == arguments.case), None)
     if entry is None:
-        from seatrial.oct.diagnostics import did_you_mean
+        from seatrial.diagnostics import did_you_mean
 
         hint = did_you_mean(arguments.case, [one.name for one in entries]) or "seatrial oct list"
         raise SeatrialError("E709", f"there is no case {arguments.case!r} in {arguments.library}", "", hint)
@@ -267,26 +266,21 @@ def _usage(parser: argparse.ArgumentParser) -> int:
 
 def run_validate(arguments: argparse.Namespace) -> int:
     """Print the diagnostics."""
-    from seatrial.oct import formats, validate
+    from seatrial import formats
+    from seatrial.oct import validate
+    from seatrial.oct.diagnostics import CATALOGUE
 
     reports = validate.validate(arguments.paths)
-    tell(formats.render(reports, arguments.format))
+    tell(formats.render(reports, arguments.format, CATALOGUE))
     bad = any(report.errors or (arguments.strict and report.warnings) for report in reports)
     return Exit.FAILED if bad else Exit.OK
 
 
 def run_explain(arguments: argparse.Namespace) -> int:
     """Print what codes mean."""
-    import textwrap
+    from seatrial.oct.diagnostics import CATALOGUE
 
-    from seatrial.oct.diagnostics import RULES, explain
-
-    if not arguments.codes:
-        for rule in RULES.values():
-            tell(f"{rule.code} {rule.severity.value:7} {rule.title}")
-    for code in arguments.codes:
-        rule = explain(code)
-        tell(f"{rule.code} ({rule.severity.value}): {rule.title}\n\n{textwrap.fill(rule.why, 100)}\n")
+    explain(CATALOGUE, arguments.codes)
     return Exit.OK
 
 
@@ -312,7 +306,8 @@ def run_schema(_: argparse.Namespace) -> int:
 
 def run_import(arguments: argparse.Namespace) -> int:
     """Import, and say what became of each file."""
-    from seatrial.oct import formats
+    from seatrial import formats
+    from seatrial.oct.diagnostics import CATALOGUE
 
     found: list[Imported] = []
     with tempfile.TemporaryDirectory(prefix="seatrial-oct-") as scratch:
@@ -321,7 +316,7 @@ def run_import(arguments: argparse.Namespace) -> int:
     reports = [one.report for one in found]
     lonely = len(found) == 1 and arguments.out is None
     if arguments.format != "text":
-        tell(formats.render(reports, arguments.format))
+        tell(formats.render(reports, arguments.format, CATALOGUE))
     else:
         for one in found:
             for line in one.report.diagnostics:

@@ -6,7 +6,8 @@ import re
 import shlex
 from typing import Any
 
-from seatrial.oct.diagnostics import Report, Severity
+from seatrial.diagnostics import Severity
+from seatrial.oct.diagnostics import Report
 from seatrial.oct.model import SCHEMA_VERSION
 
 Json = dict[str, Any]

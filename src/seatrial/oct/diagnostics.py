@@ -1,39 +1,17 @@
-"""What can be wrong with a case: coded diagnostics, each with a place, and the explanation of each code."""
+"""What can be wrong with a case: its codes and their explanations."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from typing import ClassVar
 
-from seatrial.errors import SeatrialError
-from seatrial.oct.jsontext import Where, show
-
-
-class Severity(StrEnum):
-    """How bad it is: an error refuses the case, a warning does not, a repair says what an import changed."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    REPAIR = "repair"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A code: its usual severity, one line, and why it is so and what to do."""
-
-    code: str
-    severity: Severity
-    title: str
-    why: str
-
+from seatrial import diagnostics
+from seatrial.diagnostics import Catalogue, Rule, Severity
 
 _E, _W = Severity.ERROR, Severity.WARNING
 
 # OCT00x the text, 01x fields, 02x names and references, 03x files and paths, 04x what a case does and judges,
 # 05x what it asks of the world, 06x its place in a library. One meaning each; a code is never given another one.
-RULES: dict[str, Rule] = {rule.code: rule for rule in (
+CATALOGUE = Catalogue.of("OCT", "seatrial oct", (
     Rule("OCT001", _E, "the file is not valid JSON",
          "A case is one JSON object as RFC 8259 defines it. The place is where reading stopped to make sense; the "
          "mistake is there or just before. `seatrial oct import` adds a comma, a colon or a last brace that is "
@@ -161,87 +139,10 @@ RULES: dict[str, Rule] = {rule.code: rule for rule in (
          "Results are kept by name: one would pass for the other."),
     Rule("OCT062", _W, "group and directory say different things",
          "A library is found by its directories: cases/<group>/<name>/case.json."),
-)}  # fmt: skip
+))  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Diagnostic:
-    """One thing that is wrong: where it is, and what to do."""
+class Report(diagnostics.Report):
+    """All diagnostics of one case, bundle or library."""
 
-    code: str
-    severity: Severity
-    message: str
-    where: Where = ()
-    line: int = 1
-    column: int = 1
-    hint: str = ""
-    file: str = ""
-
-    @property
-    def path(self) -> str:
-        """The place in the document in words, such as Requires[0].Version."""
-        return show(self.where)
-
-    def __str__(self) -> str:
-        path = f"{self.path}: " if self.where else ""
-        hint = f"; {self.hint}" if self.hint else ""
-        return f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code} {path}{self.message}{hint}"
-
-
-@dataclass
-class Report:
-    """All diagnostics of one file or bundle, in the order of their places."""
-
-    file: str
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-
-    @property
-    def errors(self) -> list[Diagnostic]:
-        """Those that refuse the case."""
-        return [one for one in self.diagnostics if one.severity is Severity.ERROR]
-
-    @property
-    def warnings(self) -> list[Diagnostic]:
-        """Those that do not."""
-        return [one for one in self.diagnostics if one.severity is Severity.WARNING]
-
-    def add(self, code: str, message: str, where: Where = (), position: tuple[int, int] = (1, 1), hint: str = "",
-            severity: Severity | None = None) -> None:  # fmt: skip
-        """Take in a diagnostic, once."""
-        found = Diagnostic(code, severity or RULES[code].severity, message, where, *position, hint, self.file)
-        if found not in self.diagnostics:
-            self.diagnostics.append(found)
-
-    def sort(self) -> Report:
-        """Order by place; what has none of its own comes first."""
-        self.diagnostics.sort(key=lambda one: (one.line, one.column, one.code))
-        return self
-
-
-def meant(word: str, choices: Iterable[str]) -> str:
-    """Return the choice that a misspelt word is nearest to, empty when none is near."""
-    known = list(choices)
-    folded = {choice.casefold(): choice for choice in known}
-    if word.casefold() in folded:
-        return folded[word.casefold()]
-    near = difflib.get_close_matches(word.casefold(), folded, 1, 0.7)
-    return folded[near[0]] if near else ""
-
-
-def did_you_mean(word: str, choices: Sequence[str] | Iterable[str]) -> str:
-    """Return a hint that names the nearest choice, empty when none is near."""
-    near = meant(word, choices)
-    return f'did you mean "{near}"?' if near else ""
-
-
-def explain(code: str) -> Rule:
-    """Return the rule of a code in any writing (33, oct33, OCT033); raises `SeatrialError` E701."""
-    digits = code.upper().removeprefix("OCT")
-    name = f"OCT{int(digits):03d}" if digits.isascii() and digits.isdigit() and len(digits) < 5 else code.upper()
-    if name not in RULES:
-        near = meant(name, RULES)
-        raise SeatrialError(
-            "E701", f"there is no diagnostic {code}", f"they are {next(iter(RULES))} to {list(RULES)[-1]}",
-            f"seatrial oct explain {near}" if near else "seatrial oct explain lists all",
-        )  # fmt: skip
-    return RULES[name]
+    catalogue: ClassVar[Catalogue] = CATALOGUE

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seatrial.diagnostics import meant
+from seatrial.jsontext import Where
 from seatrial.oct import conversion, units
-from seatrial.oct.diagnostics import meant
-from seatrial.oct.jsontext import Where
 from seatrial.oct.model import SCHEMA_VERSION
 from seatrial.oct.repairs import Repairs
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from seatrial.diagnostics import did_you_mean
+from seatrial.jsontext import Where
 from seatrial.oct import walk
 from seatrial.oct.bundle import Bundle
-from seatrial.oct.diagnostics import did_you_mean
-from seatrial.oct.jsontext import Where
 from seatrial.oct.model import SOURCE, VARIABLE
 
 if TYPE_CHECKING:

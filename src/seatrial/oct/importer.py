@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from seatrial.diagnostics import Diagnostic, Severity
+from seatrial.jsontext import Document
 from seatrial.oct import conf, dialects, structure
 from seatrial.oct.bundle import Bundle
-from seatrial.oct.diagnostics import Diagnostic, Report, Severity
-from seatrial.oct.jsontext import Document
+from seatrial.oct.diagnostics import Report
 from seatrial.oct.repairs import Repairs
 from seatrial.oct.validate import examine_document
 

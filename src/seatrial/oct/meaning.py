@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from seatrial.diagnostics import did_you_mean
+from seatrial.jsontext import Document, Where
 from seatrial.oct import conversion, files, jsonpath
 from seatrial.oct.bundle import Bundle
 from seatrial.oct.commands import suspicions
-from seatrial.oct.diagnostics import Report, did_you_mean
-from seatrial.oct.jsontext import Document, Where
+from seatrial.oct.diagnostics import Report
 from seatrial.oct.model import IMAGES, names_in
 from seatrial.oct.walk import entries, texts
 from seatrial.requires import REQUIREMENTS

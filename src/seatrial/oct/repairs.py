@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seatrial.oct.diagnostics import Report, Severity, meant
-from seatrial.oct.jsontext import Document, Where
+from seatrial.diagnostics import Severity, meant
+from seatrial.jsontext import Document, Where
+from seatrial.oct.diagnostics import Report
 
 
 class Repairs:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from seatrial.diagnostics import Severity
 from seatrial.errors import SeatrialError
 from seatrial.oct.bundle import CASE, Bundle
-from seatrial.oct.diagnostics import Severity
 from seatrial.oct.importer import Imported, render
 
 

@@ -11,9 +11,10 @@ from typing import Any, cast
 
 import jsonschema
 
-from seatrial.oct import jsontext
-from seatrial.oct.diagnostics import Report, Severity, did_you_mean
-from seatrial.oct.jsontext import Document, Where
+from seatrial import jsontext
+from seatrial.diagnostics import Severity, did_you_mean
+from seatrial.jsontext import Document, Where
+from seatrial.oct.diagnostics import Report
 from seatrial.oct.model import GROUPS, SCHEMA_VERSION, schema
 
 LIMIT = 1 << 20  # bytes of a case

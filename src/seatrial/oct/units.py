@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from seatrial.jsontext import Where
 from seatrial.oct import conversion, dialects
-from seatrial.oct.jsontext import Where
 from seatrial.oct.model import IMAGES
 from seatrial.oct.repairs import Repairs
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from seatrial.diagnostics import did_you_mean
+from seatrial.jsontext import Document
 from seatrial.oct import structure, tarball
 from seatrial.oct.bundle import CASE, Bundle, candidates
-from seatrial.oct.diagnostics import Report, did_you_mean
-from seatrial.oct.jsontext import Document
+from seatrial.oct.diagnostics import Report
 from seatrial.oct.meaning import Check
 from seatrial.oct.model import GROUPS
 

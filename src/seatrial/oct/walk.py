@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from seatrial.jsontext import Where
 from seatrial.oct.commands import text_of
-from seatrial.oct.jsontext import Where
 
 
 def entries(value: Any, *names: str, where: Where = ()) -> Iterator[tuple[Where, Mapping[str, Any]]]:

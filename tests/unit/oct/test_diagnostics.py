@@ -7,9 +7,11 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from seatrial import formats
+from seatrial.diagnostics import Severity
 from seatrial.errors import SeatrialError
-from seatrial.oct import formats, importer, library, validate
-from seatrial.oct.diagnostics import RULES, Report, Severity, explain
+from seatrial.oct import importer, library, validate
+from seatrial.oct.diagnostics import CATALOGUE, Report
 
 HOST, BOX = {"Class": "host", "Type": "os"}, {"Class": "box", "Type": "container"}
 DEPLOYS = [{"Object": "hostA", "Class": "host", "Containers": [{"Object": "boxA", "Class": "box"}]}]
@@ -96,7 +98,7 @@ def test_the_sample_has_no_fault(diagnose):
 
 
 def test_every_code_has_a_test():
-    assert set(CASES) | ELSEWHERE == set(RULES)
+    assert set(CASES) | ELSEWHERE == set(CATALOGUE.rules)
     assert not set(CASES) & ELSEWHERE
 
 
@@ -106,7 +108,7 @@ def test_a_fault_gets_its_code_and_no_other(diagnose, code):
     (found,) = diagnose(changes, files)
     assert (found.code, found.path) == (code, path)
     assert words in f"{found.message}; {found.hint}"
-    assert found.severity is RULES[code].severity
+    assert found.severity is CATALOGUE.rules[code].severity
 
 
 def test_line_and_column_are_those_of_the_place(diagnose):
@@ -196,12 +198,12 @@ def test_historical_cases_are_told_what_to_change(diagnose, samples):
 
 @pytest.mark.parametrize("word", ["OCT033", "oct033", "33"])
 def test_explain_takes_any_writing(word):
-    assert explain(word).code == "OCT033"
+    assert CATALOGUE.explain(word).code == "OCT033"
 
 
 def test_explain_names_the_nearest():
     with pytest.raises(SeatrialError, match="E701") as caught:
-        explain("OCT063")
+        CATALOGUE.explain("OCT063")
     assert caught.value.hint.startswith("seatrial oct explain OCT06")
 
 
@@ -214,7 +216,7 @@ def reports():
 
 
 def test_text_form(reports):
-    assert formats.render(reports, "text").splitlines() == [
+    assert formats.render(reports, "text", CATALOGUE).splitlines() == [
         "dir/bad.json:3:7: error OCT012 Requires[0].Version: must be <a> string; write it",
         "dir/bad.json:1:1: warning OCT041 Expect: nothing",
         "2 checked, 1 without errors; 1 errors, 1 warnings",
@@ -222,7 +224,7 @@ def test_text_form(reports):
 
 
 def test_json_form(reports):
-    found = json.loads(formats.render(reports, "json"))
+    found = json.loads(formats.render(reports, "json", CATALOGUE))
     assert found["checked"] == 2
     assert [file["valid"] for file in found["files"]] == [True, False]
     assert found["files"][1]["diagnostics"][0] == {
@@ -232,23 +234,23 @@ def test_json_form(reports):
 
 
 def test_junit_form(reports):
-    suite = ET.fromstring(formats.render(reports, "junit"))[0]
+    suite = ET.fromstring(formats.render(reports, "junit", CATALOGUE))[0]
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     assert [case.get("name") for case in suite] == ["good.json", "dir/bad.json"]
     assert "OCT012" in suite[1][0].get("message")
 
 
 def test_sarif_form(reports):
-    (found,) = json.loads(formats.render(reports, "sarif"))["runs"]
+    (found,) = json.loads(formats.render(reports, "sarif", CATALOGUE))["runs"]
     assert [(one["ruleId"], one["level"]) for one in found["results"]] == [("OCT012", "error"), ("OCT041", "warning")]
     place = found["results"][0]["locations"][0]["physicalLocation"]
     assert place == {"artifactLocation": {"uri": "dir/bad.json"}, "region": {"startLine": 3, "startColumn": 7}}
-    assert {rule["id"] for rule in found["tool"]["driver"]["rules"]} == set(RULES)
+    assert {rule["id"] for rule in found["tool"]["driver"]["rules"]} == set(CATALOGUE.rules)
 
 
 def test_codes_are_explained_in_full_sentences():
-    assert len(RULES) >= 40
-    for rule in RULES.values():
+    assert len(CATALOGUE.rules) >= 40
+    for rule in CATALOGUE.rules.values():
         assert re.fullmatch(r"OCT0\d\d", rule.code)
         assert rule.why.endswith("."), rule.code
         assert len(rule.why) > 40, rule.code

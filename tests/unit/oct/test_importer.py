@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from seatrial.diagnostics import Severity
 from seatrial.oct import importer
-from seatrial.oct.diagnostics import Severity
 
 
 def take(text, conf=False):

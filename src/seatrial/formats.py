@@ -6,19 +6,21 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from seatrial.oct.diagnostics import RULES, Diagnostic, Report, Severity
+from seatrial.diagnostics import Catalogue, Diagnostic, Report, Severity
 
-FORMATS = ("text", "json", "junit", "sarif")
-_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.REPAIR: "note"}
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.REPAIR: "note",
+           Severity.NOTE: "note"}  # fmt: skip
 
 
-def render(reports: Sequence[Report], form: str) -> str:
-    """Return reports in one of `FORMATS`."""
-    return {"text": _text, "json": _json, "junit": _junit, "sarif": _sarif}[form](reports)
+def render(reports: Sequence[Report], form: str, catalogue: Catalogue) -> str:
+    """Return reports in one of the forms text, json, junit and sarif."""
+    if form == "junit":
+        return _junit(reports, catalogue)
+    return _sarif(reports, catalogue) if form == "sarif" else {"text": _text, "json": _json}[form](reports)
 
 
 def summary(reports: Sequence[Report]) -> str:
-    """Return in a line how many cases have errors and warnings."""
+    """Return in a line how many documents have errors and warnings."""
     errors = sum(len(report.errors) for report in reports)
     warnings = sum(len(report.warnings) for report in reports)
     good = sum(not report.errors for report in reports)
@@ -34,6 +36,7 @@ def _plain(one: Diagnostic) -> dict[str, Any]:
     return {
         "code": one.code, "severity": one.severity.value, "file": one.file, "line": one.line, "column": one.column,
         "path": one.path, "message": one.message, "hint": one.hint,
+        **({"section": one.rule.section, "level": one.rule.level} if one.rule and one.rule.section else {}),
     }  # fmt: skip
 
 
@@ -45,25 +48,25 @@ def _json(reports: Sequence[Report]) -> str:
     return json.dumps({"checked": len(reports), "files": files}, indent=1)
 
 
-def _junit(reports: Sequence[Report]) -> str:
+def _junit(reports: Sequence[Report], catalogue: Catalogue) -> str:
     import junit_xml
 
     from seatrial.report.wording import clean
 
     cases = []
     for report in reports:
-        case = junit_xml.TestCase(clean(report.file), classname="oct.validate")
+        case = junit_xml.TestCase(clean(report.file), classname=f"{catalogue.letters.lower()}.validate")
         if report.errors:
             text = "\n".join(clean(str(one)) for one in report.diagnostics)
             case.add_failure_info(clean(str(report.errors[0])), text, report.errors[0].code)
         elif report.diagnostics:
             case.stdout = "\n".join(clean(str(one)) for one in report.diagnostics)
         cases.append(case)
-    xml: str = junit_xml.to_xml_report_string([junit_xml.TestSuite("seatrial oct validate", cases)])
+    xml: str = junit_xml.to_xml_report_string([junit_xml.TestSuite(f"{catalogue.tool} validate", cases)])
     return xml
 
 
-def _sarif(reports: Sequence[Report]) -> str:
+def _sarif(reports: Sequence[Report], catalogue: Catalogue) -> str:
     """Return a log of SARIF 2.1.0, as code hosts show it beside the lines."""
     from seatrial import __version__
 
@@ -84,10 +87,11 @@ def _sarif(reports: Sequence[Report]) -> str:
     ]  # fmt: skip
     rules = [
         {"id": rule.code, "shortDescription": {"text": rule.title}, "fullDescription": {"text": rule.why},
+         **({"properties": {"section": rule.section, "level": rule.level}} if rule.section else {}),
          "defaultConfiguration": {"level": _LEVELS[rule.severity]}}
-        for rule in RULES.values()
+        for rule in catalogue.rules.values()
     ]  # fmt: skip
-    driver = {"name": "seatrial oct", "version": __version__, "rules": rules}
+    driver = {"name": catalogue.tool, "version": __version__, "rules": rules}
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
         "runs": [{"tool": {"driver": driver}, "results": results}],
