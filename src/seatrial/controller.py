@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from seatrial import capabilities, results, runs, snapshot
 from seatrial import known as known_lists
@@ -106,6 +107,8 @@ class Controller:
         self.counts: Counter[Verdict] = Counter()
         self.ran: set[tuple[str, str]] = set()
         self.cause = ""
+        self.facts: dict[str, Any] = {}  # of this machine
+        self._blamed = False  # something outside the tests went wrong
         self.broken: SeatrialError | None = None
 
     @property
@@ -126,7 +129,7 @@ class Controller:
             self._owe(self.plan.obituary.unlink, True)
             self._owe(remove_tree, share_dir() / self.plan.run)
             self._owe(self._take_private_down)
-            facts = machine.facts()
+            facts = self.facts = machine.facts()
             for target in self._wanted:
                 engine = self._reach(target, progress)
                 engine.make_ready(self.plan.run, self.plan.image)
@@ -189,7 +192,8 @@ class Controller:
         self._write(result)
 
     def note(self, finding: Finding) -> None:
-        """Write a finding into the stream."""
+        """Write a finding into the stream; one that is not known makes the run fail."""
+        self._blamed |= not finding.reason
         self._write(finding)
 
     def _write(self, record: TestResult | Finding | Footer) -> None:
@@ -220,6 +224,7 @@ class Controller:
             self.cause = self.cause or "interrupted"
         else:
             status = self._leftovers() or status
+            status = status or (Exit.FAILED if self._blamed else Exit.OK)
         done = sum(self.counts.values())
         if status in (Exit.OK, Exit.NOTHING) and not self.counts:
             status, self.cause = Exit.NOTHING, self.cause or "no test ran"

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 # kinds of tests beside functions
-pytest_plugins = ("seatrial.oct.plugin",)
+pytest_plugins = ("seatrial.oct.plugin", "seatrial.perf.plugin")
 
 MARKERS = (
     "claim(*ids): the claims that the test checks; every test of the suites names one",

@@ -152,12 +152,13 @@ def summary(samples: Sequence[float]) -> Summary:
 
 def compare(
     first: Sequence[float], second: Sequence[float], *, threshold: float = THRESHOLD, paired: bool = False,
-    more_is_better: bool = False,
+    more_is_better: bool = False, alpha: float = ALPHA,
 ) -> Comparison:  # fmt: skip
     """Hold a second set of positive samples against a first.
 
     Worse is what the rank test (Mann-Whitney; Wilcoxon's signed-rank test when `paired`) and the bootstrap
-    interval of the ratio both say to be worse, by more than `threshold`; better likewise. The same is what
+    interval of the ratio both say to be worse, by more than `threshold`; better likewise; `alpha` is that of the
+    rank test, one-sided. The same is what
     lies within the threshold beyond doubt. All else is unclear. By default a greater value is the worse one.
     Raises ValueError with fewer than four samples on a side, which no rank test can tell apart.
     """
@@ -174,9 +175,9 @@ def compare(
         ratio, bounds = median(second) / median(first), _bootstrap((first, second), CONFIDENCE)
     greater, less = (_rank_test(first, second, way, paired=paired) for way in ("greater", "less"))
     limit = 1 + threshold
-    if greater < ALPHA and bounds.low > 1 and ratio > limit:
+    if greater < alpha and bounds.low > 1 and ratio > limit:
         found = Judgement.BETTER if more_is_better else Judgement.WORSE
-    elif less < ALPHA and bounds.high < 1 and ratio < 1 / limit:
+    elif less < alpha and bounds.high < 1 and ratio < 1 / limit:
         found = Judgement.WORSE if more_is_better else Judgement.BETTER
     elif bounds.high <= limit and bounds.low >= 1 / limit:
         found = Judgement.SAME

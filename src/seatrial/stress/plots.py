@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from seatrial.errors import not_installed
-from seatrial.report import figures
+from seatrial.report import drawing, figures
 from seatrial.report.figures import Figure, Table
 from seatrial.stress.history import History, Op
 from seatrial.stress.objectives import Tally
@@ -75,48 +74,29 @@ def _drawn(directory: Path, tally: Tally) -> list[Figure]:
     return made
 
 
-def _axes(label: str, below: str = "seconds from the start") -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Drawing
-
-    drawing = Drawing(figsize=(9, 4), layout="constrained")
-    FigureCanvasAgg(drawing)
-    axes = drawing.add_subplot()
-    axes.set_xlabel(below)
-    axes.set_ylabel(label)
-    axes.grid(alpha=0.3)
-    return drawing, axes
-
-
-def _save(drawing: Any, axes: Any, path: Path) -> None:
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(fontsize="small", ncols=2)
-    drawing.savefig(path, dpi=110)
-
-
 def _latencies(path: Path, tally: Tally, kinds: Sequence[str]) -> None:
-    drawing, axes = _axes("latency, s")
+    picture, axes = drawing.axes("latency, s")
     for kind in kinds:
         step = max(1, len(tally.latencies[kind]) // _DOTS)
         axes.plot(tally.ended[kind][::step], tally.latencies[kind][::step], ".", markersize=3, alpha=0.6, label=kind)
     axes.set_yscale("log")
-    _save(drawing, axes, path)
+    drawing.save(picture, axes, path)
 
 
 def _percentiles(path: Path, tally: Tally, kinds: Sequence[str]) -> None:
     from seatrial import stats
 
-    drawing, axes = _axes("latency, s", "percentile")
+    picture, axes = drawing.axes("latency, s", "percentile")
     for kind in kinds:
         values = [stats.percentile(tally.latencies[kind], share) for share in _SHARES]
         axes.plot(range(len(_SHARES)), values, "o-", markersize=3, label=kind)
     axes.set_xticks(range(len(_SHARES)), [f"{share:g}" for share in _SHARES])
     axes.set_yscale("log")
-    _save(drawing, axes, path)
+    drawing.save(picture, axes, path)
 
 
 def _throughput(path: Path, tally: Tally, kinds: Sequence[str]) -> None:
-    drawing, axes = _axes("operations a second")
+    picture, axes = drawing.axes("operations a second")
     width = max(1.0, tally.last / 60)
     for kind in kinds:
         counts = [0] * (int(tally.last / width) + 1)
@@ -124,14 +104,14 @@ def _throughput(path: Path, tally: Tally, kinds: Sequence[str]) -> None:
             counts[int(ended / width)] += 1
         axes.step([width * number for number in range(len(counts))], [count / width for count in counts],
                   where="post", label=kind)  # fmt: skip
-    _save(drawing, axes, path)
+    drawing.save(picture, axes, path)
 
 
 def _series(path: Path, label: str, found: Mapping[str, Sequence[tuple[float, float]]], scale: float = 1.0) -> None:
-    drawing, axes = _axes(label)
+    picture, axes = drawing.axes(label)
     for name, points in found.items():
         axes.plot([at for at, _ in points], [scale * value for _, value in points], label=name)
-    _save(drawing, axes, path)
+    drawing.save(picture, axes, path)
 
 
 def _operations_csv(path: Path, history: History) -> None:
