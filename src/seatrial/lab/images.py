@@ -100,12 +100,12 @@ def _toolbox() -> bytes:
     for tool in TOOLS:
         binary = next(path for path in (root / "usr/bin" / tool, root / "bin" / tool) if path.exists())
         wanted[f"usr/bin/{tool}"] = binary
-        for library in _libraries(root, binary):
+        for library in libraries(root, binary):
             wanted[library.lstrip("/")] = _resolve(root, library)
     return _busybox(wanted)
 
 
-def _libraries(root: Path, binary: Path) -> list[str]:
+def libraries(root: Path, binary: Path) -> list[str]:
     """Return the shared libraries of a program, asking the loader of its own root file system."""
     inside = "/" + str(binary.relative_to(root))
     listed = subprocess.run(["chroot", str(root), "ldd", inside], capture_output=True, text=True, check=True)

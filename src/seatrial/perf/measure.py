@@ -87,7 +87,7 @@ class Measure:
         taken: dict[str, list[Sample]] = {side: [] for side in sides}
         with self.watched() as watch:
             began = time.monotonic()
-            for number in range(warm_up + (self._pairs or pairs)):
+            for number in range(warm_up + self.rounds(pairs)):
                 for side, function in sides.items():
                     watch.tick()
                     before = time.perf_counter()
@@ -98,6 +98,10 @@ class Measure:
                     if number >= warm_up:
                         taken[side].append(Sample(time.monotonic() - began, value))
         return self.keep(Measured(name, unit, taken, watch.state, more_is_better))
+
+    def rounds(self, wanted: int) -> int:
+        """Return how many rounds to take: those that a test wants, unless `--pairs` says otherwise."""
+        return self._pairs or wanted
 
     @contextmanager
     def watched(self) -> Iterator[Watched]:

@@ -29,7 +29,7 @@ TOLERANCES: Mapping[str, float] = {
     "processes": 3, "threads": 25, "descriptors": 25, "rss": 30e6, "mounts": 3, "cgroups": 3,
     "network namespaces": 3, "interfaces": 3, "disk": 100e6,
 }  # fmt: skip
-UNITS: Mapping[str, str] = {"rss": "bytes", "disk": "bytes", "cpu": "s", "available": "bytes"}
+UNITS: Mapping[str, str] = {"rss": "bytes", "pss": "bytes", "disk": "bytes", "cpu": "s", "available": "bytes"}
 
 
 class Probe:
@@ -80,6 +80,7 @@ class Probe:
             values[f"cpu:{name}"] += (int(fields[11]) + int(fields[12])) / _TICK
             values[f"threads:{name}"] += int(fields[17])
             values[f"rss:{name}"] += int(fields[21]) * _PAGE
+            values[f"pss:{name}"] += _pss(pid)
             with suppress(OSError):
                 values[f"descriptors:{name}"] += len(os.listdir(f"/proc/{pid}/fd"))
         self._known = living
@@ -92,6 +93,13 @@ def _stats() -> Iterator[tuple[int, str, list[str]]]:
         with suppress(OSError):
             text = Path(f"/proc/{pid}/stat").read_text()
             yield pid, text[text.index("(") + 1 : text.rindex(")")], text.rpartition(")")[2].split()
+
+
+def _pss(pid: int) -> float:
+    """Return a process's share of the memory that it and others have, in bytes; 0 for one that is gone."""
+    with suppress(OSError, KeyError, ValueError):
+        return 1024.0 * int(proc.status(Path(f"/proc/{pid}/smaps_rollup").read_text())["Pss"].split()[0])
+    return 0.0
 
 
 def _namespace(pid: int) -> str:

@@ -1,0 +1,143 @@
+"""Packets: between containers, through a bridge, through a published port, and by the host's own network."""
+
+import contextlib
+import time
+
+import pytest
+
+from seatrial.hosts import connect
+from seatrial.perf import tools
+from seatrial.perf.measure import Measured, Sample
+from seatrial.stress.over_http import held_ports
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+PORT = 5201
+
+
+@pytest.fixture
+def server(engine, toolbox):
+    """Starts an iperf3 server in a container with the given options, and waits until it listens."""
+
+    def start(*options, bench=engine, image=toolbox):
+        c = bench.run(*options, image, "iperf3", "--server", "--port", str(PORT))
+        c.until("listening", lambda: PORT in c.kernel.listeners())
+        return c
+
+    return start
+
+
+def published(container):
+    """The port of the host that leads to the server."""
+    (held,) = held_ports(container.inspect()["NetworkSettings"]["Ports"])
+    return int(held.partition("/")[0].rpartition(":")[2])
+
+
+@claim("perf-030")
+@requires("root")
+def test_a_bridge_carries_a_tenth_of_loopback_or_more(engine, box, server, measure):
+    far, near = server("--publish", f"127.0.0.1::{PORT}"), server("--network", "host")
+    outside = tools.outside(engine, network=True)
+    inside, port = tools.inside(engine, box.name), published(far)
+    sides = {
+        "loopback": lambda: tools.bits(outside, "127.0.0.1", PORT),
+        "host to container": lambda: tools.bits(outside, far.address, PORT),
+        "container to container": lambda: tools.bits(inside, far.address, PORT),
+        "published port": lambda: tools.bits(outside, "127.0.0.1", port),
+    }
+    assert near.status == "running"
+    found = measure.turns("TCP throughput", sides, unit="Mbit/s", more_is_better=True, pairs=8)
+    for side in list(sides)[1:]:
+        measure.ratio(found, side, at_least=0.1)
+
+
+@claim("perf-031")
+@requires("root")
+def test_the_hosts_network_costs_nothing(engine, toolbox, server, measure):
+    server("--network", "host")
+    client = engine.run("--network", "host", toolbox, "sleep", "3600")
+    outside, inside = tools.outside(engine, network=True), tools.inside(engine, client.name)
+    sides = {"host": lambda: tools.bits(outside, "127.0.0.1", PORT),
+             "container": lambda: tools.bits(inside, "127.0.0.1", PORT)}  # fmt: skip
+    found = measure.turns("TCP throughput in the host's network", sides, unit="Mbit/s", more_is_better=True, pairs=8)
+    measure.ratio(found, "container", at_least=0.9)
+
+
+@claim("perf-032")
+@requires("root")
+def test_an_echo_over_a_bridge_takes_less_than_a_millisecond_and_none_is_lost(engine, box, measure):
+    other, lost = engine.run(), []
+    outside, inside = tools.outside(engine, network=True), tools.inside(engine, box.name)
+
+    def side(run, address):
+        def once():
+            trip, missing = tools.echoes(run, address)
+            lost.append(missing)
+            return trip
+
+        return once
+
+    sides = {"loopback": side(outside, "127.0.0.1"), "bridge": side(outside, other.address),
+             "container to container": side(inside, other.address)}  # fmt: skip
+    found = measure.turns("round trip", sides, unit="ms", pairs=10)
+    assert len(lost) >= 3 * len(found.values("bridge"))
+    assert set(lost) == {0.0}
+    measure.value(found, "container to container", at_most=1.0)
+    measure.value(found, "bridge", at_most=1.0)
+
+
+@claim("perf-033")
+def test_datagrams_over_a_bridge_arrive(engine, box, server, measure):
+    far, inside = server(), tools.inside(engine, box.name)
+    rounds, taken = measure.rounds(6), {"arrived": []}
+    rates, jitters = {"container to container": []}, {"container to container": []}
+    with measure.watched() as watch:
+        began = time.monotonic()
+        for _ in range(rounds):
+            watch.tick()
+            seen = tools.stream(inside, far.address, PORT, "--udp", "--bitrate", "20M", "--length", "512", seconds=2)
+            at, total = time.monotonic() - began, seen["sum"]
+            assert total["packets"] > 5000
+            taken["arrived"].append(Sample(at, 1 - total["lost_percent"] / 100))
+            rates["container to container"].append(Sample(at, total["packets"] / total["seconds"]))
+            jitters["container to container"].append(Sample(at, max(total["jitter_ms"], 1e-6)))
+    found = measure.keep(Measured("datagrams that arrive", "share", taken, watch.state, more_is_better=True))
+    measure.keep(Measured("datagrams a second", "1/s", rates, watch.state, more_is_better=True))
+    measure.keep(Measured("jitter of datagrams", "ms", jitters, watch.state))
+    measure.value(found, "arrived", at_least=0.99)
+
+
+@claim("perf-034")
+@requires("local_engine")
+def test_a_connection_to_a_published_port_is_made_within_ten_milliseconds(engine, measure):
+    far = engine.run("--publish", f"127.0.0.1::{PORT}", engine.image, "nc", "-ll", "-p", str(PORT), "-e", "cat")
+    far.until("listening", lambda: PORT in far.kernel.listeners())
+    host, port, address = engine.raw.host, published(far), far.address
+
+    def echo(where):
+        with contextlib.closing(connect(host, where, 10.0)) as line:
+            began = time.perf_counter()
+            for _ in range(200):
+                line.sendall(b"x")
+                assert line.recv(1) == b"x"
+            return 1000 * (time.perf_counter() - began) / 200
+
+    sides = {"to the container": lambda: echo((address, PORT)), "published port": lambda: echo(("127.0.0.1", port))}
+    found = measure.turns("echo of a byte", sides, unit="ms", pairs=15)
+    measure.value(found, "published port", at_most=10.0)
+
+
+@claim("perf-035")
+@requires("private_daemon", "root")
+@pytest.mark.slow
+def test_the_userland_proxy_costs_throughput_and_its_lack_does_not(private_daemon, toolbox, server, measure):
+    from seatrial.lab import images
+
+    sides = {}
+    for word, options in (("by the kernel", ["--userland-proxy=false"]), ("by the proxy", [])):
+        d = private_daemon(*options)
+        images.provide(d.raw, (toolbox,))
+        far = server("--publish", f"127.0.0.1::{PORT}", bench=d)
+        run, port = tools.outside(d, network=True), published(far)
+        sides[word] = lambda run=run, port=port: tools.bits(run, "127.0.0.1", port)
+    found = measure.turns("TCP throughput from loopback", sides, unit="Mbit/s", more_is_better=True, pairs=8)
+    measure.ratio(found, "by the proxy", at_most=1.1)

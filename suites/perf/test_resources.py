@@ -1,0 +1,100 @@
+"""What containers and the engine use: the engine's own figures against the kernel's, and the cost of being idle."""
+
+import time
+
+import pytest
+
+from seatrial.perf.measure import Measured, Sample
+from seatrial.stress.monitor import Probe
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+SPIN = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 3600"
+
+
+def usage(container):
+    """The container's CPU time in nanoseconds as the kernel counts it."""
+    group = container.kernel.cgroup_path("cpuacct")
+    if (group / "cpuacct.usage").exists():
+        return int((group / "cpuacct.usage").read_text())
+    fields = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
+    return 1000 * int(fields["usage_usec"])
+
+
+@claim("perf-040")
+@requires("api")
+def test_the_cpu_time_in_stats_is_the_kernels(engine):
+    c = engine.run(engine.image, "sh", "-c", SPIN)
+    for _ in range(5):
+        before = usage(c)
+        told = engine.api.get(f"/containers/{c.name}/stats", query={"stream": False}).json()["cpu_stats"]["cpu_usage"]
+        after = usage(c)
+        assert before <= told["total_usage"] <= after
+    assert after > 10_000_000
+
+
+@claim("perf-041")
+@requires("api", "memory")
+def test_the_memory_in_stats_is_within_the_kernels(engine):
+    c = engine.run("--memory", "64m", engine.image, "sh", "-c", "head -c 8000000 /dev/zero | tail; sleep 3600")
+    c.until("holding memory", lambda: c.kernel.cgroup("memory_usage") > 100_000)
+    told = engine.api.get(f"/containers/{c.name}/stats", query={"stream": False}).json()["memory_stats"]
+    assert told["limit"] == 64 << 20
+    assert 0 < told["usage"] <= told["limit"]
+    assert abs(told["usage"] - c.kernel.cgroup("memory_usage")) < 4 << 20
+
+
+@claim("perf-042")
+@requires("api")
+def test_the_bytes_in_stats_are_the_interfaces(engine):
+    c = engine.run()
+    c.sh("ping -c 3 -s 1000 $(ip route | awk '/default/ {print $3}')")
+    told = engine.api.get(f"/containers/{c.name}/stats", query={"stream": False}).json()["networks"]["eth0"]
+    rows = {line.split(":")[0].strip(): line.split(":")[1].split() for line in
+            (c.kernel.proc / "net/dev").read_text().splitlines()[2:]}  # fmt: skip
+    received, sent = int(rows["eth0"][0]), int(rows["eth0"][8])
+    assert sent >= 3 * 1000
+    assert 3000 <= told["tx_bytes"] <= sent
+    assert 3000 <= told["rx_bytes"] <= received
+
+
+def engines(sample, word):
+    """The sum of a figure over the processes of an engine; those of containers are not among them."""
+    values = [value for name, value in sample.items() if name.startswith(f"{word}:")]
+    assert values, "the engine has processes"
+    return sum(values)
+
+
+@claim("perf-043")
+@requires("local_engine", "root")
+@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.slow)])
+def test_an_idle_container_costs_the_engine_less_than_thirty_megabytes(engine, measure, count):
+    probe, costs = Probe(engine.raw.host), []
+    with measure.watched() as watch:
+        began = time.monotonic()
+        before = engines(probe.sample(), "pss")
+        for number in range(1, count + 1):
+            engine.run()
+            watch.tick()
+            if number >= 4:
+                cost = (engines(probe.sample(), "pss") - before) / number / 1e6
+                costs.append(Sample(time.monotonic() - began, cost))
+    found = measure.keep(Measured(f"memory of the engine per container, up to {count}", "MB", {"engine": costs},
+                                  watch.state))  # fmt: skip
+    assert engine.cli("version").ok
+    measure.value(found, "engine", at_most=30.0)
+
+
+@claim("perf-044")
+@requires("local_engine", "root")
+def test_an_engine_with_idle_containers_is_idle(engine, measure):
+    for _ in range(5):
+        engine.run()
+    probe = Probe(engine.raw.host)
+
+    def share():
+        before, began = engines(probe.sample(), "cpu"), time.monotonic()
+        time.sleep(2)
+        return max(0.01, 100 * (engines(probe.sample(), "cpu") - before) / (time.monotonic() - began))
+
+    found = measure.turns("CPU of the engine with five idle containers", {"engine": share}, unit="%", pairs=8)
+    measure.value(found, "engine", at_most=5.0)
