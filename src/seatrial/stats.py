@@ -156,10 +156,10 @@ def compare(
 ) -> Comparison:  # fmt: skip
     """Hold a second set of positive samples against a first.
 
-    Worse is what the rank test (Mann-Whitney; Wilcoxon's signed-rank test when `paired`) and the bootstrap
-    interval of the ratio both say to be worse, by more than `threshold`; better likewise; `alpha` is that of the
-    rank test, one-sided. The same is what
-    lies within the threshold beyond doubt. All else is unclear. By default a greater value is the worse one.
+    Worse is what the rank test (Mann-Whitney; Wilcoxon's signed-rank test when `paired`; one-sided, at `alpha`)
+    and the bootstrap interval of the ratio both say to be worse, by more than `threshold`; better likewise. The
+    same is what lies within the threshold beyond doubt. All else is unclear. By default a greater value is the
+    worse one.
     Raises ValueError with fewer than four samples on a side, which no rank test can tell apart.
     """
     if min(len(first), len(second)) < 4:

@@ -7,7 +7,9 @@ from seatrial import runs
 from seatrial.controller import Controller
 from seatrial.errors import Exit, SeatrialError
 from seatrial.paths import share_dir
+from seatrial.results import Finding, TestResult
 from seatrial.targets import Target
+from seatrial.verdict import Verdict
 
 
 class Engine:
@@ -97,3 +99,11 @@ def test_a_failure_at_the_end_puts_the_run_back_all_the_same(released, monkeypat
         controller.finish(Exit.OK)
     assert engine.swept
     assert list(runs.noted()) == []
+
+
+@pytest.mark.parametrize(("reason", "status"), [("", Exit.FAILED), ("known", Exit.OK)])
+def test_a_finding_makes_the_run_fail_unless_it_is_known(tmp_path, reason, status):
+    controller = Controller(["docker"], tmp_path, "", [], 0)
+    controller.record(TestResult("t", "docker", Verdict.PASS, "a", 1.0))
+    controller.note(Finding("slower", "docker", "worse", reason=reason))
+    assert controller.finish(Exit.OK) == status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,20 @@ if TYPE_CHECKING:
     from seatrial.results import TestResult
     from seatrial.session import Session
 
+LEAST = 4
 _RESULTS = pytest.StashKey[list["TestResult"]]()
+
+
+def _pairs(text: str) -> int:
+    if not text.isdecimal() or int(text) < LEAST:
+        raise argparse.ArgumentTypeError(f"{text!r}: {LEAST} are the least that can be compared")
+    return int(text)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options for measurements."""
     group = parser.getgroup("seatrial-perf", "measurements (suites/perf)")
-    group.addoption("--pairs", type=int, default=0, metavar="N",
+    group.addoption("--pairs", type=_pairs, default=0, metavar="N",
                     help="samples of each side of a measurement (default: as many as its test asks for)")  # fmt: skip
     group.addoption("--save-baseline", default="", metavar="NAME",
                     help="keep what is measured under this name (reports/baseline/NAME.json)")  # fmt: skip

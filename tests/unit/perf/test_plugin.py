@@ -1,0 +1,93 @@
+"""Options of measurements, and a session's way from samples to a finding."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from seatrial.errors import Exit
+from seatrial.perf import baseline, plugin
+from seatrial.report import figures as listed
+from seatrial.results import TestResult
+from seatrial.verdict import Verdict
+
+
+def run(tmp_path, *args):
+    (tmp_path / "test_x.py").write_text("def test_x(): pass\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest]\n")
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", *args], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=60)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--pairs", "3"], "4 are the least that can be compared"),
+        (["--save-baseline", "../x"], "E811: '../x' is no name for a baseline"),
+        (["--baseline", "monday"], "E810: cannot read the baseline monday"),
+    ],
+    ids=["pairs", "name", "none"],
+)
+def test_what_cannot_be_used_is_refused_before_anything_is_measured(tmp_path, args, words):
+    ended = run(tmp_path, *args)
+    assert ended.returncode == Exit.USAGE
+    assert words in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+class Controller:
+    """Takes findings."""
+
+    def __init__(self, directory):
+        self.directory, self.facts, self.notes = directory, {"cpu": "x", "cpus": 2, "arch": "a", "kernel": "k"}, []
+        self.plan = SimpleNamespace(run=directory.name)
+
+    def note(self, finding):
+        self.notes.append(finding)
+
+
+@pytest.fixture
+def session(simulated, tmp_path):
+    """Concludes a run that measured starts by a wrapper that takes `factor` times as long."""
+
+    def conclude(run, factor, **options):
+        directory = tmp_path / "reports" / run
+        directory.mkdir(parents=True)
+        made, evidence = simulated.Engine(len(run) + 5), {}
+        simulated.measure(evidence).turns(
+            "start", {"none": lambda: made.start(), "bridge": lambda: factor * made.start()}, pairs=60
+        )
+        result = TestResult("suites/perf/test_a.py::test_a", "docker", Verdict.PASS, "perf", 1.0, evidence=evidence)
+        given = {"results": "reports", "baseline": "", "save_baseline": "", **options}
+        config = SimpleNamespace(stash={plugin._RESULTS: [result]}, rootpath=tmp_path, getoption=given.get)
+        controller = Controller(directory)
+        plugin._conclude(config, controller)
+        return controller
+
+    return conclude
+
+
+def test_a_slowdown_against_a_baseline_is_a_finding_and_in_the_report(session, tmp_path):
+    assert session("one", 1.3, save_baseline="monday").notes == []
+    assert json.loads((tmp_path / "reports/baseline/monday.json").read_text())["run"] == "one"
+    seen = session("second", 1.6, baseline="monday")
+    (finding,) = seen.notes
+    assert (finding.kind, finding.target) == ("slower", "docker")
+    assert finding.message.startswith("worse than the baseline monday: start, bridge to none: worse: x1.2")
+    titles = [figure.title for figure in listed.read(seen.directory)]
+    assert titles[:3] == ["Ratios", "Figures", "The machine meanwhile"]
+    assert titles[-1] == "Against the baseline monday"
+
+
+def test_an_unchanged_engine_is_no_finding(session):
+    session("one", 1.3, save_baseline="monday")
+    assert session("third", 1.3, baseline="monday").notes == []
+
+
+def test_a_baseline_that_goes_meanwhile_is_a_finding(session, tmp_path):
+    session("one", 1.3, save_baseline="monday")
+    baseline.place(tmp_path / "reports", "monday").unlink()
+    (finding,) = session("fourth", 1.3, baseline="monday").notes
+    assert "E810" in finding.message
