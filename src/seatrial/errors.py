@@ -104,7 +104,7 @@ CODES = {
     "E804": "a profile of a load cannot be used",
     "E805": "there is no profile of such a name",
     "E806": "a stress.json cannot be used",
-    "E807": "what is to be put under load is no engine",
+    "E807": "what is to be put under load cannot do what a profile asks for",
     "E808": "locust has nothing to do",
     "E810": "a baseline cannot be read",
     "E811": "a text is no name for a baseline",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seatrial import __version__
 from seatrial.commands import say, tell, verb
 from seatrial.errors import Exit, SeatrialError
 
@@ -27,6 +28,7 @@ they are killed after -k, over HTTP.
 
 examples:
   seatrial stress churn --engine docker@bookworm
+  seatrial stress churn --engine crun@trixie     a bare runtime
   seatrial stress mixed --duration 10m --rate 2
   seatrial stress -c 100 --containers 10000 -k 8s
   seatrial stress -b /usr/bin/docker --config stress.json -c 8 --containers 200
@@ -49,6 +51,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--ui", type=_positive, nargs="?", const=8089, metavar="PORT",
                         help="open locust's page on loopback and let it begin and end the load")  # fmt: skip
     parser.add_argument("--results", type=Path, default=Path("reports"), metavar="DIR", help="default: reports")
+    parser.add_argument("-v", "--version", action="version", version=f"seatrial {__version__}")
     parser.add_argument("--judge", type=Path, metavar="DIR", help="judge a stored run again")
     group = parser.add_argument_group("as docker-stress has them")
     group.add_argument("-b", "--binary", metavar="PATH", help="the docker binary to test (default docker)")
@@ -133,12 +136,7 @@ def _profile(arguments: argparse.Namespace) -> Profile:
 def _target(name: str | None) -> Target:
     from seatrial.targets import discover, parse
 
-    target = parse(name) if name else discover()
-    if target.is_runtime:
-        raise SeatrialError(
-            "E807", f"{target} is no engine", "loads are what engines do", "for example --engine docker@bookworm"
-        )  # fmt: skip
-    return target
+    return parse(name) if name else discover()
 
 
 def _judge(directory: Path) -> int:

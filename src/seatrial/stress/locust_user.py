@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from locust import User, constant, task
+from locust import User, constant, constant_throughput, task
 
 from seatrial.api.wire import Endpoint
 from seatrial.engines import drivers
@@ -22,12 +22,14 @@ from seatrial.outcome import signature
 from seatrial.stress.activities import STORIES, Client, World
 from seatrial.stress.driver import Driver
 from seatrial.stress.history import OK, Op
+from seatrial.stress.profile import OPEN, Load
 from seatrial.stress.run import driver_of
-from seatrial.stress.with_locust import environment
+from seatrial.stress.with_locust import environment, users
 from seatrial.targets import parse
 
 _TOLD: Mapping[str, Any] = environment()
 _FILE = (Path(str(_TOLD["parts"])) / f"{os.getpid()}.jsonl").open("w", encoding="ascii", buffering=1)
+_LOAD = Load(**_TOLD["profile"]["load"])
 _NUMBERS = itertools.count()  # of this process's users
 _NAMES = itertools.count()  # and of what they make
 
@@ -39,21 +41,22 @@ def _host() -> Host:
 def _driver() -> Driver:
     kind = str(_TOLD["profile"]["driver"])
     target = parse(str(_TOLD["target"]))
-    if target.is_lab:
+    if target.is_lab or target.is_runtime:
         lab = labs.find(target.lab_name)
         assert lab is not None  # noqa: S101 - the parent holds it
-        return driver_of(kind, drivers.in_lab(target, lab))
+        return driver_of(kind, drivers.in_lab(target, lab), str(_TOLD["run"]))
     if kind == "http" and _TOLD["socket"]:
         from seatrial.stress.over_http import HttpDriver
 
         return HttpDriver(Endpoint(path=Path(str(_TOLD["socket"]))))
-    return driver_of(kind, drivers.on_this_machine(target))
+    return driver_of(kind, drivers.on_this_machine(target), str(_TOLD["run"]))
 
 
 class EngineUser(User):
     """Tells the profile's stories one after the other; each operation is a request to locust."""
 
-    wait_time = constant(0)
+    # locust's loop holds a rate only as far as users are free: exact arrivals are those of the harness's own clients
+    wait_time = constant_throughput(_LOAD.rate / users(_LOAD)) if _LOAD.loop == OPEN else constant(0)
 
     def on_start(self) -> None:
         """Open this user's way to the engine."""

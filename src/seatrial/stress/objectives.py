@@ -82,10 +82,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What was seen beside the history: leftovers, the monitor's trouble, the harness's share of all CPU time."""
+    """What was seen beside the history: leftovers, the watchers' trouble, the harness's share of all CPU time."""
 
     leftovers: Sequence[tuple[str, str]] | None = None  # None: nobody looked
-    monitor: str = ""
+    trouble: Sequence[str] = ()
     share: float | None = None
     share_limit: float = 0.0
 
@@ -119,9 +119,8 @@ def beside(aftermath: Aftermath, objectives: Objectives, target: str) -> list[Te
         left = [f"{kind} {name} was not there before the run" for kind, name in aftermath.leftovers]
         words = "\n".join([f"{len(left)} things were left behind", *left[:50]]) if left else ""
         made.append(_result("nothing is left behind", target, Verdict.FAIL if left else Verdict.PASS, words))
-    if aftermath.monitor:
-        words = f"the monitor stopped: {aftermath.monitor}"
-        made.append(_result("the engine is monitored", target, Verdict.ERROR, words))
+    if aftermath.trouble:
+        made.append(_result("the engine is watched to the end", target, Verdict.ERROR, "\n".join(aftermath.trouble)))
     if aftermath.share is not None:
         kept = aftermath.share <= aftermath.share_limit
         made.append(_result(

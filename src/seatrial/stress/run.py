@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from seatrial import __version__, capabilities, report, runs, snapshot
 from seatrial.controller import point_at, sweep
 from seatrial.engines import drivers
 from seatrial.engines.base import CliEngine
+from seatrial.engines.runtime import RuntimeEngine
 from seatrial.errors import Exit, SeatrialError
 from seatrial.lab import labs
 from seatrial.lab.registry import Registry
@@ -34,8 +35,10 @@ from seatrial.stress.profile import OPEN, Profile
 from seatrial.targets import Target
 
 Progress = Callable[[str], None]
-# of all CPU time that is used meanwhile, by driver; a command line is processes, and they are the engine's clients
-SHARES: Mapping[str, float] = {"http": 0.015, "dockerpy": 0.05, "cli": 0.05}
+# of all CPU time that is used meanwhile, by driver; the processes of a command line are the engine's clients, and
+# starting those of a runtime is a great part of what it costs
+SHARES: Mapping[str, float] = {"http": 0.015, "dockerpy": 0.05, "cli": 0.05, "runtime": 0.25}
+LOCUST = 0.05  # it brings processes of its own along
 _STORIES: Mapping[str, Story] = {**STORIES, "run": reference.run}
 _DEAD = 12  # operations without an answer, one after the other, that count as the engine's death
 
@@ -92,8 +95,12 @@ class Watch:
                 f"({self.containers / max(at, 0.001):.2f} a second), {self.failed} failures")  # fmt: skip
 
 
-def driver_of(name: str, engine: CliEngine) -> Driver:
+def driver_of(name: str, engine: CliEngine, run: str) -> Driver:
     """Return a driver for one client; raises `SeatrialError` E104 where the way needs a socket that is not there."""
+    if isinstance(engine, RuntimeEngine):
+        from seatrial.stress.over_runtime import RuntimeDriver
+
+        return RuntimeDriver(engine, run)
     if name == "cli":
         from seatrial.stress.over_cli import CliDriver
 
@@ -111,7 +118,9 @@ def driver_of(name: str, engine: CliEngine) -> Driver:
 def reached(target: Target, run: str, progress: Progress) -> Iterator[CliEngine]:
     """Bring an engine up, or reach it, for the length of a block."""
     with contextlib.ExitStack() as stack:
-        if target.is_lab:
+        if target.is_runtime and not target.is_lab:
+            drivers.on_this_machine(target)  # which tells whether it is there, before a lab is made for it
+        if target.is_lab or target.is_runtime:
             lab = labs.acquire(target, run, progress)
             stack.callback(labs.release, lab.name, run)
             yield drivers.in_lab(target, lab)
@@ -129,9 +138,17 @@ def execute(profile: Profile, target: Target, results: Path, command: list[str],
     then is reported as a part.
     """
     run = new_run_id()
-    directory = results / run
-    with runs.begun(run, directory, [str(target)]), reached(target, run, progress) as engine, _swept(engine, run):
+    with runs.begun(run, results / run, [str(target)]), reached(target, run, progress) as engine:
         engine.binary = binary or engine.binary
+        return load(profile, engine, run, results / run, command, progress, interval, loader)
+
+
+def load(profile: Profile, engine: CliEngine, run: str, directory: Path, command: list[str], progress: Progress,
+         interval: float = 2.0, loader: Loader | None = None) -> Outcome:  # fmt: skip
+    """Put an engine that is there under load; the rest is as for `execute`."""
+    target = engine.target
+    profile = fitted(profile, engine)
+    with _swept(engine, run):
         facts = machine.facts()
         engine.make_ready(run, BUSYBOX)
         info = capabilities.probe(engine, facts)
@@ -146,8 +163,8 @@ def execute(profile: Profile, target: Target, results: Path, command: list[str],
         recorder = Recorder(directory / "history.jsonl", header)
         stop = threading.Event()
         watch = Watch(recorder, stop, clock)
-        used = _Used()
-        monitor, problem = _load(profile, engine, World(
+        used = _Used(children=loader is not None and profile.driver != "cli")
+        trouble, problem = _load(profile, engine, World(
             run, BUSYBOX, {RUN_LABEL: run}, clock, watch.take, engine.host, stop=stop,
         ), watch, info.facts.get("root_dir", ""), interval, progress, loader or own_clients)  # fmt: skip
         share = used.share()
@@ -158,7 +175,7 @@ def execute(profile: Profile, target: Target, results: Path, command: list[str],
         history = History(directory / "history.jsonl")
         tally, _, verdicts = objectives.judge(history, profile.objectives, profile.warm_up)
         verdicts += objectives.beside(
-            Aftermath(left, monitor, share, SHARES[profile.driver]), profile.objectives, str(target)
+            Aftermath(left, trouble, share, max(SHARES[profile.driver], LOCUST if loader else 0.0)), profile.objectives, str(target)
         )
         plots.write(directory, tally, history)
         for verdict in verdicts:
@@ -175,6 +192,22 @@ def execute(profile: Profile, target: Target, results: Path, command: list[str],
     report.write(directory)
     point_at(directory)
     return Outcome(directory, int(status), watch.cause, watch.containers, watch.failed, took)
+
+
+def fitted(profile: Profile, engine: CliEngine) -> Profile:
+    """Return what a target can do of a profile; raises `SeatrialError` E807 when that is not all of its stories."""
+    if not isinstance(engine, RuntimeEngine):
+        return profile
+    from seatrial.stress import over_runtime
+
+    kinds = {activity.kind for activity in profile.activities}
+    if beyond := sorted(kinds - over_runtime.STORIES):
+        raise SeatrialError(
+            "E807", f"{engine.target} cannot do what the profile {profile.name} asks for",
+            f"a runtime has no {', '.join(beyond)}", f"stories of runtimes: {', '.join(sorted(over_runtime.STORIES))}",
+        )  # fmt: skip
+    judged = tuple(name for name in profile.judged if name in over_runtime.JUDGED)
+    return replace(profile, driver="runtime", judged=judged)
 
 
 INTERRUPTED = "interrupted"
@@ -194,9 +227,10 @@ def _swept(engine: CliEngine, run: str) -> Iterator[None]:
 
 
 def _load(profile: Profile, engine: CliEngine, world: World, watch: Watch, storage: str, interval: float,
-          progress: Progress, loader: Loader) -> tuple[str, str]:  # fmt: skip
-    """Let the load loose; return the monitor's trouble, and why the load ended early."""
+          progress: Progress, loader: Loader) -> tuple[list[str], str]:  # fmt: skip
+    """Let the load loose; return the trouble of those who watched it, and why the load ended early."""
     cause = ""
+    listener: Listener | None = None
     shown = [world.clock()]
 
     def beside() -> None:
@@ -215,13 +249,17 @@ def _load(profile: Profile, engine: CliEngine, world: World, watch: Watch, stora
             Monitor(Probe(engine.host, storage), world.clock, watch.take, interval, beside)
         )
         if "events" in profile.judged:
-            stack.enter_context(Listener(engine.endpoint, world.run, time.time() - world.clock(), world.clock,
-                                         watch.take))  # fmt: skip
+            epoch = time.time() - world.clock()
+            heard = Listener(engine.endpoint, world.run, epoch, world.clock, watch.take)
+            listener = stack.enter_context(heard)
         try:
             cause = loader(profile, engine, world)
         except (KeyboardInterrupt, SystemExit):  # which a signal to end raises, too
             cause = INTERRUPTED
-    return monitor.problem, cause
+    trouble = [f"the monitor stopped: {monitor.problem}"] if monitor.problem else []
+    if listener is not None and listener.problem:
+        trouble.append(f"the engine's events were not heard to the end: {listener.problem}")
+    return trouble, cause
 
 
 def own_clients(profile: Profile, engine: CliEngine, world: World) -> str:
@@ -233,7 +271,7 @@ def own_clients(profile: Profile, engine: CliEngine, world: World) -> str:
     if opened:
         schedule = loops.Open(limits, world.clock, loops.arrivals(profile.load.rate, profile.load.arrivals))
     with contextlib.ExitStack() as stack:
-        clients = [teller(profile, Client(world, number, driver_of(profile.driver, engine)), stack)
+        clients = [teller(profile, Client(world, number, driver_of(profile.driver, engine, world.run)), stack)
                    for number in range(count)]  # fmt: skip
         loops.drive(schedule, clients, world.stop)
     return ""
@@ -268,15 +306,17 @@ def _afterwards(engine: CliEngine, before: snapshot.Snapshot, run: str, target: 
 
 
 class _Used:
-    """CPU time that the harness and its children use, of all that is used on the machine."""
+    """CPU time that the harness uses, of all that is used on the machine; with `children`, theirs, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, children: bool) -> None:
+        self._children = children
         self._own, self._all = self._now()
 
-    @staticmethod
-    def _now() -> tuple[float, float]:
+    def _now(self) -> tuple[float, float]:
         times = os.times()
-        own = times.user + times.system + times.children_user + times.children_system
+        own = times.user + times.system
+        if self._children:
+            own += times.children_user + times.children_system
         fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
         busy = sum(fields) - fields[3] - fields[4]
         return own, busy / os.sysconf("SC_CLK_TCK")

@@ -1,20 +1,20 @@
 """Load driven by locust, in child processes: its patching of Python's sockets must not reach the harness.
 
-Each child has a part of the history of its own, which is merged when all have ended, so that what locust drove is
-judged like everything else. Everything listens on loopback only.
+Each child writes a part of the history of its own, which is taken up while it runs, so that what locust drives is
+shown, and ended when the engine dies, and judged like everything else. Everything listens on loopback only.
 """
 
 from __future__ import annotations
 
-import heapq
 import json
+import math
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +24,7 @@ from seatrial.errors import not_installed
 from seatrial.exec import kill_group
 from seatrial.stress.activities import World
 from seatrial.stress.history import Op
-from seatrial.stress.profile import Profile
+from seatrial.stress.profile import OPEN, Load, Profile
 
 VARIABLE = "SEATRIAL_STRESS"  # what a child has to know, as JSON
 GRACE = 60  # seconds that a story has to end; without them locust cuts it, and its container stays
@@ -43,30 +43,29 @@ class Locust:
     def __call__(self, profile: Profile, engine: CliEngine, world: World) -> str:
         """Drive a load, wait for its end, and merge what was recorded; return why it ended early."""
         with tempfile.TemporaryDirectory(prefix="seatrial-") as name, ExitStack() as stack:
-            parts = Path(name)
+            directory = Path(name)
             told = {
                 "parts": name, "run": world.run, "image": world.image, "labels": dict(world.labels),
                 "registry": world.registry, "target": str(engine.target), "epoch": time.time() - world.clock(),
                 "profile": profile.as_json(), "host": getattr(engine.host, "pid", 0),
-                "socket": str(engine.endpoint.path or ""), "name": engine.host.name,
+                "socket": str(engine.endpoint.path or "") if engine.api else "", "name": engine.host.name,
             }  # fmt: skip
             environment = {**os.environ, VARIABLE: json.dumps(told), "PYTHONUNBUFFERED": "1"}
             port = _free_port()
             commands = [self._command(profile, self._results / world.run, port)]
             commands += [["--worker", "--master-host", _LOOPBACK, "--master-port", str(port)]] * self._workers
-            children = [self._start(words, environment, parts / f"{number}.log")
+            children = [self._start(words, environment, directory / f"{number}.log")
                         for number, words in enumerate(commands)]  # fmt: skip
+            parts = Parts(directory)
+            stack.callback(parts.take, world.record)  # also after an interrupt
             for child in children:
                 stack.callback(_end, child)
-            code = _await(children, world)
-            problem = "" if code in (0, 1) else f"locust ended with exit code {code}: {_last(parts / '0.log')}"
-            for op in merged(sorted(parts.glob("*.jsonl"))):
-                world.record(op)
-        return problem
+            code = _await(children, world, lambda: parts.take(world.record))
+            return "" if code in (0, 1) else f"locust ended with exit code {code}: {_last(directory / '0.log')}"
 
     def _command(self, profile: Profile, own: Path, port: int) -> list[str]:
-        words = ["--stop-timeout", str(GRACE), "--users", str(profile.load.clients),
-                 "--spawn-rate", str(profile.load.clients)]  # fmt: skip
+        count = users(profile.load)
+        words = ["--stop-timeout", str(GRACE), "--users", str(count), "--spawn-rate", str(count)]
         if self._page:
             words += ["--web-host", _LOOPBACK, "--web-port", str(self._page)]
         else:
@@ -85,16 +84,13 @@ class Locust:
             )  # fmt: skip
 
 
-def _await(children: Sequence[subprocess.Popen[bytes]], world: World) -> int:
+def _await(children: Sequence[subprocess.Popen[bytes]], world: World, meanwhile: Callable[[], object]) -> int:
     """Wait for the first child's end, or tell it to end when the run stops; return its exit code."""
     first = children[0]
-    while first.poll() is None:
-        if world.stop.wait(0.2):
-            break
-    if first.poll() is None:
-        _end(first)
-    for child in children[1:]:
-        _end(child, patience=GRACE)
+    while first.poll() is None and not world.stop.wait(0.5):
+        meanwhile()
+    for child in children:
+        _end(child)
     return first.returncode
 
 
@@ -121,17 +117,29 @@ def _last(log: Path) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def merged(parts: Sequence[Path]) -> Iterator[Op]:
-    """Yield the operations of several processes in the order in which they ended; a cut-off last line is left out."""
-    yield from heapq.merge(*map(_part, parts), key=lambda op: op.ended)
+def users(load: Load) -> int:
+    """Return how many users drive a load: its clients, or enough for its rate when each takes ten seconds a story."""
+    return load.clients if load.loop != OPEN else max(1, min(load.most, math.ceil(10 * load.rate)))
 
 
-def _part(path: Path) -> Iterator[Op]:
-    with path.open(encoding="ascii") as file:
-        for line in file:
-            if not line.endswith("\n"):
-                return
-            yield Op(*json.loads(line))
+class Parts:
+    """What several processes record, each in a file of its own (`*.jsonl`), read while they write."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._places: dict[Path, int] = {}
+
+    def take(self, record: Callable[[Op], object]) -> None:
+        """Record the operations that are new, in the order in which they ended; a line that is cut off waits."""
+        found: list[Op] = []
+        for path in sorted(self._directory.glob("*.jsonl")):
+            with path.open("rb") as file:
+                file.seek(self._places.get(path, 0))
+                while (line := file.readline()).endswith(b"\n"):
+                    found.append(Op(*json.loads(line)))
+                    self._places[path] = file.tell()
+        for op in sorted(found, key=lambda op: op.ended):
+            record(op)
 
 
 def environment() -> dict[str, object]:

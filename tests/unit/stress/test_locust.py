@@ -50,13 +50,27 @@ def test_without_locust_its_want_is_told(monkeypatch):
         Locust(Path(), FILE)
 
 
-def test_parts_are_merged_by_their_ends_and_a_cut_line_is_left_out(tmp_path):
+def test_parts_are_taken_while_they_are_written_and_a_cut_line_waits(tmp_path):
     def line(at):
         return json.dumps(Op("start", 0, at, at, at, OK, f"c{at}")) + "\n"
 
+    seen, parts = [], with_locust.Parts(tmp_path)
     (tmp_path / "1.jsonl").write_text(line(1) + line(4) + line(9)[:12])
     (tmp_path / "2.jsonl").write_text(line(2) + line(3))
-    assert [op.ended for op in with_locust.merged(sorted(tmp_path.glob("*.jsonl")))] == [1, 2, 3, 4]
+    parts.take(seen.append)
+    assert [op.ended for op in seen] == [1, 2, 3, 4]
+    with (tmp_path / "1.jsonl").open("a") as file:
+        file.write(line(9)[12:])
+    parts.take(seen.append)
+    parts.take(seen.append)
+    assert [op.ended for op in seen] == [1, 2, 3, 4, 9]
+
+
+@pytest.mark.parametrize(("load", "count"), [
+    (Load(clients=5), 5), (Load(loop="open", rate=0.66, most=32), 7), (Load(loop="open", rate=9.0, most=32), 32),
+], ids=["closed", "open", "bounded"])  # fmt: skip
+def test_a_rate_has_as_many_users_as_it_needs(load, count):
+    assert with_locust.users(load) == count
 
 
 def drive(endpoint, tmp_path, *, workers=0, locustfile=FILE, seconds=3.0):
@@ -105,3 +119,12 @@ def test_a_locust_that_does_not_start_is_told_and_no_sample_is_a_failure(endpoin
     assert cause.startswith("locust ended with exit code") or tally.total == 0
     assert results[0].verdict is Verdict.FAIL
     assert "nothing was tested" in results[0].message
+
+
+@installed
+def test_a_dead_engine_ends_a_load_by_locust(endpoint, tmp_path, fake):
+    threading.Timer(1.5, lambda: setattr(fake, "wrong", "dead")).start()
+    began = time.monotonic()
+    _, tally, _ = drive(endpoint, tmp_path, seconds=600.0)
+    assert time.monotonic() - began < 120
+    assert tally.unanswered.total() >= 12
