@@ -82,7 +82,8 @@ class Watch:
                 return
             self.done += op.outcome == OK
             self.failed += op.outcome != OK
-            self.containers += op.kind in STARTS and op.outcome == OK
+            # a story has no object: its steps are what was done
+            self.containers += op.kind in STARTS and op.outcome == OK and bool(op.object)
             self.silent = self.silent + 1 if op.outcome == UNKNOWN else 0
             if self.silent >= _DEAD and not self.cause:
                 self.cause = f"the engine answered no more from {op.began:.1f} s on: {op.error}"
@@ -174,9 +175,8 @@ def load(profile: Profile, engine: CliEngine, run: str, directory: Path, command
         findings, left = _afterwards(engine, before, run, str(target), watch)
         history = History(directory / "history.jsonl")
         tally, _, verdicts = objectives.judge(history, profile.objectives, profile.warm_up)
-        verdicts += objectives.beside(
-            Aftermath(left, trouble, share, max(SHARES[profile.driver], LOCUST if loader else 0.0)), profile.objectives, str(target)
-        )
+        limit = max(SHARES[profile.driver], LOCUST if loader else 0.0)
+        verdicts += objectives.beside(Aftermath(left, trouble, share, limit), profile.objectives, str(target))
         plots.write(directory, tally, history)
         for verdict in verdicts:
             stream.write(verdict)

@@ -1,0 +1,34 @@
+"""What is counted while a load runs."""
+
+import threading
+
+import pytest
+
+from seatrial.stress.history import FAIL, OK, HistoryHeader, Op, Recorder
+from seatrial.stress.objectives import Aftermath, beside
+from seatrial.stress.profile import Objectives
+from seatrial.stress.run import Watch
+from seatrial.verdict import Verdict
+
+
+@pytest.fixture
+def watch(tmp_path):
+    recorder = Recorder(tmp_path / "h", HistoryHeader("r", "t", "", 0.0, {}, []))
+    yield Watch(recorder, threading.Event(), lambda: 10.0)
+    recorder.close(1.0)
+
+
+@pytest.mark.parametrize("kind", ["start", "run"])
+def test_a_container_counts_once_though_its_story_has_the_same_name(watch, kind):
+    watch.take(Op(kind, 0, 1, 1, 2, OK, "c1"))
+    watch.take(Op(kind, 0, 1, 1, 2, OK, ""))
+    watch.take(Op(kind, 0, 1, 1, 2, FAIL, "c2", None, "no"))
+    assert (watch.containers, watch.done, watch.failed) == (1, 2, 1)
+    assert watch.line() == "    10 s  3 operations, 1 containers (0.10 a second), 1 failures"
+
+
+def test_who_watched_and_did_not_see_the_end_is_an_error():
+    (result,) = beside(Aftermath(trouble=["the engine's events were not heard to the end: gone"]), Objectives(), "t")
+    assert result.verdict is Verdict.ERROR
+    assert "not heard to the end" in result.message
+    assert beside(Aftermath(), Objectives(), "t") == []
