@@ -23,6 +23,7 @@ from seatrial.verdict import Level, Verdict
 
 OBSERVED = frozenset(("event", "sample"))  # what nobody asked for
 _KINDS_OF_ERRORS = 10
+_SHOWN = 10  # leftovers of each kind
 
 
 @dataclass
@@ -116,9 +117,8 @@ def beside(aftermath: Aftermath, objectives: Objectives, target: str) -> list[Te
     """Return the results of what was seen beside the history."""
     made = []
     if objectives.leftovers and aftermath.leftovers is not None:
-        left = [f"{kind} {name} was not there before the run" for kind, name in aftermath.leftovers]
-        words = "\n".join([f"{len(left)} things were left behind", *left[:50]]) if left else ""
-        made.append(_result("nothing is left behind", target, Verdict.FAIL if left else Verdict.PASS, words))
+        words = "\n".join(_left(aftermath.leftovers))
+        made.append(_result("nothing is left behind", target, Verdict.FAIL if words else Verdict.PASS, words))
     if aftermath.trouble:
         made.append(_result("the engine is watched to the end", target, Verdict.ERROR, "\n".join(aftermath.trouble)))
     if aftermath.share is not None:
@@ -129,6 +129,19 @@ def beside(aftermath: Aftermath, objectives: Objectives, target: str) -> list[Te
             f"{aftermath.share_limit:.1%}", level=Level.SHOULD, evidence={"share of CPU": round(aftermath.share, 5)},
         ))  # fmt: skip
     return made
+
+
+def _left(leftovers: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what was left in words: how many of each kind, and the first of each."""
+    kinds: dict[str, list[str]] = {}
+    for kind, name in leftovers:
+        kinds.setdefault(kind, []).append(name)
+    counted = ", ".join(f"{kind}: {len(names)}" for kind, names in sorted(kinds.items()))
+    lines = [f"{len(leftovers)} things were not there before the run ({counted})"] if kinds else []
+    for kind, names in sorted(kinds.items()):
+        lines += [f"{kind} {name}" for name in names[:_SHOWN]]
+        lines += [f"... and {len(names) - _SHOWN} more of the kind {kind}"] if len(names) > _SHOWN else []
+    return lines
 
 
 def _error_rate(tally: Tally, objectives: Objectives, target: str) -> TestResult:

@@ -32,3 +32,14 @@ def test_who_watched_and_did_not_see_the_end_is_an_error():
     assert result.verdict is Verdict.ERROR
     assert "not heard to the end" in result.message
     assert beside(Aftermath(), Objectives(), "t") == []
+
+
+def test_leftovers_are_counted_by_kind_and_the_first_are_named():
+    left = [("mount", f"/m{number:02}") for number in range(30)] + [("process", "sleep #1")]
+    (result,) = beside(Aftermath(leftovers=left), Objectives(), "t")
+    lines = result.message.splitlines()
+    assert lines[0] == "31 things were not there before the run (mount: 30, process: 1)"
+    assert lines[1:3] == ["mount /m00", "mount /m01"]
+    assert lines[-2:] == ["... and 20 more of the kind mount", "process sleep #1"]
+    (result,) = beside(Aftermath(leftovers=[]), Objectives(), "t")
+    assert result.verdict is Verdict.PASS
