@@ -25,6 +25,7 @@ from seatrial.commands import (
     image,
     jenkins,
     lab,
+    monitor,
     report,
     say,
     stress,
@@ -78,7 +79,9 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"seatrial {__version__}")
     root.set_defaults(run=lambda _: _usage(root))
     verbs = root.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
-    for module in (doctor, lab, clean, claims, report, cases, external, bench, stress, jenkins, gitlab, hook, image):
+    for module in (
+        doctor, lab, clean, claims, report, cases, external, bench, stress, monitor, jenkins, gitlab, hook, image,
+    ):  # fmt: skip
         module.add(verbs)
     return root
 

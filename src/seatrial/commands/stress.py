@@ -32,6 +32,7 @@ examples:
   seatrial stress mixed --duration 10m --rate 2
   seatrial stress -c 100 --containers 10000 -k 8s
   seatrial stress -b /usr/bin/docker --config stress.json -c 8 --containers 200
+  seatrial stress --jobs jobs.json -c 2 --containers 20 -k 5s
   seatrial stress --judge reports/latest
 
 exit codes: 0 everything held, 1 something did not, 2 interrupted (what was seen is reported), 4 it cannot run
@@ -56,6 +57,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     group = parser.add_argument_group("as docker-stress has them")
     group.add_argument("-b", "--binary", metavar="PATH", help="the docker binary to test (default docker)")
     group.add_argument("--config", metavar="FILE", help=f"the list of containers (default {_CONFIG})")
+    group.add_argument("-f", "--jobs", metavar="FILE",
+                       help="a list of services (jobs.json): run, connected to, killed and removed")  # fmt: skip
     group.add_argument("-c", "--concurrent", type=_positive, metavar="N", help="concurrent workers (default 1)")
     group.add_argument("--containers", type=_positive, metavar="N", help="containers to run (default 1000)")
     group.add_argument("-k", "--kill", metavar="TIME", help="time to kill a container after it began (default 10s)")
@@ -112,7 +115,12 @@ def _profile(arguments: argparse.Namespace) -> Profile:
     from seatrial.stress import reference
     from seatrial.stress.profile import OPEN
 
-    if arguments.profile is None:
+    if arguments.jobs:
+        chosen = reference.jobs(
+            reference.read_jobs(Path(arguments.jobs)), arguments.concurrent or 1, arguments.containers or 10,
+            seconds(arguments.kill or "10s"),
+        )  # fmt: skip
+    elif arguments.profile is None:
         wanted = arguments.config or (_CONFIG if Path(_CONFIG).exists() or arguments.binary else "")
         entries = reference.read(Path(wanted)) if wanted else None
         chosen = reference.profile(

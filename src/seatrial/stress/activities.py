@@ -196,6 +196,19 @@ def _echo(world: World, ports: Sequence[str], text: str) -> None:
             raise RefusedError(f"nothing echoes on {held}: {problem}")
 
 
+def connected(world: World, held: str) -> None:
+    """Connect to a published port until somebody behind it takes the connection."""
+    address, _, rest = held.rpartition(":")
+    deadline = world.clock() + _BRIEF
+    while True:
+        try:
+            with connect(world.host, (address, int(rest.partition("/")[0])), _BRIEF):
+                return
+        except (OSError, ValueError) as error:
+            if world.clock() > deadline or world.stop.wait(0.05):
+                raise RefusedError(f"nobody listens on {held}: {type(error).__name__}: {error}") from error
+
+
 def exec_(client: Client, options: Mapping[str, Any]) -> None:
     """Start a container that sleeps, run commands in it, kill it."""
     spec = client.spec("e", "sleep", "3600")

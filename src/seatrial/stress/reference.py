@@ -14,6 +14,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,33 +22,40 @@ from typing import Any
 import jsonschema
 
 from seatrial.errors import SeatrialError
-from seatrial.stress.activities import WAIT, Client
-from seatrial.stress.driver import RefusedError, SilentError
+from seatrial.stress.activities import WAIT, Client, connected
+from seatrial.stress.driver import Driver, RefusedError, SilentError, Spec
 from seatrial.stress.over_cli import CliDriver
 from seatrial.stress.profile import Activity, Load, Objectives, Profile
 
 CONFIG = "stress.json"
+JOBS = "jobs.json"
 _ANSWERED = (0, 143, -signal.SIGTERM)  # of a client that was told to end
 
 
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of stress.json."""
-    text = resources.files("seatrial.schemas").joinpath(CONFIG).read_text("utf-8")
+def schema(name: str = CONFIG) -> dict[str, Any]:
+    """Return the JSON Schema of stress.json, or of jobs.json."""
+    text = resources.files("seatrial.schemas").joinpath(name).read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Read a stress.json; raises `SeatrialError` E806."""
+    return _read(path, CONFIG, "E806", '[{"name": "busybox", "args": ["sleep", "2"], "kill": true}]')
+
+
+def read_jobs(path: Path) -> list[dict[str, Any]]:
+    """Read a jobs.json: image, command, ports, and perhaps for how long; raises `SeatrialError` E809."""
+    return _read(path, JOBS, "E809", '[{"image": "redis", "command": [], "ports": [6379], "seconds": 10}]')
+
+
+def _read(path: Path, kind: str, code: str, sample: str) -> list[dict[str, Any]]:
     try:
         value = json.loads(path.read_text("utf-8"))
-        jsonschema.Draft202012Validator(schema()).validate(value)
+        jsonschema.Draft202012Validator(schema(kind)).validate(value)
     except (OSError, ValueError, jsonschema.ValidationError) as error:
         words = f"{error.json_path}: {error.message}" if isinstance(error, jsonschema.ValidationError) else str(error)
-        raise SeatrialError(
-            "E806", f"cannot use the configuration {path}", words,
-            'a list such as [{"name": "busybox", "args": ["sleep", "2"], "kill": true}]',
-        ) from error  # fmt: skip
+        raise SeatrialError(code, f"cannot use the configuration {path}", words, f"a list such as {sample}") from error
     entries: list[dict[str, Any]] = value
     return entries
 
@@ -63,6 +71,40 @@ def profile(entries: Sequence[Mapping[str, Any]] | None, workers: int, container
     if entries is None:
         return replace(bare, judged=("exits", "ids", "events", "names"))
     return replace(bare, driver="cli", objectives=Objectives())
+
+
+def jobs(entries: Sequence[Mapping[str, Any]], workers: int, containers: int, life: float) -> Profile:
+    """Return the load of a jobs.json: each container runs, is connected to, lives, is killed, and is proved gone."""
+    activities = tuple(Activity("job", 1, {"seconds": life, **entry}) for entry in entries)
+    return Profile(
+        "jobs", f"{containers} containers, {workers} at once", activities, seconds=0.0, count=containers,
+        load=Load(clients=workers), judged=("exits", "ids", "events", "ports", "names"),
+    )  # fmt: skip
+
+
+def job(client: Client, options: Mapping[str, Any]) -> None:
+    """Run one entry of a jobs.json."""
+    world, ports = client.world, tuple(options.get("ports", ()))
+    name = world.name("j")
+    spec = Spec(name, options["image"], tuple(options.get("command", ())), world.labels, ports=ports)
+    with client.running(spec) as held:
+        for address in held:
+            client.do("connect", name, partial(connected, world, address))
+        if len(held) < len(ports):
+            raise RefusedError(f"{len(ports)} ports were published, the engine shows {len(held)}")
+        world.stop.wait(options["seconds"])
+        client.kill(name)
+        client.wait(name)
+    client.do("gone", name, lambda: _gone(client.driver, name))
+
+
+def _gone(driver: Driver, name: str) -> None:
+    """See that the engine knows a container no more."""
+    try:
+        driver.start(name)
+    except RefusedError:
+        return
+    raise RefusedError(f"{name} was removed and can be started")
 
 
 def run(client: Client, options: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from seatrial.engines import drivers
 from seatrial.engines.base import CliEngine
 from seatrial.engines.runtime import RuntimeEngine
 from seatrial.errors import Exit, SeatrialError
+from seatrial.exec import ANY
 from seatrial.lab import labs
 from seatrial.lab.registry import Registry
 from seatrial.names import BUSYBOX, RUN_LABEL, new_run_id
@@ -39,7 +40,7 @@ Progress = Callable[[str], None]
 # starting those of a runtime is a great part of what it costs
 SHARES: Mapping[str, float] = {"http": 0.015, "dockerpy": 0.05, "cli": 0.05, "runtime": 0.25}
 LOCUST = 0.05  # it brings processes of its own along
-_STORIES: Mapping[str, Story] = {**STORIES, "run": reference.run}
+_STORIES: Mapping[str, Story] = {**STORIES, "run": reference.run, "job": reference.job}
 _DEAD = 12  # operations without an answer, one after the other, that count as the engine's death
 
 
@@ -152,6 +153,7 @@ def load(profile: Profile, engine: CliEngine, run: str, directory: Path, command
     with _swept(engine, run):
         facts = machine.facts()
         engine.make_ready(run, BUSYBOX)
+        _bring(engine, profile)
         info = capabilities.probe(engine, facts)
         before = snapshot.take(engine)
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -192,6 +194,17 @@ def load(profile: Profile, engine: CliEngine, run: str, directory: Path, command
     report.write(directory)
     point_at(directory)
     return Outcome(directory, int(status), watch.cause, watch.containers, watch.failed, took)
+
+
+def _bring(engine: CliEngine, profile: Profile) -> None:
+    """Have the images of a profile's jobs pulled; raises `SeatrialError` E108."""
+    for image in {str(one.options["image"]) for one in profile.activities if "image" in one.options}:
+        if engine.cli("image", "inspect", image, expect=ANY).ok:
+            continue
+        pulled = engine.cli("pull", image, expect=ANY, timeout=600)
+        if not pulled.ok:
+            words = pulled.stderr.strip().splitlines()[-1:] or [f"exit code {pulled.code}"]
+            raise SeatrialError("E108", f"{engine.target} cannot pull the image {image}", words[0])
 
 
 def fitted(profile: Profile, engine: CliEngine) -> Profile:
