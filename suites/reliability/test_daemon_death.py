@@ -7,32 +7,24 @@ import threading
 import pytest
 
 from seatrial import proc
-from seatrial.engines.base import KINDS
 from seatrial.lab import images
 from seatrial.names import TOOLBOX
 from seatrial.probes.kernel import Kernel
 from seatrial.stress.driver import SilentError, Spec
 from seatrial.stress.over_http import HttpDriver
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
-pytestmark = requires("private_daemon")
-
-
-def objects(engine):
-    """All that an engine knows of, by kind, doubles included; the bridge of each daemon has an id of its own."""
-    networks = engine.cli("network", "ls", "--format", "{{.Name}}").lines
-    return {**{kind: sorted(engine.raw.find(kind)) for kind in KINDS}, "network": sorted(networks)}
+claim = pytest.mark.claim
 
 
 @claim("rel-001")
 @pytest.mark.parametrize("death", ["kill", "stop"])
-def test_live_restore_outlives_the_daemon(private_daemon, death):
+def test_live_restore_outlives_the_daemon(private_daemon, death, recover):
     d = private_daemon(config={"live-restore": True})
     c = d.run()
     kernel = Kernel(c.pid)
     getattr(d.daemon, death)()
     assert kernel.alive
-    d.daemon.start()
+    recover(d)
     assert (c.status, c.pid) == ("running", kernel.pid)
     assert c.sh("echo still here").text == "still here"
     d.cli("kill", c.name)
@@ -41,13 +33,13 @@ def test_live_restore_outlives_the_daemon(private_daemon, death):
 
 
 @claim("rel-002")
-def test_an_end_without_a_daemon_is_learned_by_the_next(private_daemon):
+def test_an_end_without_a_daemon_is_learned_by_the_next(private_daemon, recover):
     d = private_daemon(config={"live-restore": True})
     c = d.run()
     kernel = Kernel(c.pid)
     d.daemon.kill()
     os.kill(kernel.pid, signal.SIGKILL)
-    d.daemon.start()
+    recover(d)
     c.until("known to have ended", lambda: c.status == "exited")
     assert c.pid == 0
     d.cli("start", c.name)
@@ -55,7 +47,7 @@ def test_an_end_without_a_daemon_is_learned_by_the_next(private_daemon):
 
 
 @claim("rel-003")
-def test_nothing_is_lost_or_doubled(private_daemon):
+def test_nothing_is_lost_or_doubled(private_daemon, recover, objects):
     d = private_daemon()
     running, created = d.run(), d.create()
     d.network()
@@ -65,7 +57,7 @@ def test_nothing_is_lost_or_doubled(private_daemon):
     before = objects(d)
     assert [len(before[kind]) for kind in ("container", "volume", "network")] == [2, 1, 4]
     d.daemon.kill()
-    d.daemon.start()
+    recover(d)
     assert objects(d) == before
     assert created.status == "created"
     assert (running.status == "running") == (running.pid != 0 and Kernel(running.pid).alive)
@@ -74,12 +66,12 @@ def test_nothing_is_lost_or_doubled(private_daemon):
 
 
 @claim("rel-004")
-def test_a_container_that_died_with_its_daemon_starts_again(private_daemon):
+def test_a_container_that_died_with_its_daemon_starts_again(private_daemon, recover):
     d = private_daemon()
     c = d.run()
     c.sh("echo kept >/written")
     d.daemon.kill()
-    d.daemon.start()
+    recover(d)
     c.until("known to have ended", lambda: c.status == "exited")
     d.cli("start", c.name)
     assert c.read("/written") == "kept\n"
@@ -87,13 +79,13 @@ def test_a_container_that_died_with_its_daemon_starts_again(private_daemon):
 
 @claim("rel-005")
 @pytest.mark.parametrize("policy", ["always", "unless-stopped"])
-def test_restart_policies_are_obeyed_after_a_kill(private_daemon, policy):
+def test_restart_policies_are_obeyed_after_a_kill(private_daemon, policy, recover):
     d = private_daemon()
     c, other = d.run("--restart", policy), d.run("--restart", "no")
     stopped = d.run("--restart", "unless-stopped")
     d.cli("stop", "--time", "0", stopped.name)
     d.daemon.kill()
-    d.daemon.start()
+    recover(d)
     c.until("started again", lambda: c.status == "running", 30)
     assert c.sh("echo here").text == "here"
     assert [other.status, stopped.status] == ["exited", "exited"]
@@ -137,7 +129,7 @@ def test_what_is_asked_of_a_daemon_that_stands_still_is_done_once(private_daemon
 
 
 @claim("rel-008")
-def test_what_was_acknowledged_is_there_after_a_kill_among_creations(private_daemon):
+def test_what_was_acknowledged_is_there_after_a_kill_among_creations(private_daemon, recover):
     d = private_daemon()
     acknowledged, enough = {}, threading.Event()
 
@@ -160,7 +152,7 @@ def test_what_was_acknowledged_is_there_after_a_kill_among_creations(private_dae
     d.daemon.kill()
     for client in clients:
         client.join()
-    d.daemon.start()
+    recover(d)
     listed = d.raw.find("container")
     assert len(listed) == len(set(listed))
     assert set(acknowledged.values()) <= set(listed)
@@ -172,7 +164,7 @@ def test_what_was_acknowledged_is_there_after_a_kill_among_creations(private_dae
 
 @claim("rel-009")
 @pytest.mark.parametrize("after", [0.3, 1.5])
-def test_a_kill_while_an_image_is_loaded_leaves_no_half_image(private_daemon, after):
+def test_a_kill_while_an_image_is_loaded_leaves_no_half_image(private_daemon, after, recover):
     d = private_daemon()
     archive = d.workdir / "image.tar"
     images.provide(d.raw, (TOOLBOX,))
@@ -182,7 +174,7 @@ def test_a_kill_while_an_image_is_loaded_leaves_no_half_image(private_daemon, af
     threading.Event().wait(after)
     d.daemon.kill()
     talk.wait(timeout=60)
-    d.daemon.start()
+    recover(d)
     if d.exists(TOOLBOX, "image"):
         assert d.cli("run", "--rm", TOOLBOX, "sysbench", "--version", timeout=120).text.startswith("sysbench")
     d.cli("load", "--input", str(archive), timeout=300)
@@ -190,11 +182,11 @@ def test_a_kill_while_an_image_is_loaded_leaves_no_half_image(private_daemon, af
 
 
 @claim("rel-010")
-def test_a_daemon_that_ends_stops_its_containers(private_daemon):
+def test_a_daemon_that_ends_stops_its_containers(private_daemon, recover):
     d = private_daemon()
     c = d.run(d.image, "sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.1; done")
     kernel = Kernel(c.pid)
     d.daemon.stop()
     assert not kernel.alive
-    d.daemon.start()
+    recover(d)
     assert (c.status, c.state["ExitCode"]) == ("exited", 9)

@@ -1,0 +1,105 @@
+import time
+from pathlib import Path
+
+import pytest
+
+from seatrial import proc
+from seatrial.engines.base import KINDS
+from seatrial.exec import run
+from seatrial.session import TRIAL
+
+RECOVERY = "recovery"
+PATIENCE = 60.0
+
+
+def pytest_itemcollected(item):
+    """Every trial has a daemon of its own."""
+    item.add_marker(pytest.mark.requires("private_daemon"))
+
+
+@pytest.fixture
+def recover(request):
+    """Starts a daemon again, keeps the seconds until it answers as evidence, and wants them to be few."""
+    evidence = request.node.stash[TRIAL].evidence
+
+    def start(d, patience=PATIENCE):
+        began = time.monotonic()
+        d.daemon.start(patience)
+        seconds = time.monotonic() - began
+        evidence.setdefault(RECOVERY, []).append(round(seconds, 3))
+        assert seconds <= patience
+
+    return start
+
+
+@pytest.fixture
+def answers(request):
+    """Measures how long an engine needs until it answers again without being started."""
+    evidence = request.node.stash[TRIAL].evidence
+
+    def wait(what, condition, timeout=PATIENCE):
+        from seatrial.waiting import wait_until
+
+        began = time.monotonic()
+        value = wait_until(what, condition, timeout)
+        evidence.setdefault(RECOVERY, []).append(round(time.monotonic() - began, 3))
+        return value
+
+    return wait
+
+
+@pytest.fixture
+def objects():
+    """All that an engine knows of, by kind, doubles included; the bridge of each daemon has an id of its own."""
+
+    def listed(d):
+        networks = d.cli("network", "ls", "--format", "{{.Name}}").lines
+        return {**{kind: sorted(d.raw.find(kind)) for kind in KINDS}, "network": sorted(networks)}
+
+    return listed
+
+
+@pytest.fixture
+def small(private_daemon):
+    """Makes a daemon whose data is on a small tmpfs with the given options of mount(8)."""
+
+    def make(options, **more):
+        d = private_daemon("--data-root", "/small", start=False, **more)
+        d.host.path("/small").mkdir()
+        run(["mount", "-t", "tmpfs", "-o", options, "small", "/small"], host=d.host, journal=d.journal)
+        d.daemon.start()
+        d.provide_image()
+        return d
+
+    return make
+
+
+@pytest.fixture
+def descendant():
+    """Finds the process of a daemon's family that runs a command."""
+
+    def find(pid, command):
+        found = [child for child in _family(pid) if proc.command(child) == command]
+        assert found, f"{pid} has no {command} below it"
+        return found[0]
+
+    return find
+
+
+def _family(pid):
+    for child in proc.children(pid):
+        yield child
+        yield from _family(child)
+
+
+@pytest.fixture
+def wrapper():
+    """Puts a runtime into an engine's host that does something before it becomes runc; returns its path."""
+
+    def put(d, script):
+        path = "/usr/local/bin/faulty"
+        d.host.path(path).write_text(f"#!/bin/sh\n{script}\nexec runc \"$@\"\n")
+        d.host.path(path).chmod(0o755)
+        return Path(path)
+
+    return put
