@@ -17,6 +17,7 @@ examples:
   seatrial bench                                call, request, start, help and gain, against docker@bookworm
   seatrial bench --gain suites/cli/test_help.py suites/cli/test_ports.py
   seatrial bench --gain                         without the gain, which takes minutes
+  seatrial bench --levels                       without the driver of loads, which takes minutes
   seatrial bench --suite                        and the durations of suites/cli and suites/api
 
 exit codes: 0 within the limits, 1 beyond one
@@ -34,6 +35,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--pairs", type=int, default=60, help="pairs of calls (default 60)")
     parser.add_argument("--gain", nargs="*", default=_SLICE, metavar="PATH",
                         help=f"tests that are run with -n 0 and -n 8 (default: {' '.join(_SLICE)})")  # fmt: skip
+    parser.add_argument("--levels", nargs="*", type=int, default=[1, 2, 4, 8, 16, 32], metavar="N",
+                        help="containers at once by the driver of loads, a bare loop, and a process each")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of those (default 5)")
     parser.add_argument("--suite", action="store_true", help=f"also time all of {' and '.join(_SUITES)} with -n 8")
 
 
@@ -42,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     from seatrial import overhead, runs
+    from seatrial.controller import sweep
     from seatrial.engines import drivers
     from seatrial.lab import images, labs
     from seatrial.names import BUSYBOX, new_run_id
@@ -64,6 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
         figures = [overhead.call_cost(engine, arguments.pairs), overhead.request_cost(engine)]
         say("measuring cases")
         figures.append(overhead.case_cost(engine))
+        if arguments.levels:
+            say("measuring the driver of loads (minutes)")
+            from seatrial.stress import cost
+
+            stack.callback(sweep, engine, name)
+            figures += cost.driver_cost(engine, BUSYBOX, name, arguments.levels, arguments.rounds)
         say("measuring starts")
         figures += overhead.start_cost(str(target))
         if arguments.gain:

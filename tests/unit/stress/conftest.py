@@ -90,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
         id_ = f"{1 if fake.wrong == 'ids' else number:064x}"
         fake.containers[name] = made = {
             "name": name, "id": id_, "number": number, "cmd": body["Cmd"], "running": False, "code": 0,
-            "ports": list(body["HostConfig"]["PortBindings"]), "bound": {},
+            "ports": list(body.get("HostConfig", {}).get("PortBindings", {})), "bound": {},
         }  # fmt: skip
         fake.tell("create", made)
         self.reply(201, {"Id": id_})
