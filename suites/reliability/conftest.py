@@ -6,9 +6,9 @@ import pytest
 from seatrial import proc
 from seatrial.engines.base import KINDS
 from seatrial.exec import run
+from seatrial.perf.figures import RECOVERY
 from seatrial.session import TRIAL
 
-RECOVERY = "recovery"
 PATIENCE = 60.0
 
 

@@ -96,7 +96,7 @@ def test_a_paused_container_is_paused_after_the_daemon_was_killed(private_daemon
 def test_output_goes_into_the_logs_again_after_the_daemon_is_back(private_daemon, recover):
     d = private_daemon(config=LIVE)
     c = d.run(d.image, "sh", "-c", "i=0; while :; do echo $((i=i+1)); sleep 0.2; done")
-    c.until_log(r"^3$")
+    c.until_log(r"(?m)^3$")
     d.daemon.kill()
     recover(d)
     seen = int(c.logs().lines[-1])
@@ -245,7 +245,7 @@ def test_a_container_that_runs_out_of_memory_is_the_only_one_to_die(private_daem
 def test_a_container_that_forks_without_end_keeps_no_other_from_it(private_daemon):
     d = private_daemon()
     other = d.run()
-    c = d.run("--pids-limit", "32", d.image, "sh", "-c", "while :; do sleep 1000 & done")
+    c = d.run("--pids-limit", "32", d.image, "sh", "-c", "(while :; do sleep 1000 & done); exec sleep 1000")
     c.until("at its limit", lambda: len(c.kernel.cgroup_processes) >= 30, 60)
     assert len(c.kernel.cgroup_processes) <= 32
     assert other.sh("sleep 0 & sleep 0 & wait; echo here").text == "here"

@@ -17,6 +17,7 @@ from seatrial.report import drawing, figures
 from seatrial.report.figures import Figure, Table
 from seatrial.results import TestResult
 
+RECOVERY = "recovery"  # the place of recoveries in a result's evidence: seconds
 CSV, JSON = "samples.csv", "samples.json"
 _SHARES = (50, 90, 99)
 
@@ -83,6 +84,19 @@ def write(directory: Path, measurements: Sequence[Kept]) -> None:
         hint = "pip install 'seatrial[figures]', or make setup"
         made.append(Figure("Plots", str(not_installed("a plot", "matplotlib", hint, str(error)))))
     figures.add(directory, made)
+
+
+def recoveries(results: Iterable[TestResult]) -> Figure | None:
+    """Return the table of how long engines needed until they answered again after a fault; None without any."""
+    rows = [
+        [result.test.rpartition("::")[2], result.target, round(min(seconds), 2), round(max(seconds), 2), len(seconds)]
+        for result in results if (seconds := result.evidence.get(RECOVERY))
+    ]  # fmt: skip
+    if not rows:
+        return None
+    columns = ["trial", "target", "least s", "most s", "times"]
+    return Figure("Time to recover", "From the order to start, or from the fault, until the engine answered.",
+                  table=Table(columns, sorted(rows, key=lambda row: -row[3])))  # fmt: skip
 
 
 def _samples(directory: Path, measurements: Sequence[Kept]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seatrial.session import Session
 
 LEAST = 4
+_MEASURED = {"measured", "recovery"}  # in a result's evidence; see `measure.EVIDENCE` and `figures.RECOVERY`
 _RESULTS = pytest.StashKey[list["TestResult"]]()
 
 
@@ -69,9 +70,7 @@ def measure(request: pytest.FixtureRequest) -> Measure:
 
 def pytest_seatrial_recorded(session: Session, result: TestResult) -> None:
     """Keep results with measurements until the end."""
-    from seatrial.perf.measure import EVIDENCE
-
-    if EVIDENCE in result.evidence:
+    if _MEASURED & result.evidence.keys():
         session.config.stash[_RESULTS].append(result)
 
 
@@ -93,6 +92,8 @@ def _conclude(config: pytest.Config, controller: Controller) -> None:
     host = controller.facts
     try:
         figures.write(controller.directory, measurements)
+        if (table := figures.recoveries(recorded)) is not None:
+            add(controller.directory, [table])
         if name := config.getoption("baseline"):
             then = _baseline(config)
             rows = baseline.compare(then, host, measurements)

@@ -1,5 +1,8 @@
 """What goes on beside the operations: the engine's processes and what the kernel keeps for it, sampled cheaply.
 
+What costs a process or a request (rules of the firewall, goroutines) is asked for seldom; what the kernel logs
+meanwhile is kept in the words of its lines that tell of trouble.
+
 Samples are entries of the history (`sample`), so that they have the operations' own time line. What a sample costs
 is one of them: seconds of CPU that the monitor has used so far.
 """
@@ -7,6 +10,7 @@ is one of them: seconds of CPU that the monitor has used so far.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections import defaultdict
@@ -14,20 +18,28 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from seatrial import exec as command
 from seatrial import proc
+from seatrial.api.client import Client
+from seatrial.api.wire import Endpoint
+from seatrial.errors import SeatrialError
+from seatrial.exec import ANY, ExpectationError
 from seatrial.hosts import Host, NamespaceHost
 from seatrial.lab import host as lab_host
 from seatrial.stress.history import OK, Op
 
 # of engines on this machine, whose processes are not told from others by their namespaces
 ENGINES = frozenset(("dockerd", "containerd", "containerd-shim", "docker-proxy", "podman", "conmon"))
+TROUBLE = re.compile(r"BUG|Oops|WARNING:|Call Trace|oom-kill|Out of memory|blocked for more|segfault|I/O error|"
+                     r"unregister_netdevice|EXT4-fs error|hung_task")  # fmt: skip
+_SELDOM = 15.0  # seconds
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = os.sysconf("SC_CLK_TCK")
 
 # how much a series may climb in all before it is a leak, by the word before its colon
 TOLERANCES: Mapping[str, float] = {
     "processes": 3, "threads": 25, "descriptors": 25, "rss": 30e6, "mounts": 3, "cgroups": 3,
-    "network namespaces": 3, "interfaces": 3, "disk": 100e6,
+    "network namespaces": 3, "interfaces": 3, "disk": 100e6, "firewall rules": 10, "goroutines": 50,
 }  # fmt: skip
 UNITS: Mapping[str, str] = {"rss": "bytes", "pss": "bytes", "disk": "bytes", "cpu": "s", "available": "bytes"}
 
@@ -35,8 +47,9 @@ UNITS: Mapping[str, str] = {"rss": "bytes", "pss": "bytes", "disk": "bytes", "cp
 class Probe:
     """Takes samples of one engine: of a lab host, or of this machine's by the names of its processes."""
 
-    def __init__(self, host: Host, storage: str = "") -> None:
+    def __init__(self, host: Host, storage: str = "", endpoint: Endpoint | None = None) -> None:
         self._host = host
+        self._endpoint = endpoint
         self._lab = host.name if isinstance(host, NamespaceHost) else ""
         self._keeper = host.pid if isinstance(host, NamespaceHost) else os.getpid()
         self._namespace = _namespace(self._keeper)
@@ -63,6 +76,20 @@ class Probe:
         with suppress(OSError, KeyError, ValueError):
             memory = proc.status(Path("/proc/meminfo").read_text())
             values["available"] = 1024.0 * int(memory["MemAvailable"].split()[0])
+        return values
+
+    def seldom(self) -> dict[str, float]:
+        """Return the series that cost a process or a request; one that is not to be had is left out."""
+        values: dict[str, float] = {}
+        with suppress(SeatrialError, OSError):
+            listed = command.run(["iptables-save"], host=self._host, expect=ANY, timeout=10.0)
+            if listed.ok:
+                values["firewall rules"] = sum(line.startswith("-A") for line in listed.lines)
+        if self._endpoint is not None:
+            with suppress(ExpectationError, KeyError, TypeError, ValueError):
+                count = int(Client(self._endpoint).get("/info", timeout=10.0).json()["NGoroutines"])
+                if count:
+                    values["goroutines"] = count
         return values
 
     def _processes(self) -> dict[str, float]:
@@ -108,6 +135,40 @@ def _namespace(pid: int) -> str:
     return ""
 
 
+class KernelLog:
+    """Reads what the kernel logs of trouble from now on (/dev/kmsg, Documentation/ABI/testing/dev-kmsg)."""
+
+    def __init__(self, path: Path = Path("/dev/kmsg")) -> None:
+        self._file = -1
+        with suppress(OSError):
+            self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            os.lseek(self._file, 0, os.SEEK_END)
+
+    def news(self) -> list[str]:
+        """Return the lines since the last call."""
+        found = []
+        while self._file >= 0:
+            try:
+                record = os.read(self._file, 8192)
+            except BrokenPipeError:  # the kernel has overwritten some: go on with the next
+                continue
+            except OSError:
+                break
+            if not record:
+                break
+            for line in record.decode("utf-8", "replace").splitlines():
+                text = line.partition(";")[2] or line
+                if TROUBLE.search(text):
+                    found.append(text[:300])
+        return found
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
 class Monitor:
     """Samples in a thread of its own, every `interval` seconds, until it is left."""
 
@@ -131,10 +192,16 @@ class Monitor:
         self._thread.join()
 
     def _work(self) -> None:
+        log, seldom = KernelLog(), -_SELDOM
         try:
             while True:
                 at = self._clock()
                 values = self._probe.sample()
+                if at - seldom >= _SELDOM:
+                    seldom = at
+                    values |= self._probe.seldom()
+                for line in log.news():
+                    self._record(Op("event", -1, at, at, at, OK, "", ["kernel", line, None]))
                 self.cpu = time.thread_time()
                 values["cpu of the monitor"] = self.cpu
                 for series, value in values.items():
@@ -144,3 +211,5 @@ class Monitor:
                     return
         except Exception as error:  # told at the end: a run without samples is judged without them
             self.problem = f"{type(error).__name__}: {error}"
+        finally:
+            log.close()

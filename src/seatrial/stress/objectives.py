@@ -36,6 +36,7 @@ class Tally:
     unanswered: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)  # by kind and message, with ids folded
     samples: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    kernel: list[tuple[float, str]] = field(default_factory=list)  # what the kernel has logged of trouble
     last: float = 0.0
 
     def see(self, op: Op) -> None:
@@ -44,7 +45,10 @@ class Tally:
             self.last = op.ended
         if op.kind == "sample":
             self.samples[op.object].append((op.began, op.value))
-        elif op.kind not in OBSERVED:
+        elif op.kind == "event":
+            if op.value[0] == "kernel":
+                self.kernel.append((op.began, op.value[1]))
+        else:
             if op.outcome == OK:
                 self.latencies[op.kind].append(op.ended - op.intended)
                 self.ended[op.kind].append(op.ended)

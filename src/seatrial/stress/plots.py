@@ -15,10 +15,11 @@ from seatrial.stress.objectives import Tally
 _DOTS = 4000  # a figure does not get clearer by more
 _SHARES = (50, 75, 90, 95, 99, 99.9, 100)
 _MONITORED: Mapping[str, str] = {
-    "rss": "memory of the engine's processes, MB", "processes": "processes", "descriptors": "open descriptors",
+    "rss": "memory of the engine's processes, MB", "pss": "their share of the memory that they have with others, MB",
+    "processes": "processes", "descriptors": "open descriptors",
     "threads": "threads", "cpu": "CPU time so far, s",
 }  # fmt: skip
-_KERNEL = ("mounts", "cgroups", "network namespaces", "interfaces")
+_KERNEL = ("mounts", "cgroups", "network namespaces", "interfaces", "firewall rules", "goroutines")
 
 
 def write(directory: Path, tally: Tally, history: History) -> None:
@@ -44,6 +45,10 @@ def write(directory: Path, tally: Tally, history: History) -> None:
     if tally.errors:
         table = Table(["error", "times"], [[words, count] for words, count in tally.errors.most_common(30)])
         made.append(Figure("Errors", "Names, ids and numbers are folded.", table=table))
+    if tally.kernel:
+        rows_ = [[round(at, 1), line] for at, line in tally.kernel[:50]]
+        caption = f"{len(tally.kernel)} lines that tell of trouble, of the whole machine."
+        made.append(Figure("What the kernel has logged", caption, table=Table(["seconds", "line"], rows_)))
     figures.add(directory, made)
 
 
@@ -62,7 +67,7 @@ def _drawn(directory: Path, tally: Tally) -> list[Figure]:
     for word, label in _MONITORED.items():
         names = [name for name in sorted(tally.samples) if name.startswith(f"{word}:")]
         if names:
-            scale = 1e-6 if word == "rss" else 1.0
+            scale = 1e-6 if word in ("rss", "pss") else 1.0
             _series(directory / f"plots/{word}.png", label, {name.partition(":")[2]: tally.samples[name]
                                                              for name in names}, scale)  # fmt: skip
             made.append(Figure(label[0].upper() + label[1:], image=f"plots/{word}.png", alt=f"{label} over time",

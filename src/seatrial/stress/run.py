@@ -258,9 +258,8 @@ def _load(profile: Profile, engine: CliEngine, world: World, watch: Watch, stora
             made = stack.enter_context(Registry.start(engine.host, work))
             made.admit(engine)
             world.registry = made.address
-        monitor = stack.enter_context(
-            Monitor(Probe(engine.host, storage), world.clock, watch.take, interval, beside)
-        )
+        probe = Probe(engine.host, storage, None if isinstance(engine, RuntimeEngine) else engine.endpoint)
+        monitor = stack.enter_context(Monitor(probe, world.clock, watch.take, interval, beside))
         if "events" in profile.judged:
             epoch = time.time() - world.clock()
             heard = Listener(engine.endpoint, world.run, epoch, world.clock, watch.take)

@@ -69,3 +69,19 @@ def test_each_measurement_is_drawn(results, tmp_path):
 def test_without_measurements_nothing_is_written(results, tmp_path):
     figures.write(tmp_path, figures.kept(results[2:]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_recoveries_are_a_table_the_longest_first():
+    def result(name, **evidence):
+        return TestResult(f"suites/reliability/test_a.py::{name}", "docker", Verdict.PASS, "daemon", 1.0,
+                          evidence=evidence)  # fmt: skip
+
+    made = figures.recoveries([result("a", recovery=[1.5]), result("b"), result("c", recovery=[0.5, 4.0])])
+    assert made.table.rows == [["c", "docker", 0.5, 4.0, 2], ["a", "docker", 1.5, 1.5, 1]]
+    assert figures.recoveries([result("b")]) is None
+
+
+def test_the_plugin_keeps_what_holds_evidence_of_either_kind():
+    from seatrial.perf import measure, plugin
+
+    assert {measure.EVIDENCE, figures.RECOVERY} == plugin._MEASURED

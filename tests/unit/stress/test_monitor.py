@@ -108,3 +108,47 @@ def test_a_command_that_is_not_always_there_is_none_then():
 
 def test_a_short_run_has_no_trends():
     assert leaks.trends(leaks.series(samples(mounts=lambda at: at)), 170, 200) == []
+
+
+def test_of_the_kernels_log_only_what_is_new_and_tells_of_trouble_is_kept(tmp_path):
+    path = tmp_path / "kmsg"
+    path.write_text("3,1,1,-;BUG: of yesterday\n")
+    log = monitor.KernelLog(path)
+    assert log.news() == []
+    with path.open("a") as file:
+        file.write("6,2,2,-;eth0: renamed from veth1\n4,3,3,-;Out of memory: Killed process 7 (tail)\n")
+    assert log.news() == ["Out of memory: Killed process 7 (tail)"]
+    assert log.news() == []
+    log.close()
+    assert log.news() == []
+    assert monitor.KernelLog(tmp_path / "none").news() == []
+
+
+def test_what_costs_a_process_is_asked_for_seldom():
+    class Counting(Probe):
+        asked = 0
+
+        def sample(self):
+            return {"mounts": 1.0}
+
+        def seldom(self):
+            self.asked += 1
+            return {"firewall rules": 7.0}
+
+    now, seen, probe = [0.0], [], Counting(LOCAL)
+
+    def clock():
+        now[0] += 5.0
+        return now[0]
+
+    with Monitor(probe, clock, seen.append, 0.01):
+        while sum(op.object == "mounts" for op in seen) < 9:
+            time.sleep(0.01)
+    count = sum(op.object == "mounts" for op in seen)
+    assert probe.asked == sum(op.object == "firewall rules" for op in seen)
+    assert 2 <= probe.asked <= count // 3 + 1
+
+
+def test_seldom_asks_for_rules_and_leaves_out_what_is_not_to_be_had():
+    values = Probe(LOCAL).seldom()
+    assert set(values) <= {"firewall rules"}

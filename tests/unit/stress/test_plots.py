@@ -19,6 +19,7 @@ def history(tmp_path):
         recorder.add(Op("sample", -1, number, number, number, OK, "rss:dockerd", 5e7))
         recorder.add(Op("sample", -1, number, number, number, OK, "mounts", 12))
     recorder.add(Op("start", 0, 50, 50, 51, FAIL, "c50", None, "500: no"))
+    recorder.add(Op("event", -1, 50, 50, 51, OK, "", ["kernel", "Out of memory: Killed process 7", None]))
     recorder.close(51.0)
     return History(tmp_path / "history.jsonl")
 
@@ -37,8 +38,8 @@ def test_everything_is_drawn_and_listed(history, tmp_path):
     assert found["Operations"].table.rows == [["start", 50, 1, 0, 0.5, 0.5, 0.5, 0.5, 0.5]]
     assert found["Errors"].table.rows == [["start: N: no", 1]]
     rows = list(csv.DictReader((tmp_path / "operations.csv").read_text().splitlines()))
-    assert len(rows) == 51
-    assert rows[-1]["error"] == "500: no"
+    assert len(rows) == 52, "51 starts and what the kernel said"
+    assert rows[-2]["error"] == "500: no"
     assert len((tmp_path / "samples.csv").read_text().splitlines()) == 101
 
 
@@ -50,3 +51,8 @@ def test_without_matplotlib_the_tables_are_there(history, tmp_path, monkeypatch)
     assert "matplotlib, which is not installed" in found["Plots"].caption
     assert found["Operations"].table.rows
     assert not any(figure.image for figure in found.values())
+
+
+def test_what_the_kernel_has_logged_is_shown(history, tmp_path):
+    found = write(history, tmp_path)["What the kernel has logged"]
+    assert found.table.rows == [[50, "Out of memory: Killed process 7"]]
