@@ -26,6 +26,7 @@ from seatrial.commands import (
     jenkins,
     lab,
     monitor,
+    oci,
     report,
     say,
     stress,
@@ -80,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     root.set_defaults(run=lambda _: _usage(root))
     verbs = root.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
     for module in (
-        doctor, lab, clean, claims, report, cases, external, bench, stress, monitor, jenkins, gitlab, hook, image,
+        doctor, lab, clean, claims, report, cases, oci, external, bench, stress, monitor, jenkins, gitlab, hook, image,
     ):  # fmt: skip
         module.add(verbs)
     return root

@@ -112,10 +112,10 @@ class Report:
         return [one for one in self.diagnostics if one.severity is Severity.WARNING]
 
     def add(self, code: str, message: str, where: Where = (), position: tuple[int, int] = (1, 1), hint: str = "",
-            severity: Severity | None = None) -> None:  # fmt: skip
-        """Take in a diagnostic, once."""
+            severity: Severity | None = None, file: str = "") -> None:  # fmt: skip
+        """Take in a diagnostic, once; `file` is the part of the document that it is about."""
         rule = self.catalogue.rules[code]
-        found = Diagnostic(code, severity or rule.severity, message, where, *position, hint, self.file, rule)
+        found = Diagnostic(code, severity or rule.severity, message, where, *position, hint, file or self.file, rule)
         if found not in self.diagnostics:
             self.diagnostics.append(found)
 

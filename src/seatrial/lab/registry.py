@@ -179,17 +179,10 @@ def credentials(user: str, password: str) -> str:
 
 
 def _program(host: Host) -> list[str]:
-    """Return how docker-registry is started on a host: its own, else the one of the bookworm lab.
-
-    The latter runs by the loader and the library of its own root file system, so that this
-    machine's C library does not matter.
-    """
+    """Return how docker-registry is started on a host: its own, else the one of the bookworm lab."""
     if os.access(host.path(_BINARY), os.X_OK):
         return [_BINARY]
-    root = rootfs.ensure("bookworm")
-    loader = next(root.glob("lib*/ld-linux-*.so.*"))
-    libraries = ":".join(str(path.parent) for path in sorted(root.glob("usr/lib/*/libc.so.6")))
-    return [str(loader), "--library-path", libraries, f"{root}{_BINARY}"]
+    return rootfs.program(rootfs.ensure("bookworm"), _BINARY)
 
 
 def _configuration(

@@ -60,6 +60,16 @@ def ensure(suite: str, progress: Progress = lambda _: None, extra: tuple[str, ..
     return root
 
 
+def program(root: Path, path: str) -> list[str]:
+    """Return how a program of a root file system is started on this machine.
+
+    It runs by the loader and the libraries of its own root file system, so that this machine's do not matter.
+    """
+    loader = next(root.glob("lib*/ld-linux-*.so.*"))
+    libraries = ":".join(str(found.parent) for found in sorted(root.glob("usr/lib/*/libc.so.6")))
+    return [str(loader), "--library-path", libraries, f"{root}{path}"]
+
+
 def possible(*, raise_error: bool = False) -> bool:
     """Tell whether labs can be made here; with `raise_error` say in one sentence why not."""
     missing, hint = _obstacle()

@@ -1,0 +1,1 @@
+"""Images: what the image specification says of them, checked."""
