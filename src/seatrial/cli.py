@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from seatrial import __version__
 from seatrial.commands import (
+    audit,
     bench,
     cases,
     claims,
@@ -81,7 +82,8 @@ def parser() -> argparse.ArgumentParser:
     root.set_defaults(run=lambda _: _usage(root))
     verbs = root.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
     for module in (
-        doctor, lab, clean, claims, report, cases, oci, external, bench, stress, monitor, jenkins, gitlab, hook, image,
+        doctor, lab, clean, audit, claims, report, cases, oci, external, bench, stress, monitor, jenkins, gitlab, hook,
+        image,
     ):  # fmt: skip
         module.add(verbs)
     return root

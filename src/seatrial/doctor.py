@@ -104,7 +104,7 @@ def _choose(found: Diagnosis) -> list[Target]:
 
 def examine_target(target: Target, facts: Mapping[str, Any], progress: Progress) -> TargetInfo:
     """Return what a target is and can do; raises `SeatrialError` when it cannot be reached."""
-    with _reached(target, progress) as lab:
+    with reached(target, progress) as lab:
         engine = drivers.in_lab(target, lab) if lab else drivers.on_this_machine(target)
         try:
             return _known(capabilities.probe(engine, facts))
@@ -115,7 +115,8 @@ def examine_target(target: Target, facts: Mapping[str, Any], progress: Progress)
 
 
 @contextlib.contextmanager
-def _reached(target: Target, progress: Progress) -> Iterator[labs.Lab | None]:
+def reached(target: Target, progress: Progress) -> Iterator[labs.Lab | None]:
+    """Keep a target's lab for the length of a block: made for it if need be, and taken down then; None for others."""
     if not target.is_lab:
         yield None
         return

@@ -26,6 +26,7 @@ CODES = {
     "E112": "an engine answers, but not as it should",
     "E113": "an engine is another one than its target names",
     "E114": "a target must not be used for tests that prune whatever they find",
+    "E115": "there is no audit of a target",
     "E201": "there is no lab of such a suite, engine or runtime",
     "E202": "labs cannot be made on this machine",
     "E203": "a root file system cannot be made",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from seatrial import sarif
 from seatrial.diagnostics import Catalogue, Diagnostic, Report, Severity
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.REPAIR: "note",
@@ -67,33 +68,19 @@ def _junit(reports: Sequence[Report], catalogue: Catalogue) -> str:
 
 
 def _sarif(reports: Sequence[Report], catalogue: Catalogue) -> str:
-    """Return a log of SARIF 2.1.0, as code hosts show it beside the lines."""
-    from seatrial import __version__
-
-    results = [
-        {
-            "ruleId": one.code,
-            "level": _LEVELS[one.severity],
-            "message": {"text": f"{one.path}: {one.message}" if one.where else one.message},
-            "locations": [{
-                "physicalLocation": {
-                    "artifactLocation": {"uri": one.file},
-                    "region": {"startLine": one.line, "startColumn": one.column},
-                },
-                "logicalLocations": [{"fullyQualifiedName": one.path}],
-            }],
-        }
+    """Return a log of SARIF, as code hosts show it beside the lines."""
+    found = [
+        sarif.Found(
+            one.code, _LEVELS[one.severity], f"{one.path}: {one.message}" if one.where else one.message,
+            one.file, one.line, one.column, (one.path,),
+        )
         for report in reports for one in report.diagnostics
     ]  # fmt: skip
     rules = [
-        {"id": rule.code, "shortDescription": {"text": rule.title}, "fullDescription": {"text": rule.why},
-         **({"properties": {"section": rule.section, "level": rule.level}} if rule.section else {}),
-         "defaultConfiguration": {"level": _LEVELS[rule.severity]}}
+        sarif.Rule(
+            rule.code, rule.title, rule.why, _LEVELS[rule.severity],
+            properties={"section": rule.section, "level": rule.level} if rule.section else {},
+        )
         for rule in catalogue.rules.values()
     ]  # fmt: skip
-    driver = {"name": catalogue.tool, "version": __version__, "rules": rules}
-    log = {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "results": results}],
-    }  # fmt: skip
-    return json.dumps(log, indent=1)
+    return sarif.log(catalogue.tool, rules, found)
