@@ -17,7 +17,7 @@ from seatrial.errors import SeatrialError
 
 NOBODY = 65534
 VERBS = [
-    "doctor", "lab", "lab up", "lab down", "lab list", "lab run", "clean", "claims", "report", "compare",
+    "doctor", "audit", "lab", "lab up", "lab down", "lab list", "lab run", "clean", "claims", "report", "compare",
     "report junit-merge",
     "jenkins", "jenkins apply", "jenkins trigger", "jenkins collect", "jenkins verify-hook", "jenkins lint",
     "gitlab", "gitlab hook", "gitlab hook install", "gitlab hook test", "gitlab hook remove",

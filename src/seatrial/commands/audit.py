@@ -18,9 +18,9 @@ FORMATS = ("table", "json", "sarif", "junit", "html")
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 
 _MORE = """\
-Looks at the options of the daemon, at files and their modes, at sockets, TLS, images and the containers that
-run, and changes nothing. In the manner of the CIS Docker Benchmark 1.6.0 and its equivalents for Podman;
-docs/audit.md lists the checks. Without TARGET: the engine that would be tested.
+Looks at the options of the daemon, at files and their modes, at sockets, TLS, images and the containers
+that run, and changes nothing. In the manner of the CIS Docker Benchmark 1.6.0 and its equivalents for
+Podman; docs/audit.md lists the checks. Without TARGET: the engine that would be tested.
 
 examples:
   seatrial audit
@@ -28,8 +28,8 @@ examples:
   seatrial audit --format sarif --output audit.sarif
   seatrial audit --format html --output reports/audit.html
 
-exit codes: 0 no check failed that is as bad as --fail-on, 1 one did, 4 a target cannot be reached (error code,
-cause and hint are printed), 5 nothing could be judged
+exit codes: 0 no check failed that is as bad as --fail-on, 1 one did, 4 a target cannot be reached
+(error code, cause and hint are printed), 5 nothing could be judged
 """
 
 

@@ -84,7 +84,9 @@ def _tls(scene: Scene) -> Outcome:
 
 def _ulimit(scene: Scene) -> Outcome:
     limits = scene.setting("default-ulimit")
-    return manual("limits that containers get when nothing is said" if limits else "no default limits are set", limits)
+    if limits:
+        return passed(f"default limits: {', '.join(limits)}")
+    return manual("no default limits are set: containers get those of the daemon")
 
 
 def _userns(scene: Scene) -> Outcome:

@@ -40,9 +40,10 @@ def _trusted(scene: Scene) -> Outcome:
 def _watched(path: str, scene: Scene) -> Outcome:
     if scene.hidden:
         return unseen(scene.hidden)
-    where = path if path != "DATA" else data_root(scene)
-    if scene.files.stat(where) is None:
-        return absent(f"there is no {where}")
+    places = (data_root(scene),) if path == "DATA" else (path, *_ELSEWHERE.get(path, ()))
+    where = next((place for place in places if scene.files.stat(place)), "")
+    if not where:
+        return absent(f"there is no {places[0]}")
     rules = scene.audit_rules if scene.audit_rules is not None else scene.files.text(_RULES)
     if rules is None:
         return failed("there is neither auditctl nor a file of its rules", path=where)
@@ -52,6 +53,14 @@ def _watched(path: str, scene: Scene) -> Outcome:
         return passed(f"a rule watches {where}")
     return failed(f"no rule of the audit daemon watches {where}", path=where)
 
+
+# where distributions put what the benchmark expects in another place
+_ELSEWHERE = {
+    "/usr/bin/dockerd": ("/usr/sbin/dockerd",),
+    "/usr/bin/runc": ("/usr/sbin/runc",),
+    "/run/containerd": ("/run/docker/containerd",),
+    "/run/containerd/containerd.sock": ("/run/docker/containerd/containerd.sock",),
+}
 
 # number in the benchmark, path, level, engines
 _WATCHED = (
@@ -97,4 +106,11 @@ CHECKS = (
             "A trace of who changed or ran what containers trust is left outside of their reach.",
             level=level, cis=cis, engines=engines)
       for cis, path, level, engines in _WATCHED),
+    Check("host-hardened", "host", "The host is hardened",
+          lambda _: manual("was the host hardened as the benchmark of its system says?"), Severity.MEDIUM,
+          "Follow the benchmark of the host's system.", scored=False, cis="1.2.1", engines=BOTH),
+    Check("host-version", "host", "The engine is up to date",
+          lambda scene: manual(f"{scene.engine} {scene.version}: does its maker still mend it?"), Severity.HIGH,
+          "Install the updates of the distribution or of the engine's maker.", scored=False, cis="1.2.2",
+          engines=BOTH),
 )  # fmt: skip
