@@ -35,7 +35,7 @@ def pair(request, leased):
     images.provide(engine)
     begin = f"audit-{engine.name}"
     for word, options in (("hardened", HARDENED), ("open", OPEN)):
-        engine.cli("run", "--detach", "--stop-timeout", "0", "--label", f"{RUN_LABEL}=selftest", "--name", f"{begin}-{word}",
+        engine.cli("run", "--detach", "--label", f"{RUN_LABEL}=selftest", "--name", f"{begin}-{word}",
                    *options, BUSYBOX, "sleep", "300")  # fmt: skip
     yield engine, begin
     engine.remove("container", [f"{begin}-open", f"{begin}-hardened"])

@@ -29,6 +29,7 @@ _PLURAL = {
     "host": "hosts", "insecure-registry": "insecure-registries", "default-ulimit": "default-ulimits",
     "storage-opt": "storage-opts", "authorization-plugin": "authorization-plugins", "label": "labels",
 }  # fmt: skip
+_KINDS = ("net", "pid", "ipc", "uts")
 _BIG = 4 * 1024 * 1024  # bytes of a file that are read: configuration is never larger
 
 
@@ -120,6 +121,7 @@ class Scene:
     audit_rules: str | None = None  # as auditctl lists them, None without the tool
     containers: Sequence[Mapping[str, Any]] = ()  # running ones, as `inspect` shows them
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)  # container name -> commands in it
+    shared: Mapping[str, Sequence[str]] = field(default_factory=dict)  # container name -> namespaces of the host's
     all_containers: int = 0
     images: Sequence[Mapping[str, Any]] = ()
     histories: Mapping[str, Sequence[str]] = field(default_factory=dict)  # image id -> what made its layers
@@ -226,6 +228,7 @@ def look(engine: CliEngine) -> Scene:
     }  # fmt: skip
     scene.commands = {name_of(one): _commands(engine, str(one["Id"])) for one in scene.containers}
     if engine.local:
+        scene.shared = _shared(engine.host, scene.containers)
         scene.mounts = [line.split()[4] for line in _read(engine.host, "/proc/self/mountinfo").splitlines()]
         scene.audit_rules = _audit_rules(engine.host)
         scene.argv = _daemon(engine.host)
@@ -262,6 +265,22 @@ def _commands(engine: CliEngine, container: str) -> list[str]:
     format_ = ["-eo", "comm"] if engine.name != "podman" else ["comm"]
     shown = engine.cli("top", container, *format_, expect=ANY)
     return [line.strip() for line in shown.lines[1:]] if shown.ok else []
+
+
+def _shared(host: Host, containers: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return which namespaces each container has in common with the host, as the kernel shows them."""
+    own = dict(zip(_KINDS, _namespaces(host, "self"), strict=False))
+    found = {}
+    for one in containers:
+        theirs = dict(zip(_KINDS, _namespaces(host, str((one.get("State") or {}).get("Pid"))), strict=False))
+        found[name_of(one)] = [kind for kind, link in theirs.items() if own.get(kind) == link]
+    return found
+
+
+def _namespaces(host: Host, process: str) -> list[str]:
+    paths = [f"/proc/{process}/ns/{kind}" for kind in _KINDS]
+    shown = command.run(["readlink", *paths], host=host, expect=ANY)
+    return shown.lines if len(shown.lines) == len(paths) else []
 
 
 def _read(host: Host, path: str) -> str:

@@ -350,6 +350,15 @@ def test_a_host_pid_container_shows_the_hosts_sshd(scenes):
     assert state(scenes, "container-host-pid", both) is State.FAIL
 
 
+@pytest.mark.parametrize(("id_", "kind"), [
+    ("container-host-network", "net"), ("container-host-pid", "pid"), ("container-host-ipc", "ipc"),
+    ("container-host-uts", "uts"),
+])  # fmt: skip
+def test_what_the_kernel_shows_counts_where_the_engine_is_silent(scenes, id_, kind):
+    assert state(scenes, id_, field("shared", {"web": [kind]})) is State.FAIL
+    assert state(scenes, id_, field("shared", {"web": []})) is State.PASS
+
+
 def test_nothing_runs(scenes):
     assert state(scenes, "container-memory", field("containers", [])) is State.NOT_APPLICABLE
 

@@ -40,7 +40,10 @@ def each(flaw: Callable[[Scene, Container], str], fault: str, scene: Scene, *, b
     return manual(fault, items) if by_hand else failed(fault, items)
 
 
-def _mode(field: str, _: Scene, one: Container) -> str:
+def _mode(field: str, kind: str, scene: Scene, one: Container) -> str:
+    # what the kernel shows counts as much: Podman 4.3 calls the mode of `--ipc host` shareable
+    if kind in scene.shared.get(name_of(one), ()):
+        return f"in the host's {kind} namespace"
     return f"{field} is host" if _host(one).get(field) == "host" else ""
 
 
@@ -224,7 +227,7 @@ _ROWS: tuple[tuple[str, str, Callable[[Scene, Container], str], str, Severity, s
      "Publish ports from 1024 on, behind a proxy.", 1, "5.8", False),
     ("ports", "Only needed ports are published", _ports, "publish ports; are all of them needed?", _L,
      "Publish what clients need.", 1, "5.9", True),
-    ("host-network", "No network of the host", partial(_mode, "NetworkMode"), "are in the host's network", _H,
+    ("host-network", "No network of the host", partial(_mode, "NetworkMode", "net"), "are in the host's network", _H,
      "Run without --network host.", 1, "5.10", False),
     ("memory", "Memory is limited", _memory, "may take all memory", _M, "Run with --memory.", 1, "5.11", False),
     ("cpu", "CPU time is shared out", _cpu, "have no share of their own", _L, "Run with --cpus or --cpu-shares.", 1,
@@ -235,9 +238,9 @@ _ROWS: tuple[tuple[str, str, Callable[[Scene, Container], str], str, Severity, s
      "Publish as ADDRESS:PORT:PORT.", 1, "5.14", False),
     ("restarts", "Restarts end", _restarts, "restart without end", _L, "Run with --restart on-failure:5.", 1, "5.15",
      False),
-    ("host-pid", "No processes of the host", partial(_mode, "PidMode"), "see the host's processes", _H,
+    ("host-pid", "No processes of the host", partial(_mode, "PidMode", "pid"), "see the host's processes", _H,
      "Run without --pid host.", 1, "5.16", False),
-    ("host-ipc", "No IPC of the host", partial(_mode, "IpcMode"), "share the host's memory segments", _H,
+    ("host-ipc", "No IPC of the host", partial(_mode, "IpcMode", "ipc"), "share the host's memory segments", _H,
      "Run without --ipc host.", 1, "5.17", False),
     ("devices", "No devices of the host", _devices, "were given devices; are all of them needed?", _M,
      "Run without --device, or with r instead of rwm.", 1, "5.18", True),
@@ -245,7 +248,7 @@ _ROWS: tuple[tuple[str, str, Callable[[Scene, Container], str], str, Severity, s
      True),
     ("propagation", "No shared mounts", _propagation, "mount into the host's tree", _H,
      "Run without shared propagation.", 1, "5.20", False),
-    ("host-uts", "No host name of the host", partial(_mode, "UTSMode"), "may rename the host", _M,
+    ("host-uts", "No host name of the host", partial(_mode, "UTSMode", "uts"), "may rename the host", _M,
      "Run without --uts host.", 1, "5.21", False),
     ("seccomp", "A seccomp profile applies", _seccomp, "may ask for every system call", _H,
      "Run without --security-opt seccomp=unconfined.", 1, "5.22", False),
