@@ -18,6 +18,7 @@ examples:
   seatrial bench --gain suites/cli/test_help.py suites/cli/test_ports.py
   seatrial bench --gain                         without the gain, which takes minutes
   seatrial bench --levels                       without the driver of loads, which takes minutes
+  seatrial bench --gain --levels --power        whether a start that is a tenth slower is found (quiet machine)
   seatrial bench --suite                        and the durations of suites/cli and suites/api
 
 exit codes: 0 within the limits, 1 beyond one
@@ -38,6 +39,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--levels", nargs="*", type=int, default=[1, 2, 4, 8, 16, 32], metavar="N",
                         help="containers at once by the driver of loads, a bare loop, and a process each")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of those (default 5)")
+    parser.add_argument("--power", action="store_true",
+                        help="also try what comparisons find: a runtime that is a tenth slower, and one that is not")
     parser.add_argument("--suite", action="store_true", help=f"also time all of {' and '.join(_SUITES)} with -n 8")
 
 
@@ -80,6 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.gain:
             say("measuring the gain of workers (minutes)")
             figures.append(overhead.parallel_gain(engine, BUSYBOX, arguments.gain))
+        if arguments.power:
+            say("comparing starts by a slower runtime, and by the same (minutes)")
+            from seatrial.perf.power import power
+
+            figures += power(target, name, pairs=arguments.pairs)
         for suite, minutes in _SUITES.items() if arguments.suite else ():
             say(f"running {suite} (many minutes)")
             figures.append(overhead.suite_duration(str(target), [suite], minutes=minutes))
