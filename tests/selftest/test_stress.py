@@ -154,3 +154,27 @@ def test_an_interrupt_ends_in_a_report_of_a_part_and_leaves_nothing(tmp_path, pl
     history = (directory / "history.jsonl").read_text().splitlines()
     assert json.loads(history[-1])["cause"] == "interrupted"
     assert len(history) > 10
+
+
+def test_a_bare_runtime_is_loaded_and_judged(tmp_path):
+    activities = (
+        Activity("container", 2), Activity("container", 1, {"command": ["sh", "-c", "exit 7"], "code": 7}),
+        Activity("hold", 1, {"seconds": 0.05}), Activity("exec", 1, {"times": 2}),
+    )  # fmt: skip
+    wanted = Profile("p", "a test's load", activities, seconds=8.0, load=Load(clients=3),
+                     judged=("exits", "codes", "names", "events"))  # fmt: skip
+    outcome = stress.execute(wanted, parse("crun@bookworm"), tmp_path, [], lambda _: None)
+    failed, read = red(outcome.directory)
+    assert failed == {}
+    assert outcome.containers >= 5
+    names = {result.test.partition("::")[2]: result.verdict for result in read.results}
+    assert names["history: the exit code that a client is told is that of the container's process"] is Verdict.PASS
+    assert names["nothing is left behind"] is Verdict.PASS
+
+
+def test_a_wrong_exit_code_of_a_runtime_is_seen(tmp_path):
+    wanted = Profile("p", "", (Activity("container", 1, {"command": ["false"]}),), seconds=4.0, judged=("codes",))
+    outcome = stress.execute(wanted, parse("crun@bookworm"), tmp_path, [], lambda _: None)
+    failed, _ = red(outcome.directory)
+    (name,) = [name for name in failed if name.startswith("history:")]
+    assert "exited with 1" in failed[name].message
