@@ -41,23 +41,36 @@ def schema(name: str = CONFIG) -> dict[str, Any]:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Read a stress.json; raises `SeatrialError` E806."""
-    return _read(path, CONFIG, "E806", '[{"name": "busybox", "args": ["sleep", "2"], "kill": true}]')
+    entries, problem = _read(path, CONFIG)
+    if problem:
+        raise SeatrialError(
+            "E806", f"cannot use the configuration {path}", problem,
+            'a list such as [{"name": "busybox", "args": ["sleep", "2"], "kill": true}]',
+        )  # fmt: skip
+    return entries
 
 
 def read_jobs(path: Path) -> list[dict[str, Any]]:
     """Read a jobs.json: image, command, ports, and perhaps for how long; raises `SeatrialError` E809."""
-    return _read(path, JOBS, "E809", '[{"image": "redis", "command": [], "ports": [6379], "seconds": 10}]')
-
-
-def _read(path: Path, kind: str, code: str, sample: str) -> list[dict[str, Any]]:
-    try:
-        value = json.loads(path.read_text("utf-8"))
-        jsonschema.Draft202012Validator(schema(kind)).validate(value)
-    except (OSError, ValueError, jsonschema.ValidationError) as error:
-        words = f"{error.json_path}: {error.message}" if isinstance(error, jsonschema.ValidationError) else str(error)
-        raise SeatrialError(code, f"cannot use the configuration {path}", words, f"a list such as {sample}") from error
-    entries: list[dict[str, Any]] = value
+    entries, problem = _read(path, JOBS)
+    if problem:
+        raise SeatrialError(
+            "E809", f"cannot use the list of jobs {path}", problem,
+            'a list such as [{"image": "redis", "command": [], "ports": [6379], "seconds": 10}]',
+        )  # fmt: skip
     return entries
+
+
+def _read(path: Path, kind: str) -> tuple[list[dict[str, Any]], str]:
+    """Return the entries of a list by its schema, or what is wrong with it."""
+    try:
+        value: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
+        jsonschema.Draft202012Validator(schema(kind)).validate(value)
+    except jsonschema.ValidationError as error:
+        return [], f"{error.json_path}: {error.message}"
+    except (OSError, ValueError) as error:
+        return [], str(error)
+    return value, ""
 
 
 def profile(entries: Sequence[Mapping[str, Any]] | None, workers: int, containers: int, kill: float) -> Profile:
