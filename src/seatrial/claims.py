@@ -1,7 +1,8 @@
 """Claims: the behaviours of a correct engine that tests check, in tables beside the suites.
 
 A table is `suites/<suite>/claims/<area>.tsv` with the columns id, level, claim, source, untested.
-`untested` holds the reason why no test names the claim; it is empty for the others.
+`untested` holds the reason why no test names the claim; it is empty for the others. Tables of protections
+have a sixth column, severity.
 """
 
 from __future__ import annotations
@@ -9,12 +10,25 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from seatrial.errors import SeatrialError
 from seatrial.verdict import Level
 
 COLUMNS = ("id", "level", "claim", "source", "untested")
+# A sixth column, where a table has one: how much is lost when the claim does not hold.
+SEVERITY = "severity"
+
+
+class Severity(StrEnum):
+    """What a broken protection costs, worst first."""
+
+    CRITICAL = "critical"  # the host, or all of its containers
+    HIGH = "high"  # another container, or the host's health
+    MEDIUM = "medium"  # one line of defence, others stand
+    LOW = "low"  # knowledge about the host
+    INFO = "info"  # nothing by itself
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,7 @@ class Claim:
     source: str
     untested: str
     area: str
+    severity: str = ""  # of `Severity`; empty where the table has no such column
 
 
 @dataclass(frozen=True)
@@ -56,17 +71,21 @@ def _table(path: Path) -> Iterable[Claim]:
             rows = list(csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE))
     except (OSError, UnicodeDecodeError) as error:
         raise _broken(path, str(error)) from error
-    if not rows or tuple(rows[0]) != COLUMNS:
+    head = tuple(rows[0]) if rows else ()
+    if head not in (COLUMNS, (*COLUMNS, SEVERITY)):
         raise _broken(path, f"the first line is not: {' '.join(COLUMNS)} (separated by tabs)")
     for number, row in enumerate(rows[1:], 2):
-        if len(row) != len(COLUMNS):
-            raise _broken(path, f"line {number} has {len(row)} columns instead of {len(COLUMNS)}")
-        id_, level, sentence, source, untested = row
+        if len(row) != len(head):
+            raise _broken(path, f"line {number} has {len(row)} columns instead of {len(head)}")
+        id_, level, sentence, source, untested = row[: len(COLUMNS)]
+        severity = row[len(COLUMNS)] if len(head) > len(COLUMNS) else ""
+        if severity not in [known.value for known in Severity] and len(head) > len(COLUMNS):
+            raise _broken(path, f"line {number}: unknown severity {severity!r} (one of {', '.join(Severity)})")
         if level not in [known.value for known in Level]:
             raise _broken(path, f"line {number}: unknown level {level!r} (one of {', '.join(Level)})")
         if not id_ or not sentence or not source:
             raise _broken(path, f"line {number}: id, claim and source must not be empty")
-        yield Claim(id_, Level(level), sentence, source, untested, path.stem)
+        yield Claim(id_, Level(level), sentence, source, untested, path.stem, severity)
 
 
 def _broken(path: Path, cause: str) -> SeatrialError:

@@ -178,7 +178,7 @@ class Controller:
         """Write the claims tables beside the results, so that a report needs no checkout."""
         rows = [
             {"id": claim.id, "area": claim.area, "level": claim.level.value, "claim": claim.sentence,
-             "source": claim.source, "untested": claim.untested}
+             "source": claim.source, "untested": claim.untested, "severity": claim.severity}
             for claim in claims.values()
         ]  # fmt: skip
         with contextlib.suppress(SeatrialError):  # the stream is on the same disk and will tell

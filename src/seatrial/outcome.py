@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.claims import Claim, level_of
+from seatrial.claims import Claim, Severity, level_of
 from seatrial.exec import Journal
 from seatrial.known import Known
 from seatrial.names import slug, test_key
@@ -68,6 +68,12 @@ class Trial:
     def level(self) -> Level:
         """The most binding level of the test's claims."""
         return level_of({claim.id: claim for claim in self.claims}, [claim.id for claim in self.claims])
+
+    @property
+    def severity(self) -> str:
+        """The worst severity of the test's claims, empty where they have none."""
+        given = {claim.severity for claim in self.claims}
+        return next((one.value for one in Severity if one.value in given), "")
 
     def begin(self) -> None:
         """Start the clock."""

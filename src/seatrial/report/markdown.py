@@ -144,6 +144,10 @@ def _rest(view: View) -> list[str]:
         rows.append(f"- Claims: {checked:,} of {total:,} checked on at least one target")
     if ignored := [option.name for option in view.options if option.ignored]:
         rows.append(f"- Accepted without effect: {listed([code(name, 60) for name in ignored], 6)}")
+    if view.posture:
+        open_ = [row.name for row in view.posture if row.is_open]
+        words = f"open: {listed([escape(name, 60) for name in open_], 6)}" if open_ else "all that were looked at hold"
+        rows.append(f"- Isolation: {many(len(view.posture), 'row')} in index.html, {words}")
     if view.known:
         rows.append(f"- Known failures: {listed([escape(group.title, 80) for group in view.known], 3)}")
     if unexpected := [finding for finding in view.run.findings if not finding.reason]:

@@ -13,6 +13,7 @@ from seatrial.names import slug
 from seatrial.report import wording
 from seatrial.report.conclusion import NOT_RUN, Conclusion, conclude, targets_of
 from seatrial.report.figures import Figure
+from seatrial.report.posture import Row, posture
 from seatrial.results import Run, TargetInfo, TestResult
 from seatrial.verdict import Verdict
 
@@ -146,6 +147,7 @@ class View:
     known: list[Group]
     slowest: list[TestResult]
     figures: list[Figure] = field(default_factory=list)
+    posture: list[Row] = field(default_factory=list)
     files: set[str] = field(default_factory=set)  # paths below the run's directory that a page may link
 
     @property
@@ -178,6 +180,7 @@ def view(
         known=groups(run.results, (Verdict.KNOWN,)),
         slowest=sorted(run.results, key=lambda result: -result.duration)[:SLOWEST],
         figures=list(figures),
+        posture=posture(run.results),
         files=_files(run, figures),
     )
 

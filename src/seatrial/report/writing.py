@@ -77,7 +77,7 @@ def read_claims(path: Path) -> dict[str, Claim] | None:
         entries = json.loads(path.read_text("utf-8"))["claims"]
         return {
             entry["id"]: Claim(entry["id"], Level(entry["level"]), entry["claim"], entry["source"],
-                               entry["untested"], entry["area"])
+                               entry["untested"], entry["area"], entry.get("severity", ""))
             for entry in entries
         }  # fmt: skip
     except FileNotFoundError:

@@ -1,0 +1,1 @@
+"""Whether isolation holds: protections, each with the control that shows that the probe could have failed."""
