@@ -19,7 +19,7 @@ from seatrial.container import Container
 from seatrial.conversation import Conversation
 from seatrial.engines.base import KINDS, CliEngine, Dialect
 from seatrial.exec import ANY, FAILURE, Expect, ExpectationError, Journal, Result, Stdin, check
-from seatrial.names import BUSYBOX, IMAGE_NAMESPACE, RUN_LABEL, TEST_LABEL, TOOLBOX
+from seatrial.names import BUSYBOX, IMAGE_NAMESPACE, PROBE, RUN_LABEL, TEST_LABEL, TOOLBOX
 from seatrial.paths import remove_tree, share_dir
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class Bench:
 
     def _container(self, verb: str, extra: str, args: Sequence[str], timeout: float) -> Container:
         words = list(args)
-        if not {self.image, self.toolbox} & set(words) and not any(IMAGE_NAMESPACE in word for word in words):
+        if not {self.image, self.toolbox, PROBE} & set(words) and not any(IMAGE_NAMESPACE in word for word in words):
             words += [self.image, "sleep", "3600"]
         name = self.name()
         if "--name" in words:

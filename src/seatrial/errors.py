@@ -42,6 +42,7 @@ CODES = {
     "E214": "mmdebstrap cannot be installed",
     "E215": "a lab is broken",
     "E216": "there is nothing to make a runtime's bundles from",
+    "E218": "the seccomp filters of a process cannot be read",
     "E301": "a results stream cannot be read",
     "E302": "a claims table is broken",
     "E303": "a list of known failures is broken",

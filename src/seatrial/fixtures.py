@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seatrial.names import PROBE, TOOLBOX
 from seatrial.session import SESSION, TRIAL
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from seatrial.oci.bundle import Bundle
     from seatrial.private import PrivateFactory, RegistryFactory
     from seatrial.results import TargetInfo
+    from seatrial.security.guard import Guard
+    from seatrial.security.prober import Prober
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +56,24 @@ def engine(request: pytest.FixtureRequest, target: TargetInfo) -> Iterator[Bench
     yield bench
     if left := bench.close():
         raise AssertionError("left behind: " + "; ".join(left))
+
+
+@pytest.fixture
+def prober(engine: Bench) -> Prober:
+    """The probe in containers of the engine under test; its image is brought in when first needed."""
+    from seatrial.security.prober import Prober
+
+    _provide(engine, PROBE)
+    return Prober(engine)
+
+
+@pytest.fixture
+def guard(request: pytest.FixtureRequest) -> Guard:
+    """Holds a protection against its control, and notes what was seen for the table of the report."""
+    from seatrial.security.guard import Guard
+
+    trial = request.node.stash[TRIAL]
+    return Guard(trial.evidence, trial.severity)
 
 
 @pytest.fixture
@@ -118,10 +139,13 @@ def bundle(runtime: Runtime) -> Bundle:
 @pytest.fixture
 def toolbox(engine: Bench) -> str:
     """Name of the image with fio, iperf3, stress-ng, sysbench and ping, brought in when first needed."""
+    _provide(engine, TOOLBOX)
+    return TOOLBOX
+
+
+def _provide(engine: Bench, image: str) -> None:
     from seatrial.lab import images
-    from seatrial.names import TOOLBOX
     from seatrial.paths import locked, state_dir
 
-    with locked(state_dir() / "locks" / "toolbox.lock"):
-        images.provide(engine.raw, (TOOLBOX,))
-    return TOOLBOX
+    with locked(state_dir() / "locks" / "images.lock"):
+        images.provide(engine.raw, (image,))

@@ -15,6 +15,7 @@ IMAGE_NAMESPACE = "localhost/seatrial-test"
 
 BUSYBOX = "localhost/seatrial/busybox:latest"
 TOOLBOX = "localhost/seatrial/toolbox:latest"
+PROBE = "localhost/seatrial/probe:latest"
 
 
 def new_run_id() -> str:

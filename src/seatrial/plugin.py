@@ -10,8 +10,10 @@ from seatrial.fixtures import (
     bundle,
     client,
     engine,
+    guard,
     private_daemon,
     private_engine,
+    prober,
     registry,
     registry_with,
     runtime,
@@ -22,7 +24,7 @@ from seatrial.selection import pattern, seconds
 from seatrial.session import SESSION, Session, usable
 
 __all__ = [
-    "bundle", "client", "engine", "private_daemon", "private_engine", "pytest_addhooks",
+    "bundle", "client", "engine", "guard", "private_daemon", "private_engine", "prober", "pytest_addhooks",
     "pytest_addoption", "pytest_cmdline_main", "pytest_configure", "pytest_plugins",
     "registry", "registry_with", "runtime", "target", "toolbox",
 ]

@@ -111,6 +111,10 @@ _add("seccomp", Kind.TARGET, "seccomp filters",
      lambda facts: "this kernel has no seccomp" if not facts["host"]["seccomp"] else
      _unless("seccomp" in facts["engine"]["security"], "the engine reports no seccomp"))
 
+_add("seccomp_filters", Kind.MACHINE, "seccomp filters that can be read",
+     lambda facts: REQUIREMENTS["seccomp"].check(facts)
+     or (facts["host"]["seccomp_filters"] and f"filters cannot be read: {facts['host']['seccomp_filters']}"))
+
 
 def _add_lsm(lsm: str, title: str) -> None:
     _add(lsm, Kind.MACHINE, f"{title}, on and enforcing",

@@ -12,7 +12,7 @@ from seatrial.engines.base import KINDS, CliEngine
 from seatrial.exec import ANY
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import host as lab_host
-from seatrial.names import BUSYBOX, RUN_LABEL, TOOLBOX
+from seatrial.names import BUSYBOX, PROBE, RUN_LABEL, TOOLBOX
 
 Snapshot = Mapping[str, frozenset[str]]
 
@@ -75,7 +75,7 @@ def leaks(
 
 def _own_images(engine: CliEngine) -> frozenset[str]:
     """Return the ids of the harness's images, with the algorithm's name and without it, as listings may have it."""
-    shown = [engine.cli("image", "inspect", name, expect=ANY) for name in (BUSYBOX, TOOLBOX)]
+    shown = [engine.cli("image", "inspect", name, expect=ANY) for name in (BUSYBOX, TOOLBOX, PROBE)]
     ids = [str(result.json()[0]["Id"]).removeprefix("sha256:") for result in shown if result.ok]
     return frozenset(form for id_ in ids for form in (id_, f"sha256:{id_}"))
 

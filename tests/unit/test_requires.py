@@ -149,6 +149,11 @@ TABLE = {
         [engine(builders=["buildkit", "legacy"])],
         [engine(builders=["buildah"]), engine(builders=[])],
     ),
+    "seccomp_filters": (
+        [both({"seccomp": True, "seccomp_filters": ""}, {"security": ["seccomp"]})],
+        [both({"seccomp": True, "seccomp_filters": "ptrace: not permitted"}, {"security": ["seccomp"]}),
+         both({"seccomp": False, "seccomp_filters": ""}, {"security": ["seccomp"]})],
+    ),
     "seccomp": (
         [both({"seccomp": True}, {"security": ["seccomp"]})],
         [

@@ -1,6 +1,6 @@
-"""Images made for tests, offline: busybox, and a toolbox of measuring programs.
+"""Images made for tests, offline: busybox, a toolbox of measuring programs, and the probe of containers.
 
-Both are root file systems put together from the bookworm lab, packed in a reproducible order and
+They are root file systems put together from the bookworm lab, packed in a reproducible order and
 cached. They stand under names of their own, so no test's `prune` or `pull` can change them.
 """
 
@@ -14,11 +14,13 @@ import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from seatrial.engines.base import CliEngine
 from seatrial.errors import SeatrialError
 from seatrial.lab import rootfs
-from seatrial.names import BUSYBOX, TOOLBOX
+from seatrial.names import BUSYBOX, PROBE, TOOLBOX
+from seatrial.oci import rootfs as probe_rootfs
 from seatrial.paths import cache_dir, locked
 
 CHANGES = ('CMD ["sh"]', "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -39,12 +41,13 @@ _DIRECTORIES = {
 
 def key() -> str:
     """Return what tells this version of the test images from others: eight hex digits."""
-    return hashlib.sha256(Path(__file__).read_bytes() + rootfs.location("bookworm").name.encode()).hexdigest()[:8]
+    parts = (Path(__file__).read_bytes(), probe_rootfs.script().encode(), rootfs.location("bookworm").name.encode())
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:8]
 
 
 def ensure(name: str) -> Path:
-    """Return the archive of a test image (BUSYBOX or TOOLBOX), making it if it is not cached."""
-    build = {BUSYBOX: _busybox, TOOLBOX: _toolbox}[name]
+    """Return the archive of a test image (BUSYBOX, TOOLBOX or PROBE), making it if it is not cached."""
+    build = {BUSYBOX: _busybox, TOOLBOX: _toolbox, PROBE: _probe}[name]
     archive = cache_dir() / "images" / f"{name.split('/')[-1].split(':')[0]}-{key()}.tar"
     if not archive.exists():
         with locked(archive.parent / ".lock"):
@@ -103,6 +106,26 @@ def _toolbox() -> bytes:
         for library in libraries(root, binary):
             wanted[library.lstrip("/")] = _resolve(root, library)
     return _busybox(wanted)
+
+
+def _probe() -> bytes:
+    """Pack the root file system of bundles, which holds the probe."""
+    buffer = io.BytesIO()
+    with TemporaryDirectory(dir=cache_dir(), prefix="probe-") as scratch:
+        root = probe_rootfs.template(Path(scratch) / "rootfs")
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for path in sorted(root.rglob("*")):
+                name = str(path.relative_to(root))
+                mode = stat.S_IMODE(path.lstat().st_mode)
+                if path.is_symlink():
+                    link = _member(name, 0o777, tarfile.SYMTYPE)
+                    link.linkname = str(path.readlink())
+                    archive.addfile(link)
+                elif path.is_dir():
+                    archive.addfile(_member(name, mode, tarfile.DIRTYPE))
+                else:
+                    _add(archive, name, path)
+    return buffer.getvalue()
 
 
 def libraries(root: Path, binary: Path) -> list[str]:

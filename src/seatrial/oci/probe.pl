@@ -107,6 +107,51 @@ sub in_child {
     return {status => $?, out => $said};
 }
 
+# a number, or text with a leading "="
+sub words { return map { /^=(.*)/s ? "$1" : $_ + 0 } @_ }
+
+sub call {
+    my $value = syscall $_[0] + 0, words(@_[1 .. $#_]);
+    return {value => $value, error => $value == -1 ? $! + 0 : 0};
+}
+
+# What becomes of a system call with these words in a child of its own: [error], [0, value], ["signal", N] where
+# that ended it, ["ended"] where it did not come back, ["hung"] after a fifth of a second.
+sub fate {
+    my ($number, @words) = @_;
+    pipe my $in, my $out or return ['pipe', $! + 0];
+    my $pid = fork;
+    return ['fork', $! + 0] unless defined $pid;
+    if (!$pid) {
+        $SIG{$_} = 'DEFAULT' for keys %SIG;
+        my $value = syscall $number, @words;
+        syswrite $out, $value == -1 ? $! + 0 : "0 $value";
+        kill 'KILL', $$;
+    }
+    close $out;
+    vec(my $ready = '', fileno $in, 1) = 1;
+    my $came = select $ready, undef, undef, 0.2;
+    my $said = '';
+    sysread $in, $said, 64 if $came;
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    return [split / /, $said] if length $said;
+    return ['hung'] unless $came;
+    return $? & 127 ? ['signal', $? & 127] : ['ended'];
+}
+
+# Tries to open every file below for writing, and writes nothing; processes and links are left out.
+sub openable {
+    my ($path, $seen) = @_;
+    return if $path =~ m{^/proc/(?:\d+|self|thread-self)$} || -l $path;
+    if (-d _) {
+        openable("$path/$_", $seen) for @{entries($path) || []};
+    } elsif (-f _) {
+        $seen->{tried}++;
+        if (sysopen my $file, $path, 0x801) { push @{$seen->{opened}}, $path } else { $seen->{errors}{$! + 0}++ }
+    }
+}
+
 my %acts = (
     report  => \&report,
     read    => sub { my $text = content($_[0]); return {error => defined $text ? 0 : $! + 0, text => $text} },
@@ -126,12 +171,33 @@ my %acts = (
     signals => sub { return [@signals] },
     devices => \&devices,
     winsize => \&winsize,
-    # a number, or text with a leading "="; the last word names the call
-    syscall => sub {
-        my ($number, @words) = @_;
-        my @values = map { /^=(.*)/s ? "$1" : $_ + 0 } @words;
-        my $value = syscall $number + 0, @values;
-        return {value => $value, error => $value == -1 ? $! + 0 : 0};
+    syscall => \&call,
+    fate    => sub { my ($number, @given) = @_; return fate($number + 0, words(@given)) },
+    # every call of a range with arguments that none can use, but for those that are named
+    calls   => sub {
+        my ($first, $last, @not) = @_;
+        my %not = map { $_ => 1 } @not;
+        return {map { $_ => fate($_ + 0, (-1) x 6) } grep { !$not{$_} } $first .. $last};
+    },
+    # calls one after another in one child, parted by ";": the error of each; $N is what the Nth (from 0) returned
+    chain   => sub {
+        my @calls = ([]);
+        for my $word (@_) { if ($word eq ';') { push @calls, [] } else { push @{$calls[-1]}, $word } }
+        my $done = in_child(sub {
+            my (@done, @errors);
+            for my $call (@calls) {
+                my $made = call(map { /^\$(\d+)$/ ? $done[$1] : $_ } @$call);
+                push @done, $made->{value};
+                push @errors, $made->{error};
+            }
+            print join ' ', @errors;
+        });
+        return $done->{error} ? $done : {status => $done->{status}, errors => [split ' ', $done->{out}]};
+    },
+    openable => sub {
+        my %seen = (tried => 0, opened => [], errors => {});
+        openable($_, \%seen) for @_;
+        return \%seen;
     },
     exec    => sub {
         my @words = @_;

@@ -18,6 +18,12 @@ PATIENCE = 15.0
 _LIMIT = 1 << 22  # more than this on one line is no answer
 
 
+def request(*words: str | int | bytes) -> bytes:
+    """Return the line that asks the probe for something: the name of an act and its words."""
+    quoted = (quote(word if isinstance(word, bytes) else str(word), safe="/ ") for word in words)
+    return "\t".join(quoted).encode() + b"\n"
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a program that the probe started ended: exit code (negative: the signal), output, error by name."""
@@ -42,12 +48,11 @@ class Probe:
         """The report that the probe gives when it starts."""
         return Seen(self._answer(PATIENCE))
 
-    def ask(self, act: str, *words: str | int, patience: float = PATIENCE) -> Any:
+    def ask(self, act: str, *words: str | int | bytes, patience: float = PATIENCE) -> Any:
         """Have the probe do something and return its answer."""
         _ = self.seen
-        line = "\t".join([act, *(quote(str(word), safe="/ ") for word in words)]) + "\n"
         try:
-            os.write(self._requests, line.encode())
+            os.write(self._requests, request(act, *words))
         except BrokenPipeError:
             raise ExpectationError(f"the probe is gone before it was asked to {act}") from None
         answer = self._answer(patience)

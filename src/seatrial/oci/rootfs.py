@@ -44,6 +44,11 @@ def template(directory: Path) -> Path:
     return directory
 
 
+def script() -> str:
+    """Return the probe's text."""
+    return resources.files("seatrial.oci").joinpath("probe.pl").read_text("utf-8")
+
+
 def _build(directory: Path) -> None:
     for name in _DIRECTORIES:
         (directory / name).mkdir(parents=True)
@@ -59,8 +64,7 @@ def _build(directory: Path) -> None:
         (directory / "bin" / applet).symlink_to("busybox")
     for name, text in _FILES.items():
         (directory / name).write_text(text)
-    script = resources.files("seatrial.oci").joinpath("probe.pl").read_text("utf-8")
-    (directory / PROBE.lstrip("/")).write_text(script)
+    (directory / PROBE.lstrip("/")).write_text(script())
     (directory / PROBE.lstrip("/")).chmod(0o755)
 
 

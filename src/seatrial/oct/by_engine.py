@@ -51,7 +51,7 @@ class EngineContainers(Containers):
             self.bench.cli("import", "-", name, stdin=data, timeout=300)
             self._images[require.name] = name
         elif require.image == "toolbox":
-            with locked(state_dir() / "locks" / "toolbox.lock"):
+            with locked(state_dir() / "locks" / "images.lock"):
                 images.provide(self.bench.raw, (TOOLBOX,))
             self._images[require.name] = TOOLBOX
         else:

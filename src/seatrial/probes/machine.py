@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from seatrial import proc
-from seatrial.probes import kconfig
+from seatrial.probes import kconfig, seccomp
 
 _CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12, "CAP_SYS_RESOURCE": 24, "CAP_SYS_PTRACE": 19}
 _TOOLS = ("docker", "podman", "dockerd", "runc", "crun", "runsc")
@@ -37,6 +37,7 @@ def facts(network_url: str = "") -> dict[str, Any]:
         "swap_accounting": swap_accounting(),
         "lsm": lsms(),
         "seccomp": Path("/proc/sys/kernel/seccomp/actions_avail").exists(),
+        "seccomp_filters": seccomp.unreadable(),
         "userns": _number("/proc/sys/user/max_user_namespaces") > 0,
         "ipv6": Path("/proc/net/if_inet6").exists(),
         "network": network(network_url or os.environ.get("SEATRIAL_NETWORK_URL") or NETWORK_URL),
