@@ -1,0 +1,71 @@
+"""Mandatory access control: an option that names a module which is not there must not be taken in silence."""
+
+import pytest
+
+from seatrial.probes.machine import lsms
+
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
+case = pytest.param
+
+
+def told(result):
+    """Whether a command was refused, or at least said something about what it was asked."""
+    return not result.ok or any(word in result.stderr.lower() for word in ("apparmor", "selinux", "label"))
+
+
+@pytest.fixture
+def without_module(engine):
+    """Call it with a module to go on only where the engine's host has it not."""
+    def check(module):
+        if module in engine.facts["security"]:
+            pytest.skip(f"{module} is on: the tests of that module look at it")
+
+    return check
+
+
+@claim("security-079")
+@effect("run --security-opt")
+def test_apparmor_profile_without_apparmor_is_not_taken_in_silence(engine, guard, without_module):
+    without_module("apparmor")
+    result = engine.once("--security-opt", "apparmor=st-probe", engine.image, "true", expect=None)
+    guard.note("an AppArmor profile without AppArmor", "refused" if told(result) else "taken in silence",
+               state="holds" if told(result) else "open")  # fmt: skip
+    assert told(result)
+
+
+@claim("security-072")
+@effect("run --security-opt")
+@pytest.mark.parametrize("label", ["type:container_t", "level:s0:c100,c200"])
+def test_label_without_selinux_is_not_taken_in_silence(engine, guard, without_module, label):
+    without_module("selinux")
+    result = engine.once("--security-opt", f"label={label}", engine.image, "true", expect=None)
+    guard.note(f"the label {label} without SELinux", "refused" if told(result) else "taken in silence",
+               state="holds" if told(result) else "open")  # fmt: skip
+    assert told(result)
+
+
+@claim("security-073")
+@pytest.mark.parametrize("option", ["nonsense=x", "nonsense", "label=nonsense:x", "label="])
+def test_unknown_option_is_refused(engine, option):
+    engine.fails("run", "--rm", "--security-opt", option, engine.image, "true", says="label|security|opt|[Ii]nvalid")
+    engine.once("--security-opt", "label=disable", engine.image, "true")
+
+
+@claim("security-070")
+@requires("private_daemon")
+def test_daemon_asked_for_selinux_says_that_there_is_none(private_daemon, guard, without_module):
+    without_module("selinux")
+    d = private_daemon("--selinux-enabled")
+    listed = d.cli("info", "--format", "{{json .SecurityOptions}}").text
+    assert "selinux" in d.log.lower()
+    assert "selinux" not in listed
+    guard.note("a daemon asked for SELinux without SELinux", "says so in its log")
+
+
+@claim("security-081")
+def test_modules_that_are_listed_are_in_force(engine, guard):
+    kernel = engine.run().kernel
+    listed = set(engine.facts["security"])
+    assert ("seccomp" in listed) is (kernel.status["Seccomp"] == "2")
+    assert not (listed & {"apparmor", "selinux"}) - set(lsms())
+    guard.note("security options that are in force", " ".join(sorted(listed)))

@@ -1,0 +1,117 @@
+"""Resources used up on purpose, within bounds: the container suffers, its neighbour keeps answering."""
+
+import threading
+import time
+
+import pytest
+
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
+
+WITHIN = 10.0  # seconds in which a neighbour has to answer, on a loaded machine
+MEGABYTE = 1 << 20
+
+
+class Canary:
+    """A container that answers, asked again and again until the block ends; `slowest` in seconds."""
+
+    def __init__(self, engine):
+        self._c = engine.run(engine.image, "sh", "-c", "while read word; do echo alive; done </ask >/answer &"
+                             " while :; do sleep 3600; done")  # fmt: skip
+        self._engine = engine
+        self.answers = 0
+        self.slowest = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def _ask(self):
+        while not self._done.is_set():
+            began = time.monotonic()
+            said = self._engine.raw.cli("exec", self._c.name, "echo", "alive", expect=None, timeout=60)
+            if said.text != "alive":
+                self.slowest = float("inf")
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            self.answers += 1
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._done.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def canary(engine):
+    """Use it in a `with` block around what might hurt a neighbour."""
+    return Canary(engine)
+
+
+def unhurt(canary):
+    assert canary.answers > 0
+    assert canary.slowest < WITHIN
+
+
+@claim("security-167", "security-006", "security-054")
+@requires("pids")
+@effect("run --pids-limit")
+def test_a_process_that_forks_stops_at_its_limit(engine, prober, guard, canary):
+    act = [("fork", 200)]
+    with canary:
+        shut = prober.ask("--pids-limit", "50", acts=act).values[0]
+    free = prober.ask("--pids-limit", "1000", acts=act).values[0]
+    assert int(free["children"]) == 200
+    assert 40 <= int(shut["children"]) < 50
+    guard.holds("more processes than the limit", "refused" if shut["error"] == "11" else shut["error"], free["error"])
+    unhurt(canary)
+
+
+@claim("security-168", "security-006", "security-054")
+@requires("memory")
+@effect("run --memory")
+def test_a_process_that_takes_too_much_memory_is_ended(engine, prober, guard, canary):
+    act = [("take", 256 * MEGABYTE), ("fork", 3)]
+    swap = ("--memory-swap", "64m") if engine.facts["limits"]["swap"] else ()
+    with canary:
+        shut = prober.ask("--memory", "64m", *swap, acts=act).values
+    free = prober.ask("--memory", "1g", acts=act).values
+    assert (free[0]["status"], free[0]["out"]) == ("0", str(256 * MEGABYTE))
+    guard.holds("more memory than the limit", "refused" if shut[0]["status"] == "9" else shut[0]["out"], free[0]["out"])
+    assert int(shut[1]["children"]) == 3  # its parent lives
+    unhurt(canary)
+
+
+@claim("security-169", "security-006")
+@effect("run --ulimit")
+def test_descriptors_stop_at_their_limit(prober, guard):
+    opens = ("chain", *[word for _ in range(120) for word in (";", 2, "=/dev/null", 0)][1:])
+    shut = prober.ask("--ulimit", "nofile=64:64", acts=[opens]).values[0]["errors"]
+    free = prober.ask("--ulimit", "nofile=512:512", acts=[opens]).values[0]["errors"]
+    assert (len(shut), set(free)) == (120, {"0"})
+    assert 40 <= shut.count("0") < 64
+    guard.holds("more descriptors than the limit", "refused" if shut[-1] == "24" else shut[-1], free[-1])
+
+
+@claim("security-133", "security-006")
+@effect("run --tmpfs")
+@pytest.mark.parametrize(("option", "place"), [("--tmpfs", "/full"), ("--shm-size", "/dev/shm")])
+def test_a_file_system_of_a_size_takes_no_more(engine, guard, canary, option, place):
+    size = {"--tmpfs": "/full:size={}m", "--shm-size": "{}m"}[option]
+    script = f"dd if=/dev/zero of={place}/x bs=65536 count=64; stat -c %s {place}/x"
+    with canary:
+        shut = engine.sh(script, option, size.format(1))
+    free = engine.sh(script, option, size.format(16))
+    assert "No space left" in shut.stderr
+    guard.holds(f"more than the size of {place}", "refused" if int(shut.lines[-1]) <= MEGABYTE else shut.lines[-1],
+                free.lines[-1])  # fmt: skip
+    assert int(free.lines[-1]) == 64 * 65536
+    unhurt(canary)
+
+
+@claim("security-006")
+@effect("run --ulimit")
+def test_a_file_grows_to_its_limit(engine, guard):
+    script = "dd if=/dev/zero of=/tmp/x bs=65536 count=32 2>/dev/null; stat -c %s /tmp/x"
+    shut, free = engine.sh(script, "--ulimit", "fsize=1048576"), engine.sh(script)
+    guard.holds("a file beyond its limit", "refused" if int(shut.text) <= MEGABYTE else shut.text, free.text)
+    assert int(free.text) == 32 * 65536

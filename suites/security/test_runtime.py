@@ -1,0 +1,69 @@
+"""Runtimes held to their own part of isolation, with a given bundle."""
+
+import fcntl
+import os
+
+import pytest
+
+from seatrial.oci.bundle import Bundle
+
+claim, requires = pytest.mark.claim, pytest.mark.requires
+
+# fcntl(2): which seals a memfd has; F_SEAL_WRITE
+GET_SEALS, SEAL_WRITE = 1034, 0x8
+
+
+def guarded(path):
+    """Whether a program cannot be written: a sealed copy in memory, or on a read-only mount."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
+            return "refused"
+        try:
+            return "refused" if fcntl.fcntl(descriptor, GET_SEALS) & SEAL_WRITE else "writable"
+        except OSError:  # no file in memory
+            return "writable"
+    finally:
+        os.close(descriptor)
+
+
+@claim("security-180")
+def test_program_of_the_runtime_is_guarded_while_a_container_is_created(runtime, bundle, guard):
+    """What /proc/PID/exe of a created container is, before its own program takes the place."""
+    box = runtime.create(bundle)
+    shut = guarded(f"/proc/{box.pid}/exe")
+    box.start()
+    assert box.seen.pid
+    guard.holds("the program of the runtime, as the container has it (CVE-2019-5736, fixed in runc 1.0.0-rc7)", shut,
+                guarded(f"/proc/{box.pid}/exe"))  # fmt: skip
+
+
+@claim("security-152")
+def test_runtime_passes_no_descriptor_of_its_own(runtime, bundle, guard):
+    opened = {number for number, target in runtime.observe(bundle).seen.report["fds"].items() if target is not None}
+    assert opened == {"0", "1", "2"}
+    guard.note("descriptors of a process", "0 1 2")
+
+
+@claim("security-149")
+def test_masked_and_read_only_paths_of_a_bundle_are_kept(runtime, bundle, guard):
+    def look(config: Bundle):
+        probe = runtime.run(config).probe
+        return {"masked file": "shown" if probe.read("/proc/timer_list") else "refused",
+                "masked directory": "shown" if probe.names("/sys/firmware") else "refused",
+                "read-only path": probe.open("/proc/sys/kernel/core_pattern", os.O_WRONLY)}  # fmt: skip
+
+    closed = bundle.with_(linux={"maskedPaths": ["/proc/timer_list", "/sys/firmware"], "readonlyPaths": ["/proc/sys"]})
+    proved = guard.each("paths that a bundle masks", look(closed), look(bundle.with_(linux={
+        "maskedPaths": [], "readonlyPaths": []})))  # fmt: skip
+    assert "read-only path" in proved
+
+
+@claim("security-161", "security-109")
+def test_capabilities_of_a_bundle_are_all_there_is(runtime, bundle, guard):
+    sets = ("bounding", "effective", "permitted", "inheritable", "ambient")
+    none = bundle.with_(process={"capabilities": {which: [] for which in sets}})
+    seen = runtime.observe(none).seen
+    assert [seen.capabilities(which) for which in sets] == [set()] * 5
+    some = bundle.with_(process={"capabilities": {which: ["CAP_KILL"] for which in sets[:3]}})
+    assert [runtime.observe(some).seen.capabilities(which) for which in sets] == [{"CAP_KILL"}] * 3 + [set()] * 2
