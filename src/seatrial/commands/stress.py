@@ -78,11 +78,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.judge:
         return _judge(arguments.judge)
-    profile = _profile(arguments)
+    profile, target = _profile(arguments), _target(arguments.engine)
     command = ["seatrial", *sys.argv[1:]]
     outcome = execute(
-        profile, _target(arguments.engine), arguments.results, command, say, binary=arguments.binary or "",
-        loader=_loader(arguments),
+        profile, target, arguments.results, command, say, binary=arguments.binary or "",
+        loader=_loader(arguments, target),
     )  # fmt: skip
     for line in reference.closing(outcome.containers, outcome.seconds, outcome.failures):
         tell(line)
@@ -90,13 +90,17 @@ def run(arguments: argparse.Namespace) -> int:
     return outcome.exit
 
 
-def _loader(arguments: argparse.Namespace) -> Loader | None:
+def _loader(arguments: argparse.Namespace, target: Target) -> Loader | None:
     if not (arguments.locust or arguments.workers or arguments.ui):
         return None
     from seatrial.stress.with_locust import Locust
 
-    if arguments.profile is None:
-        raise SeatrialError("E808", "locust needs a profile", "none was named", "seatrial stress churn --locust")
+    if arguments.profile is None or target.is_runtime:
+        why = f"{target} is a runtime: locust's loop takes the ends of all processes, those of containers, too"
+        raise SeatrialError(
+            "E808", "locust needs a profile, and an engine", why if target.is_runtime else "no profile was named",
+            "seatrial stress churn --locust --engine docker@bookworm",
+        )  # fmt: skip
     if arguments.ui:
         say(f"locust's page: http://127.0.0.1:{arguments.ui}; end with Ctrl-C")
     return Locust(arguments.results, _LOCUSTFILE, arguments.workers or 0, page=arguments.ui or 0)

@@ -54,14 +54,15 @@ class Locust:
             port = _free_port()
             commands = [self._command(profile, self._results / world.run, port)]
             commands += [["--worker", "--master-host", _LOOPBACK, "--master-port", str(port)]] * self._workers
-            children = [self._start(words, environment, directory / f"{number}.log")
+            logs = [self._results / world.run / f"locust-{number}.log" for number in range(len(commands))]
+            children = [self._start(words, environment, logs[number])
                         for number, words in enumerate(commands)]  # fmt: skip
             parts = Parts(directory)
             stack.callback(parts.take, world.record)  # also after an interrupt
             for child in children:
                 stack.callback(_end, child)
             code = _await(children, world, lambda: parts.take(world.record))
-            return "" if code in (0, 1) else f"locust ended with exit code {code}: {_last(directory / '0.log')}"
+            return "" if code in (0, 1) else f"locust ended with exit code {code}: {_last(logs[0])}"
 
     def _command(self, profile: Profile, own: Path, port: int) -> list[str]:
         count = users(profile.load)
