@@ -1,11 +1,11 @@
 """`make mutants`: how many faults of an engine or a runtime the suites notice, and by which test.
 
-    campaign.py [--engine TARGET] [--baseline RUN] [--most N] [-n N] [--only REGEX] [--floor PERCENT]
+    campaign.py [--engine TARGET] [--baseline RUN] [--most N] [-n N] [--only REGEX] [--floor PERCENT] [--isolation]
 
 Faults of an engine's command line are derived from a run of its suites (without --baseline they run
-first), those of its API stand in api_faults.py, those of a runtime in runtime_faults.py. Exit codes: 0
-enough faults were noticed, 1 too few or a test that names an option's effect did not notice that it was
-ignored, 4 there are no faults.
+first), those of its API stand in api_faults.py, engines whose isolation is weakened in weakened.py,
+those of a runtime in runtime_faults.py. Exit codes: 0 enough faults were noticed, 1 too few or a test that names
+an option's effect did not notice that it was ignored, 4 there are no faults.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import api_faults
+import kit
 from faults import Fault, Grammar, derive
 from matrix_run import ROOT, Tried, run
 
@@ -36,12 +37,16 @@ EQUIVALENT = json.loads((HERE / "equivalent.json").read_text())
 def main() -> int:
     arguments = _arguments()
     target = parse(arguments.engine)
-    if target.is_runtime:
-        import runtime_kit
 
-        rows = runtime_kit.campaign(arguments.engine, lambda id_: re.search(arguments.only, id_), arguments.n)
+    def only(id_: str) -> bool:
+        return re.search(arguments.only, id_) is not None
+
+    if target.is_runtime:
+        rows = kit.campaign(kit.RUNTIMES, arguments.engine, only, arguments.n)
+    elif arguments.isolation:
+        rows = kit.campaign(kit.ISOLATION, arguments.engine, only, arguments.n)
     else:
-        rows = _engine(target, arguments)
+        rows = _engine(target, arguments) + kit.campaign(kit.ISOLATION, arguments.engine, only, arguments.n)
     if not rows:
         print("there are no faults to try", file=sys.stderr)
         return 4
@@ -76,6 +81,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="REGEX", help="only faults whose id matches")
     parser.add_argument("--floor", type=float, default=95.0, help="percentage that must be noticed (default 95)")
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "mutants.json", help="where the table goes")
+    parser.add_argument("--isolation", action="store_true", help="only engines whose isolation is weakened")
     parser.add_argument("-n", default="8", help="workers (default 8)")
     return parser.parse_args()
 
