@@ -19,6 +19,8 @@ from seatrial.errors import SeatrialError
 from seatrial.exec import ExpectationError
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import rootfs
+from seatrial.lab.kernel import KernelHost
+from seatrial.probes import guest
 from seatrial.results import TargetInfo
 
 
@@ -127,6 +129,8 @@ def _host_of(engine: CliEngine, machine: Mapping[str, Any]) -> dict[str, Any]:
     """Return what differs between this machine and the host that the engine sees."""
     if not isinstance(engine.host, NamespaceHost):
         return {}
+    if isinstance(engine.host, KernelHost):
+        return {**guest.facts(engine.host), "systemd": False, "lab_root": str(Path(engine.host.root))}
     # a lab hides the empty unified hierarchy of a hybrid layout
     group = dict(machine["cgroup"])
     if group["version"] == "hybrid":

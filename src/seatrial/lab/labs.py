@@ -21,7 +21,7 @@ from seatrial.engines.startable import Startable, Wishes
 from seatrial.errors import SeatrialError
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import host as hosts
-from seatrial.lab import rootfs
+from seatrial.lab import kernel, rootfs
 from seatrial.lab.daemon import Daemon
 from seatrial.paths import locked, state_dir
 from seatrial.targets import PACKAGED, SUITES, Target, parse
@@ -45,7 +45,8 @@ class Lab:
     @property
     def host(self) -> NamespaceHost:
         """The way into the lab's host."""
-        return hosts.way_in(self.name, self.pid)
+        own = self.target and target_of(self).kernel
+        return kernel.way_in(self.name, self.pid) if own else hosts.way_in(self.name, self.pid)
 
     @property
     def alive(self) -> bool:
@@ -125,10 +126,11 @@ def inhabitants() -> tuple[str, ...]:
 
 def _root_for(target: Target, progress: rootfs.Progress) -> Path:
     """Return the root file system for a target; raises `SeatrialError` where there is no such lab."""
-    if target.kernel:
+    if target.kernel and (target.kernel not in kernel.KERNELS or target.suite != kernel.SUITE):
         raise SeatrialError(
-            "E206", f"the lab {target} needs another kernel", "labs on user-mode Linux are not made yet",
-            f"use {target.engine}@{target.suite}",
+            "E206", f"there is no lab {target}", f"kernels of their own have labs of {kernel.SUITE} only",
+            f"for example {target.engine}@{kernel.SUITE}/{next(iter(kernel.KERNELS))}; kernels: "
+            f"{', '.join(kernel.KERNELS)}",
         )  # fmt: skip
     if target.suite and not target.path and target.engine not in inhabitants():
         raise SeatrialError(
@@ -138,7 +140,7 @@ def _root_for(target: Target, progress: rootfs.Progress) -> Path:
     rootfs.possible(raise_error=True)
     if not target.suite:
         return Path("/")  # a runtime of this machine, whose own root it gets
-    root = rootfs.ensure(target.suite, progress)
+    root = _root_of(target, progress)
     for program in (target.runtime, target.engine if target.is_runtime and not target.path else ""):
         if program and not any((root / place / program).exists() for place in ("usr/bin", "usr/sbin")):
             raise SeatrialError(
@@ -146,6 +148,11 @@ def _root_for(target: Target, progress: rootfs.Progress) -> Path:
                 f"runtimes of labs: {', '.join(PACKAGED)}",
             )  # fmt: skip
     return root
+
+
+def _root_of(target: Target, progress: rootfs.Progress = lambda _: None) -> Path:
+    """Return the root file system of a target's suite; that for labs with a kernel of their own has more in it."""
+    return rootfs.ensure(target.suite, progress, kernel.PACKAGES if target.kernel else ())
 
 
 def _starter(target: Target) -> type[Startable]:
@@ -218,8 +225,8 @@ def private(
         runtime=wishes.runtime or target.runtime or os.environ.get("DOCKER_EXECDRIVER", ""),
         storage=wishes.storage or os.environ.get("DOCKER_GRAPHDRIVER", ""),
     )
-    root = rootfs.ensure(target.suite) if target.suite else Path("/")
-    name = f"{target.engine}-{target.suite or 'own'}-{secrets.token_hex(3)}"
+    root = _root_of(target) if target.suite else Path("/")
+    name = "-".join((target.engine, target.suite or "own", *filter(None, [target.kernel]), secrets.token_hex(3)))
     lab = _stand(Lab(name, str(target), 0, str(hosts.storage(name)), [lease]), root)
     try:
         daemon = starter.daemon(lab.host, lab.log, wishes)
@@ -237,11 +244,21 @@ def _stand(lab: Lab, root: Path, program: str = "") -> Lab:
     _save(lab)
     try:
         lab.pid = hosts.start(lab.name, root, program)
+        if own := target_of(lab).kernel:
+            _boot(lab, own)
     except BaseException:
         _forget(lab)
         raise
     _save(lab)
     return lab
+
+
+def _boot(lab: Lab, own: str) -> None:
+    try:
+        kernel.start(lab.name, lab.pid, own)
+    except BaseException:
+        hosts.stop(lab.name, lab.pid)
+        raise
 
 
 def _make(name: str, target: Target, root: Path, leases: list[str]) -> Lab:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from seatrial import proc
 from seatrial.probes import kconfig, seccomp
 
-_CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12, "CAP_SYS_RESOURCE": 24, "CAP_SYS_PTRACE": 19}
+CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12, "CAP_SYS_RESOURCE": 24, "CAP_SYS_PTRACE": 19}
 _TOOLS = ("docker", "podman", "dockerd", "runc", "crun", "runsc")
 NETWORK_URL = "https://registry-1.docker.io"
 
@@ -30,7 +30,7 @@ def facts(network_url: str = "") -> dict[str, Any]:
         "cpu": _cpu(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "root": os.geteuid() == 0,
-        "capabilities": {name: bool(effective >> bit & 1) for name, bit in _CAPABILITIES.items()},
+        "capabilities": {name: bool(effective >> bit & 1) for name, bit in CAPABILITIES.items()},
         "all_capabilities": effective == int(_status("CapBnd"), 16) and _holds_all(effective),
         "cgroup": cgroup(),
         "blkio_weight": blkio_weight(),
