@@ -9,6 +9,8 @@ how a command gets in, and that processes, mounts and sockets are those of anoth
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +18,13 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
+from seatrial import exec as command
 from seatrial.engines import drivers
 from seatrial.errors import SeatrialError
 from seatrial.exec import background
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import host as hosts
+from seatrial.paths import cache_dir, locked
 
 _T = TypeVar("_T")
 # kernel of a target -> what the kernel's command line says about it
@@ -35,6 +39,7 @@ PACKAGES = ("apparmor", "kmod", "policycoreutils", "selinux-policy-default", "se
 MEMORY = "1024M"
 _INSIDE = "/lib/seatrial"
 _WIRE = "/wire"
+_POLICY = "/etc/selinux/default/policy/policy.33"
 _FILES = ("init.sh", "agent.pl", "relay.pl", "container.cil")
 
 
@@ -73,6 +78,8 @@ def start(name: str, pid: int, kernel: str, timeout: float = 120.0) -> None:
     for file in _FILES:
         (place / file).write_bytes(guest.joinpath(file).read_bytes())
     (place / "init.sh").chmod(0o755)
+    if kernel == "selinux":
+        _give_policy(outer)
     wire = outer.path(_WIRE)
     wire.mkdir(exist_ok=True)
     log = hosts.storage(name) / "kernel.log"
@@ -93,6 +100,21 @@ def start(name: str, pid: int, kernel: str, timeout: float = 120.0) -> None:
             raise SeatrialError("E219", f"the kernel of the lab {name} did not boot", words[0], f"see {log}")
         time.sleep(0.05)
     _relays(outer, name, log)
+
+
+def _give_policy(outer: NamespaceHost) -> None:
+    """Put a policy with types for containers into the host: compiled there once, in half a minute, then kept."""
+    module = f"{_INSIDE}/container.cil"
+    packaged = outer.path(_POLICY).read_bytes()
+    digest = hashlib.sha256(packaged + outer.path(module).read_bytes()).hexdigest()[:12]
+    kept = cache_dir() / "selinux" / f"{digest}.policy"
+    with locked(kept.with_suffix(".lock")):
+        if not kept.exists():
+            command.run(["semodule", "-n", "-s", "default", "-i", module], host=outer, timeout=300)
+            partial = kept.with_suffix(".partial")
+            shutil.copyfile(outer.path(_POLICY), partial)
+            partial.rename(kept)
+    shutil.copyfile(kept, outer.path(_POLICY))
 
 
 def _relays(outer: NamespaceHost, name: str, log: Path) -> None:

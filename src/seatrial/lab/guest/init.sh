@@ -41,7 +41,7 @@ case $seatrial in
 selinux)
     mount -t selinuxfs selinuxfs /sys/fs/selinux
     load_policy -i 2>&1 || load_policy 2>&1
-    echo 0 >/sys/fs/selinux/enforce
+    echo 1 >/sys/fs/selinux/enforce
     ;;
 esac
 exec perl $here/agent.pl /wire
