@@ -26,6 +26,7 @@ class Host(Protocol):
 
     name: str
     environment: Mapping[str, str]
+    hidden: str  # why its processes are not seen in this machine's /proc, empty where they are
 
     @property
     def root(self) -> Path:
@@ -45,6 +46,7 @@ class LocalHost:
     """This machine."""
 
     name = "local"
+    hidden = ""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self.environment: Mapping[str, str] = environment or {}
@@ -69,6 +71,8 @@ class NamespaceHost:
     The process ids are this machine's, so a container's pid as its engine reports it is found in
     this machine's /proc; signals reach the command itself because nsenter does not fork.
     """
+
+    hidden = ""
 
     def __init__(
         self, name: str, pid: int, environment: Mapping[str, str] | None = None, prefix: Sequence[str] = ()

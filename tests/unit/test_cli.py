@@ -101,7 +101,7 @@ def test_unknown_verb_without_a_near_one_lists_all(seatrial):
         (["doctor", "runtime:/nowhere/runc"], "E111", "/nowhere/runc"),
         (["lab", "up", "docker"], "E213", "docker@bookworm"),
         (["lab", "up", "nerdctl@sid"], "E201", "docker"),
-        (["lab", "up", "docker@bookworm/apparmor"], "E206", "docker@bookworm"),
+        (["lab", "up", "docker@trixie/apparmor"], "E206", "docker@bookworm"),
         (["lab", "down"], "E507", "--all"),
         (["lab", "down", "docker@trixie"], "E210", "does not stand"),
         (["lab", "run", "docker@trixie", "--", "true"], "E210", "seatrial lab up docker@trixie"),

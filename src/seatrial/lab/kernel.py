@@ -46,6 +46,8 @@ _FILES = ("init.sh", "agent.pl", "relay.pl", "container.cil")
 class KernelHost(NamespaceHost):
     """A host under a kernel of its own, inside the lab host whose keeper is `pid`."""
 
+    hidden = "the processes of this lab are those of another kernel and are not seen from here"
+
     @property
     def outer(self) -> NamespaceHost:
         """The lab host in which the kernel runs."""

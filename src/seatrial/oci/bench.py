@@ -19,6 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from seatrial import exec as command
 from seatrial.bench import Owner
 from seatrial.engines.runtime import PATIENCE, RuntimeEngine
@@ -86,7 +88,13 @@ class Runtime:
     @property
     def keeper(self) -> Kernel:
         """The process that holds the host's namespaces open; the runtime runs in the same ones."""
+        self._seen()
         return Kernel(self.host.pid)
+
+    def _seen(self) -> None:
+        """Skip the test where the host's processes are not seen from here."""
+        if hidden := self.host.hidden:
+            pytest.skip(hidden)
 
     def until(self, what: str, condition: Callable[[], Any], timeout: float = 15.0) -> Any:
         """Wait until a condition holds and return its value."""
@@ -211,6 +219,7 @@ class Runtime:
         place = (str(self.raw.target), bundle.text)
         found = self.cache.get(place)
         if found is None:
+            self._seen()
             first = len(self.journal.calls)
             box = self.create(bundle)
             created = box.state

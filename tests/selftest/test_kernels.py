@@ -1,0 +1,115 @@
+"""A lab with a kernel of its own: commands, streams and signals as everywhere, facts of that kernel, no leftovers."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from seatrial import exec as command
+from seatrial import proc
+from seatrial.errors import SeatrialError
+from seatrial.lab import host as hosts
+from seatrial.lab import kernel, labs
+from seatrial.names import new_run_id
+from seatrial.probes import guest
+from seatrial.requires import judge_all
+from seatrial.targets import parse
+from seatrial.waiting import wait_until
+
+NAME = "runc@bookworm/apparmor"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """One lab for the module, in directories of its own."""
+    before = {name: os.environ.get(name) for name in ("SEATRIAL_STATE", "SEATRIAL_DATA")}
+    token = new_run_id()
+    os.environ |= {"SEATRIAL_STATE": f"/run/seatrial-{token}", "SEATRIAL_DATA": f"/var/lib/seatrial-{token}"}
+    made = labs.acquire(parse(NAME), labs.USER)
+    yield made
+    labs.take_down(made.name)
+    subprocess.run(["rm", "-rf", os.environ["SEATRIAL_STATE"], os.environ["SEATRIAL_DATA"]], check=True)
+    for name, value in before.items():
+        os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def kernels(made):
+    """The processes of the lab's kernel."""
+    return [pid for pid in hosts.processes(made.name) if proc.command(pid).startswith("linux.uml")]
+
+
+def test_commands_are_those_of_another_kernel(lab):
+    assert isinstance(lab.host, kernel.KernelHost)
+    data = os.urandom(300_000)
+    assert command.run(["cat"], host=lab.host, stdin=data).out == data
+    ended = command.run(["sh", "-c", "echo out; echo err >&2; pwd; exit 7"], host=lab.host, expect=7, cwd="/usr")
+    assert (ended.stdout, ended.stderr) == ("out\n/usr\n", "err\n")
+    assert command.run(["sh", "-c", "kill -TERM $$"], host=lab.host, expect=-signal.SIGTERM).code == -15
+    missing = command.run(["st-nosuch"], host=lab.host, expect=127)
+    assert "cannot execute st-nosuch" in missing.stderr
+    assert command.run(["uname", "-r"], host=lab.host).text != os.uname().release
+    env = command.run(["sh", "-c", "echo $ST_WORD"], host=lab.host, env={"ST_WORD": "a b"})
+    assert env.stdout == "a b\n"
+
+
+def test_what_is_killed_here_ends_there(lab):
+    slow = command.popen(["sleep", "987"], lab.host, None, None, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)  # fmt: skip
+
+    def there():
+        return command.run(["pgrep", "-f", "^sleep 987"], host=lab.host, expect=command.ANY).ok
+
+    wait_until("the command runs", there, 20)
+    command.kill_group(slow)
+    slow.wait()
+    wait_until("the command is gone", lambda: not there(), 20)
+
+
+def test_what_a_command_leaves_behind_keeps_its_output(lab):
+    began = time.monotonic()
+    shown = command.run(["sh", "-c", "(sleep 1; echo late) & echo early"], host=lab.host)
+    assert shown.stdout == "early\nlate\n"
+    assert time.monotonic() - began >= 1
+
+
+def test_facts_and_requirements(lab):
+    facts = guest.facts(lab.host)
+    assert facts["cgroup"] == {"version": "v2", "controllers": ["cpu", "io", "memory", "pids"]}
+    assert facts["all_capabilities"] is True
+    assert "apparmor" in facts["lsm"]
+    assert "selinux" not in facts["lsm"]
+    assert {"overlay", "hostfs"} <= set(facts["filesystems"])
+    judged = judge_all({"host": facts, "engine": {}})
+    assert all(judged[name].holds for name in ("apparmor", "cgroup_v2", "privileged", "sys_resource"))
+    assert not judged["selinux"].holds
+    assert not judged["cgroup_v1"].holds
+
+
+def test_a_share_is_seen_on_both_sides(lab):
+    place = Path(os.environ["SEATRIAL_DATA"]) / "share" / "both"
+    place.write_text("from here")
+    assert command.run(["cat", str(place)], host=lab.host).stdout == "from here"
+    command.run(["sh", "-c", f"echo from there >{place}"], host=lab.host)
+    assert place.read_text() == "from there\n"
+    place.unlink()
+
+
+def test_a_killed_keeper_takes_its_kernel_with_it(lab):
+    assert kernels(lab) != []
+    os.kill(lab.pid, signal.SIGKILL)
+    wait_until("the keeper is gone", lambda: not labs.find(lab.name).alive, 10)
+    labs.take_down(lab.name)
+    assert list(hosts.processes(lab.name)) == []
+    assert not hosts.storage(lab.name).exists()
+    assert kernels(lab) == []
+
+
+@pytest.mark.parametrize("word", ["runc@trixie/apparmor", "runc@bookworm/nosuch"])
+def test_kernels_that_there_are_not(word):
+    with pytest.raises(SeatrialError) as caught:
+        labs.acquire(parse(word), labs.USER)
+    assert caught.value.code == "E206"
+    assert "runc@bookworm/apparmor" in caught.value.hint
