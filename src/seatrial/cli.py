@@ -98,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; errors a user can cause end in two or three lines."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
+    # a shell that runs us in the background lets us ignore ^C, and what we start would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         arguments = parser().parse_args(argv)
         code: int = arguments.run(arguments)

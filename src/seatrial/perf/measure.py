@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,18 +78,22 @@ class Measure:
         self._pairs = pairs
         self._watch = watch
 
-    def turns(self, name: str, sides: Mapping[str, Side], *, unit: str = "s", more_is_better: bool = False,
-              pairs: int = PAIRS, warm_up: int = 1) -> Measured:  # fmt: skip
+    def turns(
+        self, name: str, sides: Mapping[str, Side], *, unit: str = "s", more_is_better: bool = False,
+        pairs: int = PAIRS, warm_up: int = 1, under: AbstractContextManager[Any] | None = None,
+    ) -> Measured:  # fmt: skip
         """Do the sides in turns, `pairs` times after the warm-up, and keep every sample.
 
-        Raises ValueError when a sample is not positive: it was not measured.
+        `under` is a load of ours that goes on meanwhile; it begins after the machine was looked at, and no fixed work
+        is timed beside it. Raises ValueError when a sample is not positive: it was not measured.
         """
         taken: dict[str, list[Sample]] = {side: [] for side in sides}
-        with self.watched() as watch:
+        with self.watched() as watch, under or nullcontext():
             began = time.monotonic()
             for number in range(warm_up + self.rounds(pairs)):
                 for side, function in sides.items():
-                    watch.tick()
+                    if under is None:
+                        watch.tick()
                     before = time.perf_counter()
                     given = function()
                     value = time.perf_counter() - before if given is None else float(given)

@@ -104,5 +104,7 @@ def _conclude(config: pytest.Config, controller: Controller) -> None:
                     controller.note(Finding("slower", row.target, words))
         if name := config.getoption("save_baseline"):
             baseline.save(_place(config, name), controller.plan.run, host, measurements)
-    except (SeatrialError, OSError) as error:
+    except SeatrialError as error:
         controller.note(Finding("figures", "", str(error)))
+    except Exception as error:  # a bug in a figure must not hide what the tests said
+        controller.note(Finding("figures", "", f"the figures could not be written: {type(error).__name__}: {error}"))

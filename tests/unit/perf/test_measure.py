@@ -1,10 +1,11 @@
 """Measuring in turns, and what a verdict needs: a quiet machine and an interval beyond doubt."""
 
+import contextlib
 import itertools
 
 import pytest
 
-from seatrial.perf.measure import EVIDENCE, Measured, Sample
+from seatrial.perf.measure import EVIDENCE, Measure, Measured, Sample
 from seatrial.stats import Judgement
 
 RUNS = 100
@@ -35,6 +36,31 @@ def test_what_returns_nothing_is_timed(simulated):
     found = simulated.measure().turns("x", {"a": lambda: None}, pairs=4)
     assert len(found.values("a")) == 4
     assert all(0 < value < 1 for value in found.values("a"))
+
+
+def test_a_load_of_ours_begins_after_the_look_and_no_fixed_work_is_timed_beside_it(simulated):
+    order = []
+
+    class Noting(simulated.Watch):
+        def __init__(self):
+            super().__init__()
+            order.append("look")
+
+        def tick(self):
+            order.append("tick")
+
+    @contextlib.contextmanager
+    def load():
+        order.append("load")
+        yield
+        order.append("end of the load")
+
+    measure = Measure({}, 0, Noting)
+    measure.turns("x", {"a": lambda: order.append("a") or 1.0}, pairs=2, under=load())
+    assert order == ["look", "load", "a", "a", "a", "end of the load"]
+    order.clear()
+    measure.turns("x", {"a": lambda: order.append("a") or 1.0}, pairs=1)
+    assert order == ["look", "tick", "a", "tick", "a"]
 
 
 def test_the_number_of_pairs_can_be_asked_for(simulated):

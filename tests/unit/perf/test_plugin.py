@@ -91,3 +91,12 @@ def test_a_baseline_that_goes_meanwhile_is_a_finding(session, tmp_path):
     baseline.place(tmp_path / "reports", "monday").unlink()
     (finding,) = session("fourth", 1.3, baseline="monday").notes
     assert "E810" in finding.message
+
+
+def test_a_figure_that_cannot_be_made_hides_nothing(session, monkeypatch):
+    def broken(directory, measurements):
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setattr("seatrial.perf.figures.write", broken)
+    (finding,) = session("one", 1.3).notes
+    assert finding.message == "the figures could not be written: ZeroDivisionError: no"
