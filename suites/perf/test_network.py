@@ -88,11 +88,11 @@ def test_an_echo_over_a_bridge_takes_less_than_a_millisecond_and_none_is_lost(en
 @claim("perf-033")
 def test_datagrams_over_a_bridge_arrive(engine, box, server, measure):
     far, inside = server(), tools.inside(engine, box.name)
-    rounds, taken = measure.rounds(6), {"arrived": []}
+    taken = {"arrived": []}
     rates, jitters = {"container to container": []}, {"container to container": []}
     with measure.watched() as watch:
         began = time.monotonic()
-        for _ in range(rounds):
+        for _ in range(measure.rounds(6)):
             watch.tick()
             seen = tools.stream(inside, far.address, PORT, "--udp", "--bitrate", "20M", "--length", "512", seconds=2)
             at, total = time.monotonic() - began, seen["sum"]

@@ -113,12 +113,11 @@ def lives(engine, drivers, count):
 ], ids=["few", "many"])  # fmt: skip
 def test_starting_several_at_once_takes_no_longer_in_all(engine, measure, levels):
     engine.mark("container")
-    rounds = measure.rounds(8)
     latencies, rates = ({str(level): [] for level in levels} for _ in range(2))
     with contextlib.ExitStack() as stack, measure.watched() as watch:
         drivers = [stack.enter_context(contextlib.closing(HttpDriver(engine.raw.endpoint))) for _ in range(levels[-1])]
         began = time.monotonic()
-        for number in range(rounds + 1):
+        for number in range(measure.rounds(8) + 1):
             for level in levels:
                 watch.tick()
                 seen, rate = lives(engine, drivers[:level], max(level, 4))

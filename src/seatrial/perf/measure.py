@@ -21,6 +21,7 @@ from seatrial.stats import Comparison, Interval
 
 EVIDENCE = "measured"  # the place of measurements in a result's evidence
 PAIRS = 20
+LEAST = 4  # that can be compared
 # does one thing; returns the sample, or nothing when the time that it took is the sample
 Side = Callable[[], float | None]
 
@@ -77,6 +78,7 @@ class Measure:
         self._evidence = evidence
         self._pairs = pairs
         self._watch = watch
+        self._noisy = False
 
     def turns(
         self, name: str, sides: Mapping[str, Side], *, unit: str = "s", more_is_better: bool = False,
@@ -104,13 +106,17 @@ class Measure:
         return self.keep(Measured(name, unit, taken, watch.state, more_is_better))
 
     def rounds(self, wanted: int) -> int:
-        """Return how many rounds to take: those that a test wants, unless `--pairs` says otherwise."""
-        return self._pairs or wanted
+        """Return how many rounds to take: those that a test wants, unless `--pairs` says otherwise.
+
+        Within `watched`, few are enough when the machine is noisy already: they give no verdict.
+        """
+        return self._pairs or (min(wanted, LEAST) if self._noisy else wanted)
 
     @contextmanager
     def watched(self) -> Iterator[Watched]:
         """Watch the machine for the length of a block; its `state` is known afterwards."""
         watched = Watched(self._watch())
+        self._noisy = watched.watch.noisy
         yield watched
         watched.state = watched.watch.end()
 

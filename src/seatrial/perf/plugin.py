@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seatrial.results import TestResult
     from seatrial.session import Session
 
-LEAST = 4
+LEAST = 4  # see `measure.LEAST`
 _MEASURED = {"measured", "recovery"}  # in a result's evidence; see `measure.EVIDENCE` and `figures.RECOVERY`
 _RESULTS = pytest.StashKey[list["TestResult"]]()
 

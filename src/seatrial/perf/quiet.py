@@ -109,6 +109,11 @@ class Watch:
         self._own = time.process_time()
         self._began = time.monotonic()
 
+    @property
+    def noisy(self) -> bool:
+        """Whether others used the CPUs when the machine was looked at."""
+        return self._foreign > FOREIGN
+
     def tick(self) -> None:
         """Do the fixed work once."""
         wall, cpu = time.perf_counter(), time.thread_time()

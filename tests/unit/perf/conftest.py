@@ -17,6 +17,7 @@ class Watch:
 
     def __init__(self, state=QUIET):
         self.seen, self.ticks = state, 0
+        self.noisy = bool(state.noise)
 
     def tick(self):
         self.ticks += 1

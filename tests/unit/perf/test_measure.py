@@ -38,6 +38,13 @@ def test_what_returns_nothing_is_timed(simulated):
     assert all(0 < value < 1 for value in found.values("a"))
 
 
+def test_on_a_noisy_machine_few_samples_are_enough_unless_more_are_asked_for(simulated):
+    sides = {"a": lambda: 1.0}
+    assert len(simulated.measure(state=simulated.NOISY).turns("x", sides, pairs=40).values("a")) == 4
+    assert len(simulated.measure(state=simulated.NOISY, pairs=9).turns("x", sides, pairs=40).values("a")) == 9
+    assert len(simulated.measure().turns("x", sides, pairs=40).values("a")) == 40
+
+
 def test_a_load_of_ours_begins_after_the_look_and_no_fixed_work_is_timed_beside_it(simulated):
     order = []
 

@@ -36,6 +36,7 @@ def test_counters_are_those_of_the_kernel():
 def test_a_watch_sees_what_others_use_and_what_is_stolen():
     readings = iter([Counters(10, 10, 0), Counters(10.6, 10.4, 0), Counters(10.6, 10.4, 0), Counters(15, 15, 1)])
     watch = Watch(pause=lambda _: None, read=lambda: next(readings))
+    assert watch.noisy
     state = watch.end()
     assert state.foreign == pytest.approx(0.6)
     assert state.steal == pytest.approx(1 / 9)
