@@ -68,6 +68,7 @@ CODES = {
     "E323": "a key of signatures cannot be used",
     "E324": "there is no directory of signatures",
     "E325": "an image is asked of what has none",
+    "E326": "a text is no URL of a registry",
     "E401": "a results stream cannot be written",
     "E402": "the link to the latest run cannot be made",
     "E403": "a history cannot be written",

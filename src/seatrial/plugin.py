@@ -64,6 +64,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="gocheck prints a line a test and a summary as Docker's own suite does")  # fmt: skip
     group.addoption("--deadline", metavar="DURATION", default="",
                     help="end the whole session after this time, for example 60m or 1h30m")  # fmt: skip
+    group.addoption("--registry", metavar="URL", default="debian",
+                    help="the registry that suites/oci/distribution tests: http://HOST:PORT, or harbour for the "
+                    "harness's own small one (default: debian, which is Debian's docker-registry)")  # fmt: skip
     group.addoption("--claims-out", metavar="FILE",
                     help="write which test names which claim, as JSON, after collection")  # fmt: skip
 

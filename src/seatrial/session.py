@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -47,6 +47,15 @@ def usable(function: Callable[[], Any]) -> Any:
     except OSError as error:
         words = f"E405: this machine refuses a file\n  cause: {error}\n  hint:  is the directory writable?"
         raise pytest.UsageError(words) from None
+
+
+def decline(item: pytest.Item, reason: str) -> NoReturn:
+    """End a test because what is tested says that it has no such thing: UNSUPPORTED, which is no failure."""
+    from seatrial.outcome import Refusal
+    from seatrial.verdict import Verdict
+
+    item.stash[TRIAL].refusal = Refusal(Verdict.UNSUPPORTED, reason)
+    pytest.skip(reason)
 
 
 class Session:

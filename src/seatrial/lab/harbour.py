@@ -50,6 +50,18 @@ class Harbour(Web):
         self._deletion = deletion
         super().__init__(host, lambda asked: change(asked, self.answer(asked)))
 
+    def store(self, name: str, files: Mapping[str, bytes], tag: str) -> str:
+        """Take in the blobs of a layout and give its first manifest a tag, unchecked; return the digest."""
+        repository = self.repositories.setdefault(name, _Repository())
+        for path, data in files.items():
+            if path.startswith("blobs/"):
+                repository.blobs[":".join(path.split("/")[1:3])] = data
+        described = json.loads(files["index.json"])["manifests"][0]
+        sum_: str = described["digest"]
+        repository.manifests[sum_] = (described["mediaType"], repository.blobs[sum_])
+        repository.tags[tag] = sum_
+        return sum_
+
     # -- requests ------------------------------------------------------------------------------
 
     def answer(self, asked: Asked) -> Answer:

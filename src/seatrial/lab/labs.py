@@ -239,6 +239,18 @@ def private(
     return PrivateEngine(lab, daemon)
 
 
+@contextmanager
+def workbench(suite: str, lease: str, extra: tuple[str, ...]) -> Iterator[NamespaceHost]:
+    """Return a host without an engine whose root file system has more packages; it goes with the block."""
+    name = f"tools-{suite}-{secrets.token_hex(3)}"
+    root = rootfs.ensure(suite, extra=extra)
+    lab = _stand(Lab(name, f"runc@{suite}", 0, str(hosts.storage(name)), [lease]), root)
+    try:
+        yield lab.host
+    finally:
+        take_down(name)
+
+
 def _stand(lab: Lab, root: Path, program: str = "") -> Lab:
     """Start a lab's host; the lab is noted before, so that a kill at any moment leaves a trace."""
     _save(lab)

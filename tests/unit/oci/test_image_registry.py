@@ -14,28 +14,9 @@ from seatrial.oci.image.samples import TAG, Layout, describe, digest
 from seatrial.oci.image.validate import Wishes
 
 
-def store(harbour, files, name="fleet/ship"):
-    """Put an image of a layout into a registry; return the digest of its manifest."""
-    harbour.answer(dataclasses.replace(_asked("POST"), target=f"/v2/{name}/blobs/uploads/"))
-    repository = harbour.repositories[name]
-    for path, data in files.items():
-        if path.startswith("blobs/"):
-            repository.blobs[":".join(path.split("/")[1:])] = data
-    described = json.loads(files["index.json"])["manifests"][0]
-    repository.manifests[described["digest"]] = (described["mediaType"], repository.blobs[described["digest"]])
-    repository.tags[TAG] = described["digest"]
-    return described["digest"]
-
-
-def _asked(method):
-    from seatrial.lab.web import Asked
-
-    return Asked(method, "/", {})
-
-
 def check(change=lambda _, answer: answer, files=None, reference=f"fleet/ship:{TAG}", referrer=None):
     with Harbour(LOCAL, change=change) as harbour:
-        image = store(harbour, files or Layout().build())
+        image = harbour.store("fleet/ship", files or Layout().build(), TAG)
         if referrer is not None:
             config = b"{}"
             value = {"schemaVersion": 2, "mediaType": media.MANIFEST, "config": describe(config, media.EMPTY),

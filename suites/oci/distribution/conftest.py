@@ -1,0 +1,97 @@
+"""The registry under test: the one that --registry names, else Debian's, started beside the engine."""
+
+import pytest
+
+from seatrial.exec import ExpectationError
+from seatrial.lab.harbour import Harbour
+from seatrial.lab.registry import Registry
+from seatrial.oci.image.samples import digest
+from seatrial.oci.registries import BYTES, NOWHERE, Hub, endpoint
+from seatrial.session import TRIAL, decline
+
+
+def pytest_itemcollected(item):
+    item.add_marker(pytest.mark.requires("registry"))
+
+
+def place(request, engine):
+    """Return where the registry listens."""
+    wanted = request.config.getoption("registry")
+    if wanted == "harbour":
+        made = Harbour(engine.raw.host)
+        engine.defer(made.close)
+        return endpoint(f"http://{made.address}", host=engine.raw.host)
+    if wanted == "debian":
+        work = engine.workdir / "registry"
+        engine.journal.ignore(work)
+        engine.journal.note("the test's registry is not there")
+        made = Registry.start(engine.raw.host, work, journal=engine.journal)
+        engine.defer(made.close)
+        return made.endpoint
+    return endpoint(wanted)
+
+
+@pytest.fixture
+def hub(request, engine):
+    """A repository of the registry under test, empty."""
+    name = f"seatrial/{engine.run_id.lower()}/{engine.key}"
+    return Hub(place(request, engine), name, request.node.stash[TRIAL].journal)
+
+
+def offers(name, probe):
+    """Make a fixture that holds back tests of what the registry says it does not have."""
+
+    @pytest.fixture(name=name)
+    def holds(request, hub):
+        if reason := probe(hub):
+            decline(request.node, f"the registry has no {name.replace('_', ' ')}: {reason}")
+
+    return holds
+
+
+def _referrers(hub):
+    hub.blob(b"so that the repository is there")
+    status = hub.api.get(f"{hub.base}/referrers/{NOWHERE}", expect=None).status
+    return f"{status}" if status == 404 else ""
+
+
+def _deletion(kind):
+    def probe(hub):
+        stored = hub.beside("probe")
+        text = stored.push("probe")
+        path = {"tag": "manifests/probe", "manifest": f"manifests/{digest(text)}",
+                "blob": f"blobs/{stored.blob(b'probe')}"}[kind]
+        status = hub.api.delete(f"{stored.base}/{path}", expect=None).status
+        return f"deletion answers {status}" if status in (400, 405) else ""
+
+    return probe
+
+
+def _ranges(hub):
+    sum_ = hub.blob(b"0123456789")
+    answer = hub.api.get(f"{hub.base}/blobs/{sum_}", expect=(200, 206), headers={"Range": "bytes=0-1"})
+    if answer.status == 200 and answer.header("Accept-Ranges") == "bytes":
+        raise ExpectationError(f"it claims ranges and gives the whole\n{answer}")
+    return "the whole blob comes" if answer.status == 200 else ""
+
+
+def _mounts(hub):
+    sum_ = hub.blob(b"to be mounted")
+    path = f"{hub.beside('mounted').base}/blobs/uploads/"
+    status = hub.api.post(path, expect=(201, 202), query={"mount": sum_, "from": hub.name}).status
+    return "it begins an upload instead" if status == 202 else ""
+
+
+def _single(hub):
+    answer = hub.api.post(f"{hub.base}/blobs/uploads/", expect=(201, 202), query={"digest": digest(b"single")},
+                          body=b"single", headers=BYTES)
+    return "it begins an upload instead" if answer.status == 202 else ""
+
+
+referrers = offers("referrers", _referrers)
+tag_deletion = offers("deletion_of_tags", _deletion("tag"))
+manifest_deletion = offers("deletion_of_manifests", _deletion("manifest"))
+blob_deletion = offers("deletion_of_blobs", _deletion("blob"))
+ranges = offers("ranges", _ranges)
+mounts = offers("mounts", _mounts)
+single_post = offers("single_POST", _single)

@@ -1,0 +1,74 @@
+"""Images that are wrong in one way, pulled from a registry and read by tools, and odd ones that are right."""
+
+import json
+
+import pytest
+
+from seatrial.oci.image.samples import BROKEN, ODD, TAG, Layout, digest, setting, write
+
+claim = pytest.mark.claim
+
+# what is wrong with the layout itself or with an index.json is not seen over a registry
+_LAYOUT = ("OCI01", "OCI04")
+PULLED = [sample for sample in BROKEN
+          if sample.refused and not sample.code.startswith(_LAYOUT) and not sample.name.startswith(("index", "mani"))]
+READ = [sample for sample in BROKEN if sample.refused]
+
+
+def ids(samples):
+    return [sample.name for sample in samples]
+
+
+@claim("img-refused-01")
+@pytest.mark.parametrize("sample", PULLED, ids=ids(PULLED))
+def test_an_engine_refuses_to_pull_it(sample, engine, pier):
+    reference = pier.offer(sample.layout.build())
+    engine.fails("pull", reference, timeout=120)
+    assert pier.harbour.paths("GET"), "the engine has not asked"
+    assert not engine.exists(reference, "image")
+
+
+@claim("img-refused-02")
+@pytest.mark.parametrize("sample", READ, ids=ids(READ))
+def test_umoci_refuses_to_unpack_it(sample, engine, tools):
+    place = write(engine.workdir / "layout", sample.layout.build())
+    good = write(engine.workdir / "good", Layout().build())
+    tools("umoci", "raw", "unpack", "--image", f"{good}:{TAG}", str(engine.workdir / "there"))
+    tools("umoci", "raw", "unpack", "--image", f"{place}:{TAG}", str(engine.workdir / "root"), expect=range(1, 128))
+
+
+ACCEPTED = [sample for sample in ODD if sample.name not in
+            ("no-layers", "artifact-with-subject", "sha512", "index-in-an-index", "hard-link-into-a-lower-layer",
+             "architecture-of-the-kernel")]
+
+
+@claim("img-refused-03")
+@pytest.mark.parametrize("sample", ACCEPTED, ids=ids(ACCEPTED))
+def test_an_engine_pulls_what_is_odd_and_right(sample, engine, pier):
+    files = sample.layout.build()
+    reference = pier.pull(files)
+    manifest = json.loads(files["index.json"])["manifests"][0]["digest"]
+    config = json.loads(files[f"blobs/{manifest.replace(':', '/')}"])["config"]["digest"]
+    wanted = json.loads(files[f"blobs/{config.replace(':', '/')}"])
+    shown = engine.inspect(reference, "image")
+    assert shown["RootFS"]["Layers"] == wanted["rootfs"]["diff_ids"]
+    assert shown["Config"]["Cmd"] == ["/bin/sail"]
+    assert engine.image_id(reference) in (config[7:], manifest[7:])
+
+
+@claim("img-refused-04")
+def test_an_engine_chooses_its_platform_from_an_index(engine, pier):
+    files = Layout().build()
+    other = Layout(config=setting("architecture", to="s390x")).build()
+    mine, foreign = (json.loads(one["index.json"])["manifests"][0] for one in (files, other))
+    foreign["platform"]["architecture"] = "s390x"
+    index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [foreign, mine]}
+    text = json.dumps(index).encode()
+    described = {"mediaType": index["mediaType"], "digest": digest(text), "size": len(text)}
+    blobs = {**files, **other, f"blobs/{digest(text).replace(':', '/')}": text,
+             "index.json": json.dumps({"manifests": [described]}).encode()}
+    for one in (foreign, mine):
+        pier.harbour.store("fleet/ship", {**blobs, "index.json": json.dumps({"manifests": [one]}).encode()}, "x")
+    reference = pier.offer(blobs)
+    engine.cli("pull", reference)
+    assert engine.inspect(reference, "image")["Architecture"] == "amd64"
