@@ -1,11 +1,12 @@
 """`make mutants`: how many faults of an engine or a runtime the suites notice, and by which test.
 
     campaign.py [--engine TARGET] [--baseline RUN] [--most N] [-n N] [--only REGEX] [--floor PERCENT] [--isolation]
+                [--registry]
 
 Faults of an engine's command line are derived from a run of its suites (without --baseline they run
 first), those of its API stand in api_faults.py, engines whose isolation is weakened in weakened.py,
-those of a runtime in runtime_faults.py. Exit codes: 0 enough faults were noticed, 1 too few or a test that names
-an option's effect did not notice that it was ignored, 4 there are no faults.
+those of a runtime in runtime_faults.py, those of a registry in registry_faults.py. Exit codes: 0 enough faults were noticed, 1 too few or a
+test that names an option's effect did not notice that it was ignored, 4 there are no faults.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def main() -> int:
 
     if target.is_runtime:
         rows = kit.campaign(kit.RUNTIMES, arguments.engine, only, arguments.n)
+    elif arguments.registry:
+        rows = kit.campaign(kit.REGISTRIES, arguments.engine, only, arguments.n)
     elif arguments.isolation:
         rows = kit.campaign(kit.ISOLATION, arguments.engine, only, arguments.n)
     else:
@@ -76,6 +79,7 @@ def _engine(target, arguments: argparse.Namespace) -> list[dict]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="docker@bookworm", metavar="TARGET", help="a lab engine")
+    parser.add_argument("--registry", action="store_true", help="only faults of registries, beside the engine")
     parser.add_argument("--baseline", type=Path, metavar="RUN", help="directory of a run of the suites on this target")
     parser.add_argument("--most", type=int, default=8, help="tests tried for each fault (default 8)")
     parser.add_argument("--only", default="", metavar="REGEX", help="only faults whose id matches")

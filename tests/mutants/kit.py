@@ -1,4 +1,4 @@
-"""Kits of faults that know the claims that they break: of runtimes, and of engines whose isolation is weak."""
+"""Kits of faults that know the claims that they break: of runtimes, of weakened engines, of registries."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import registry_faults
 import runtime_faults
 import weakened
 from matrix_run import ROOT, Tried, run
@@ -28,11 +29,15 @@ class Kit:
     faults: Callable[[], Mapping[str, Any]]
     # looked into: id of a fault -> engine or runtime ("" for all) -> why it cannot be seen
     equivalent: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    options: tuple[str, ...] = ()  # of pytest
 
 
 RUNTIMES = Kit("suites/oci/runtime", "inject_runtime", runtime_faults.every,
                json.loads((HERE / "runtime_equivalent.json").read_text()))  # fmt: skip
 ISOLATION = Kit("suites/security", "inject_weakened", weakened.every)
+# in the harness's own registry, which has every end point
+REGISTRIES = Kit("suites/oci/distribution", "inject_registry", registry_faults.every,
+                 options=("--registry", "harbour"))  # fmt: skip
 
 
 def tests_by_claim(target: str, suite: str) -> dict[str, list[str]]:
@@ -56,9 +61,9 @@ def campaign(kit: Kit, target: str, only, workers: str) -> list[dict]:
         return []
     every = sorted({test for found in tests.values() for test in found})
     with tempfile.TemporaryDirectory(prefix="seatrial-faults-") as name:
-        plain = run(Path(name) / "none", kit.plugin, target, {"none": every}, workers)
+        plain = run(Path(name) / "none", kit.plugin, target, {"none": every}, workers, options=kit.options)
         passed = [one.test for one in plain if one.verdict == "PASS"]
-        outcomes = run(Path(name) / "faults", kit.plugin, target, tests, workers, passed)
+        outcomes = run(Path(name) / "faults", kit.plugin, target, tests, workers, passed, options=kit.options)
     by_fault: dict[str, list[Tried]] = defaultdict(list)
     for outcome in outcomes:
         by_fault[outcome.fault].append(outcome)

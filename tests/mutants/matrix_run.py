@@ -27,11 +27,11 @@ class Tried:
 
 def run(
     directory: Path, plugin: str, target: str, tests: Mapping[str, Sequence[str]], workers: str,
-    passed: Sequence[str] | None = None, unspared: Sequence[Sequence[str]] = (),
+    passed: Sequence[str] | None = None, unspared: Sequence[Sequence[str]] = (), options: Sequence[str] = (),
 ) -> list[Tried]:  # fmt: skip
     """Run each test once for each of its faults, until somebody notices the fault; return what happened.
 
-    `unspared` are pairs of a fault and a test that runs although somebody has noticed already.
+    `unspared` are pairs of a fault and a test that runs although somebody has noticed already, `options` are pytest's.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for part in ("outcomes", "killed"):
@@ -45,7 +45,7 @@ def run(
     sys.stdout.flush()
     environment = {**os.environ, "SEATRIAL_FAULTS": str(directory), "PYTHONPATH": str(HERE)}
     command = [sys.executable, "-m", "pytest", "-p", plugin, "-n", workers, "-q", "--no-summary", "--tb=no",
-               "--results", str(directory / "reports"), "--engine", target, *chosen]  # fmt: skip
+               "--results", str(directory / "reports"), "--engine", target, *options, *chosen]  # fmt: skip
     subprocess.run(command, cwd=ROOT, env=environment, check=False)
     lines = [line for path in (directory / "outcomes").iterdir() for line in path.open()]
     return [Tried(**json.loads(line)) for line in lines]

@@ -64,7 +64,7 @@ class Hub:
 
     def begin(self, **query: Any) -> tuple[str, list[tuple[str, str]]]:
         """Begin an upload; return its path and the query that belongs to it."""
-        answer = self.api.post(f"{self.base}/blobs/uploads/", expect=202, query=query, headers={"Content-Length": "0"})
+        answer = self.api.post(f"{self.base}/blobs/uploads/", expect=202, query=query)
         return self.location(answer)
 
     def location(self, answer: Response) -> tuple[str, list[tuple[str, str]]]:

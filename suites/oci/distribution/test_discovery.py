@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -70,14 +71,15 @@ def test_a_page_goes_on_after_the_last(tagged):
 
 @claim("dist-047")
 def test_pages_lead_from_one_to_the_next(tagged):
-    path, found = f"{tagged.base}/tags/list?n=2", []
+    path, query, found = f"{tagged.base}/tags/list", [("n", "2")], []
     for _ in TAGS:
-        answer = tagged.api.get(path)
+        answer = tagged.api.get(path, query=query)
         found += answer.json()["tags"]
         link = re.fullmatch(r'<([^>]+)>;\s*rel="?next"?', answer.header("Link"))
         if not link:
             break
-        path = re.sub(r"^https?://[^/]+", "", link[1])
+        place = urlsplit(link[1])
+        path, query = place.path, parse_qsl(place.query)
     assert found == tagged.tags()
 
 
@@ -115,8 +117,8 @@ def test_referrers_have_their_types_and_annotations(referred):
     assert len(found) == 3
     for one in found:
         value = json.loads(texts[one["digest"]])
-        assert one["artifactType"] == value.get("artifactType", media.CONFIG)
-        assert one["annotations"] == value["annotations"]
+        assert one.get("artifactType") == value.get("artifactType", media.CONFIG)
+        assert one.get("annotations") == value["annotations"]
 
 
 @claim("dist-051")
@@ -136,7 +138,7 @@ def test_referrers_of_no_digest(hub, referrers):
 def test_referrers_of_one_type(referred):
     hub, image, _ = referred
     answer = hub.referrers(image, artifactType="application/vnd.example.sbom")
-    kinds = [one["artifactType"] for one in answer.json()["manifests"]]
+    kinds = [one.get("artifactType") for one in answer.json()["manifests"]]
     if "artifactType" in answer.header("OCI-Filters-Applied"):
         assert kinds == ["application/vnd.example.sbom"] * 2
     else:

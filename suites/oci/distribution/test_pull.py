@@ -100,7 +100,7 @@ def test_a_range_behind_the_end(hub, ranges):
 
 
 @claim("dist-014")
-@pytest.mark.parametrize("name", ["Upper", "a//b", "-a", "a_-b", "a...b"])
+@pytest.mark.parametrize("name", ["Upper", "-a", "a_-b", "a...b", "a/-b"])
 def test_names_that_are_none(name, hub):
     hub.api.get(f"/v2/{name}/manifests/v1", expect=(400, 404))
 
