@@ -73,7 +73,7 @@ class Tools:
 @pytest.fixture
 def tools(engine):
     """Call it with a command line of skopeo, umoci or buildah; files of the test's directory have the same path."""
-    with labs.workbench("bookworm", engine.run_id, ("buildah", "gpg", "skopeo", "umoci")) as host:
+    with labs.workbench("bookworm", engine.run_id, ("buildah", "gpg", "gpg-agent", "skopeo", "umoci")) as host:
         yield Tools(host, engine)
 
 

@@ -184,6 +184,14 @@ def test_a_directory_that_comes_again_keeps_its_children_and_takes_attributes(sh
     assert (seen["t/d"].mode, seen["t/d"].uid, "t/d/one" in seen) == (0o711, 3, True)
 
 
+@claim("img-tree-25")
+@pytest.mark.parametrize("name", ["t/own/new", "t/own/.wh.old", "t/own/sub/new"])
+def test_a_directory_keeps_its_attributes_when_only_its_children_change(name, ship):
+    below = tar(("t", None), ("t/own", entry(DIR, mode=0o2750, uid=5, gid=6)), ("t/own/old", "x"))
+    seen = compare(ship, below, tar((name, "" if ".wh." in name else "y")))
+    assert (seen["t/own"].mode, seen["t/own"].uid, seen["t/own"].gid) == (0o2750, 5, 6)
+
+
 @claim("img-tree-17")
 @pytest.mark.parametrize(("path", "to"), [
     ("t/a", entry(DIR)), ("t/a", entry(SYM, linkname="d")), ("t/d", entry(size=3)),

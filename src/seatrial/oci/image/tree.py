@@ -25,8 +25,8 @@ _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlin
 class Node:
     """One name of a tree; `links` are all names of the same file.
 
-    A directory that no entry describes is `implied`; in one that is `touched` a layer changed something without
-    describing the directory again, so that its time is nobody's promise.
+    A directory that no entry describes is `implied`; in or below one that is `touched` a layer changed something
+    without describing the directory again, so that its time is nobody's promise.
     """
 
     kind: str
@@ -57,10 +57,16 @@ def applied(layers: Sequence[bytes]) -> Tree:
                 if path and not posixpath.basename(path).startswith(WHITEOUT):
                     _put(tree, path, _node(tree, archive, info))
             own = {path for path, _ in entries}
-            for parent in {posixpath.dirname(path) for path in own} - own:
+            for parent in {parent for path in own for parent in _above(path)} - own:
                 if parent in tree:
                     tree[parent] = replace(tree[parent], touched=True)
     return tree
+
+
+def _above(path: str) -> list[str]:
+    """Return the directories that a path lies in."""
+    parts = path.split("/")
+    return ["/".join(parts[:number]) for number in range(1, len(parts))]
 
 
 def _whiteouts(tree: Tree, entries: Sequence[tuple[str, tarfile.TarInfo]]) -> None:
