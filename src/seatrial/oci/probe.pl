@@ -116,7 +116,7 @@ sub call {
 }
 
 # What becomes of a system call with these words in a child of its own: [error], [0, value], ["signal", N] where
-# that ended it, ["ended"] where it did not come back, ["hung"] after a fifth of a second.
+# that ended it, ["ended"] where it did not come back, ["hung"] after five seconds.
 sub fate {
     my ($number, @words) = @_;
     pipe my $in, my $out or return ['pipe', $! + 0];
@@ -130,7 +130,7 @@ sub fate {
     }
     close $out;
     vec(my $ready = '', fileno $in, 1) = 1;
-    my $came = select $ready, undef, undef, 0.2;
+    my $came = select $ready, undef, undef, 5;
     my $said = '';
     sysread $in, $said, 64 if $came;
     kill 'KILL', $pid;

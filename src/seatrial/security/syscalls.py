@@ -8,8 +8,9 @@ from importlib import resources
 
 # The last number that is tried: a few beyond those that the newest kernel has.
 LAST = 469
-# Calls that a program cannot try on itself: they copy it, take its stack away, or stop every file system's work.
-BREAKING = frozenset({15, 57, 58, 162})  # rt_sigreturn, fork, vfork, sync
+# Calls that a program cannot try on itself: they copy it, take its stack away, never return, or have every file
+# system of the machine written out.
+BREAKING = frozenset({15, 34, 57, 58, 162})  # rt_sigreturn, pause, fork, vfork, sync
 # Calls of the kernel's own trampolines for probes, which no filter sees (uretprobe(2) since Linux 6.12).
 UNFILTERED = frozenset({335, 336})
 
