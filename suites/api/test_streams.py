@@ -125,7 +125,7 @@ def test_detach_keys_may_come_in_one_piece(cat):
 def test_detach_keys_that_are_none_are_refused(api):
     c = api.run()
     query = {"stream": 1, "stdout": 1, "detachKeys": "ctrl-banana"}
-    answer = api.post(c.path("attach"), expect="api_bad_keys", query=query)
+    answer = api.post(c.path("attach"), expect=400, query=query)
     assert "ctrl-banana" in answer.text
 
 

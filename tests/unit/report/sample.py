@@ -133,7 +133,7 @@ def judge(target: TargetInfo, area: str, name: str, key: str) -> dict[str, objec
         return {"verdict": Verdict.WARN, "message": CACHED.format(**words), "signature": "no CACHED"}
     if name == "keeps_author_and_message" and target.name.startswith("podman"):
         return {"verdict": Verdict.KNOWN, "reason": "the message is dropped for the OCI image format",
-                "link": "https://github.com/containers/podman/issues/24066",
+                "link": "https://github.com/podman-container-tools/podman/issues/24066",
                 "message": "expected: Comment == 'one change'\nseen:     Comment == ''"}
     return {}
 
