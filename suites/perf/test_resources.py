@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from seatrial.hosts import connect
 from seatrial.perf.measure import Measured, Sample
 from seatrial.stress.monitor import Probe
 
@@ -21,7 +22,7 @@ def usage(container):
 
 
 @claim("perf-040")
-@requires("api")
+@requires("api", "cgroup_watch")
 def test_the_cpu_time_in_stats_is_the_kernels(engine):
     c = engine.run(engine.image, "sh", "-c", SPIN)
     for _ in range(5):
@@ -33,7 +34,7 @@ def test_the_cpu_time_in_stats_is_the_kernels(engine):
 
 
 @claim("perf-041")
-@requires("api", "memory")
+@requires("api", "memory", "cgroup_watch")
 def test_the_memory_in_stats_is_within_the_kernels(engine):
     c = engine.run("--memory", "64m", engine.image, "sh", "-c", "head -c 8000000 /dev/zero | tail; sleep 3600")
     c.until("holding memory", lambda: c.kernel.cgroup("memory_usage") > 100_000)
@@ -44,10 +45,18 @@ def test_the_memory_in_stats_is_within_the_kernels(engine):
 
 
 @claim("perf-042")
-@requires("api")
+@requires("api", "local_engine", "cgroup_watch")
 def test_the_bytes_in_stats_are_the_interfaces(engine):
-    c = engine.run()
-    c.sh("ping -c 3 -s 1000 $(ip route | awk '/default/ {print $3}')")
+    c = engine.run(engine.image, "nc", "-ll", "-p", "7", "-e", "cat")
+    c.until("listening", lambda: 7 in c.kernel.listeners())
+    with connect(engine.raw.host, (c.address, 7)) as line:
+        for _ in range(3):
+            line.sendall(b"x" * 1000)
+            seen = b""
+            while len(seen) < 1000:
+                part = line.recv(1000)
+                assert part, "the echo ended"
+                seen += part
     told = engine.api.get(f"/containers/{c.name}/stats", query={"stream": False}).json()["networks"]["eth0"]
     rows = {line.split(":")[0].strip(): line.split(":")[1].split() for line in
             (c.kernel.proc / "net/dev").read_text().splitlines()[2:]}  # fmt: skip
