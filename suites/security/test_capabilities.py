@@ -111,7 +111,8 @@ def test_default_sets_are_the_documented_ones_in_run_and_exec(engine, prober, gu
     guard.note("capabilities of root", f"{len(expected)}: " + " ".join(sorted(engine.trait("default_capabilities"))))
 
 
-@claim("security-109")
+@claim("security-183")
+@effect("run --cap-add")
 @pytest.mark.parametrize("capability", ["NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYS_TIME", "DAC_READ_SEARCH"])
 def test_added_capability_is_the_only_new_one(engine, prober, guard, capability):
     before, after = prober.ask().seen, prober.ask("--cap-add", capability).seen

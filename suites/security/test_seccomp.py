@@ -58,7 +58,7 @@ def filters(prober):
     return lambda *options: seccomp.read(prober.start(*options).pid)
 
 
-@claim("security-086", "security-082")
+@claim("security-082")
 @requires("seccomp_filters")
 def test_filter_does_to_each_call_what_it_says(prober, filters, guard):
     """Each call is made for real; what the filter says of it must have become of it, and nothing else differs."""
