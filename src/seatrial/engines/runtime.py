@@ -105,7 +105,10 @@ class RuntimeEngine(CliEngine):
 
         runtime = Runtime(self, Owner(run, f"warm{self.target.lab_name}"))
         try:
-            runtime.observe(runtime.bundle)
+            if self.host.hidden:  # the probe's streams and processes belong to another kernel
+                runtime.foreground(runtime.bundle.sh("true"))
+            else:
+                runtime.observe(runtime.bundle)
         except AssertionError as error:
             lines = str(error).strip().splitlines()
             raise SeatrialError(
