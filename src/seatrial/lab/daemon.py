@@ -28,7 +28,7 @@ class Daemon:
     socket: str
     log: Path
     extra_environment: Mapping[str, str] = field(default_factory=dict)
-    ready: Callable[[Path], bool] = lambda socket: answers(socket)
+    ready: Callable[[Path], bool] = lambda socket: answers(socket, 10.0)
     pid: int = 0
 
     def start(self, timeout: float = 60.0) -> None:
@@ -39,7 +39,8 @@ class Daemon:
                 env={**own_environment(self.host.name), **self.host.environment, **self.extra_environment},
             )  # fmt: skip
         self.pid = process.pid
-        deadline = time.monotonic() + timeout
+        # user-mode Linux has one processor, and each system call costs it a switch of processes
+        deadline = time.monotonic() + (3 * timeout if self.host.hidden else timeout)
         while not self.ready(self.host.path(self.socket)):
             if process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
