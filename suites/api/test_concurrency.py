@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from seatrial.expecting import one
+
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
 
@@ -28,7 +30,7 @@ def test_of_many_creates_of_one_name_one_succeeds(api, engine):
     body = {"Image": engine.image, "Cmd": ["sleep", "60"]}
     answers = at_once(*[lambda: api.post("/containers/create", expect=None, query={"name": name}, json=body)] * 12)
     assert Counter(answer.status for answer in answers) == {201: 1, 409: 11}
-    made = next(answer for answer in answers if answer.status == 201).json()["Id"]
+    made = one(answer for answer in answers if answer.status == 201).json()["Id"]
     assert api.get(f"/containers/{name}/json").json()["Id"] == made
 
 
@@ -153,5 +155,5 @@ def test_parallel_builds_of_one_name_leave_one_image(api, engine):
     answers = at_once(*[lambda body=body: api.post("/build", expect=200, query=query, body=body, timeout=120,
                         headers={"Content-Type": "application/x-tar"}) for body in bodies])  # fmt: skip
     assert not any("error" in record for answer in answers for record in answer.records())
-    (value,) = [entry for entry in api.get(f"/images/{name}/json").json()["Config"]["Env"] if entry.startswith("N=")]
+    value = one(entry for entry in api.get(f"/images/{name}/json").json()["Config"]["Env"] if entry.startswith("N="))
     assert value in ("N=0", "N=1", "N=2", "N=3")

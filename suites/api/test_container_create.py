@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from seatrial.expecting import one
+
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
 
@@ -191,7 +193,7 @@ def test_published_ports_are_described_while_it_runs(api):
 @claim("api-051")
 def test_volumes_of_the_body_are_anonymous_volumes(api, engine):
     c = api.create(Volumes={"/data": {}})
-    (mount,) = c.inspect()["Mounts"]
+    mount = one(c.inspect()["Mounts"])
     assert (mount["Type"], mount["Destination"], len(mount["Name"])) == ("volume", "/data", 64)
     engine.track("volume", mount["Name"])
     assert engine.exists(mount["Name"], "volume")

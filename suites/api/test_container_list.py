@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from seatrial.expecting import one
+
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
 
@@ -62,8 +64,8 @@ def test_sizes_are_told_when_asked_for(api, engine):
     c = api.sh("dd if=/dev/zero of=/ballast bs=1k count=100 2>/dev/null")
     assert c.wait() == 0
     own = {"label": [f"seatrial.test={engine.key}"]}
-    (plain,) = api.get("/containers/json", query={"all": True, "filters": own}).json()
-    (sized,) = api.get("/containers/json", query={"all": True, "size": True, "filters": own}).json()
+    plain = one(api.get("/containers/json", query={"all": True, "filters": own}).json())
+    sized = one(api.get("/containers/json", query={"all": True, "size": True, "filters": own}).json())
     assert "SizeRw" not in plain or not plain["SizeRw"]
     assert 102400 <= sized["SizeRw"] < 300000
     assert sized["SizeRootFs"] > sized["SizeRw"]
@@ -75,7 +77,7 @@ def test_an_entry_has_all_its_parts(api, engine):
     volume = api.volume()
     c = api.run(Labels={"a": "b"}, ExposedPorts={"80/tcp": {}}, HostConfig={
         "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1"}]}, "Binds": [f"{volume}:/v"]})  # fmt: skip
-    (row,) = api.get("/containers/json", query={"filters": {"id": [c.id]}}).json()
+    row = one(api.get("/containers/json", query={"filters": {"id": [c.id]}}).json())
     described = c.inspect()
     assert (row["Id"], row["Names"], row["State"]) == (c.id, [f"/{c.name}"], "running")
     assert (row["Image"], row["ImageID"]) == (engine.image, described["Image"])
@@ -83,9 +85,9 @@ def test_an_entry_has_all_its_parts(api, engine):
     assert before - 1 <= row["Created"] <= time.time() + 1
     assert row["Labels"]["a"] == "b"
     assert row["Status"].startswith("Up ")
-    (port,) = row["Ports"]
+    port = one(row["Ports"])
     assert (port["PrivatePort"], port["Type"], port["IP"]) == (80, "tcp", "127.0.0.1")
-    (network,) = row["NetworkSettings"]["Networks"].values()
+    network = one(row["NetworkSettings"]["Networks"].values())
     assert network["IPAddress"] == c.address
     assert [(mount["Name"], mount["Destination"]) for mount in row["Mounts"]] == [(volume, "/v")]
 
@@ -93,7 +95,7 @@ def test_an_entry_has_all_its_parts(api, engine):
 @claim("api-092")
 def test_an_entry_tells_its_network_mode(api):
     c = api.create(HostConfig={"NetworkMode": "none"})
-    (row,) = api.get("/containers/json", query={"all": True, "filters": {"id": [c.id]}}).json()
+    row = one(api.get("/containers/json", query={"all": True, "filters": {"id": [c.id]}}).json())
     assert row.get("HostConfig", {}).get("NetworkMode") == "none"
 
 
@@ -223,7 +225,7 @@ def test_top_tells_titles_and_rows(api):
     c = api.run()
     told = c.get("top").json()
     assert {"PID", "CMD"} <= set(told["Titles"])
-    (row,) = told["Processes"]
+    row = one(told["Processes"])
     assert dict(zip(told["Titles"], row, strict=True))["CMD"] == "sleep 3600"
 
 
@@ -233,7 +235,7 @@ def test_top_shows_the_columns_that_are_asked_for(api, engine):
     c.until("its own command", lambda: c.kernel.argv == ["sleep", "3600"])
     told = c.get("top", query={"ps_args": engine.trait("api_top_columns")}).json()
     assert told["Titles"] == ["PID", "COMMAND"]
-    (row,) = told["Processes"]
+    row = one(told["Processes"])
     assert row[1].startswith("sleep")
 
 
@@ -274,5 +276,5 @@ def test_a_container_of_the_cli_is_like_one_of_the_api(api, engine):
 def test_rows_of_the_cli_are_found_in_the_answer(api, engine):
     c = api.run()
     row = engine.cli("ps", "--no-trunc", "--filter", f"id={c.id}", "--format", "{{.ID}} {{.Names}} {{.Image}}").text
-    (told,) = api.get("/containers/json", query={"filters": {"id": [c.id]}}).json()
+    told = one(api.get("/containers/json", query={"filters": {"id": [c.id]}}).json())
     assert row == f"{told['Id']} {told['Names'][0][1:]} {told['Image']}"

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from seatrial import archive
+from seatrial.expecting import one
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 TAR = {"Content-Type": "application/x-tar"}
@@ -30,7 +31,7 @@ def small(api, engine):
 def test_the_list_has_the_image_with_its_parts(api, small, engine):
     before = int(time.time()) - 1
     name = small({"a": f"{engine.key} 1"})
-    (row,) = api.get("/images/json", query={"filters": {"reference": [name]}}).json()
+    row = one(api.get("/images/json", query={"filters": {"reference": [name]}}).json())
     assert row["RepoTags"] == [name]
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", row["Id"])
     assert before <= row["Created"] <= time.time() + 1

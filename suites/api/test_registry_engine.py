@@ -7,6 +7,7 @@ import re
 import pytest
 
 from seatrial import archive
+from seatrial.expecting import one
 from seatrial.lab import relay
 from seatrial.lab.registry import admit
 from seatrial.lab.relay import Relay
@@ -343,7 +344,7 @@ def test_a_registry_tells_of_push_and_pull(api, engine, registry_with, ship):
                     if event["action"] == action and "manifest" in event["target"]["mediaType"]]  # fmt: skip
 
         wait_until("the events", lambda: manifests("push") and manifests("pull"))
-    (pushed,) = manifests("push")
+    pushed = one(manifests("push"))
     assert (pushed["target"]["repository"], pushed["target"]["tag"]) == ("fleet/ship", "latest")
     assert pushed["target"]["digest"].startswith("sha256:")
     assert set(pushed) >= {"id", "timestamp", "action", "target", "request", "actor", "source"}

@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from seatrial.expecting import one
+
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
 
@@ -50,11 +52,11 @@ def test_df_lists_what_there_is(api, engine):
                HostConfig={"Binds": [f"{volume}:/v"]})  # fmt: skip
     c.wait()
     told = api.get("/system/df").json()
-    image = next(row for row in told["Images"] if row["Id"].endswith(engine.image_id(engine.image)))
+    image = one(row for row in told["Images"] if row["Id"].endswith(engine.image_id(engine.image)))
     assert image["Size"] > 0 and image["Containers"] >= 1
-    mine = next(row for row in told["Containers"] if row["Id"] == c.id)
+    mine = one(row for row in told["Containers"] if row["Id"] == c.id)
     assert 51200 <= mine["SizeRw"] < 200000
-    usage = next(row for row in told["Volumes"] if row["Name"] == volume)["UsageData"]
+    usage = one(row for row in told["Volumes"] if row["Name"] == volume)["UsageData"]
     assert 102400 <= usage["Size"] < 200000
     assert usage["RefCount"] == 1
     assert told["LayersSize"] >= image["Size"]
@@ -93,7 +95,7 @@ def swarm(private_engine):
 @requires("swarm", "private_daemon")
 def test_a_swarm_of_one_node_has_secrets_configs_and_a_manager(swarm):
     api = swarm.api
-    (node,) = api.get("/nodes").json()
+    node = one(api.get("/nodes").json())
     assert node["Spec"]["Role"] == "manager"
     assert node["ManagerStatus"]["Leader"] is True
     assert api.get("/info").json()["Swarm"]["LocalNodeState"] == "active"

@@ -4,6 +4,8 @@ import tarfile
 
 import pytest
 
+from seatrial.expecting import exactly
+
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
@@ -56,7 +58,7 @@ def test_runs_happen_one_after_the_other_in_file_order(default_builder):
     image = default_builder.build(
         f"FROM IMAGE\nRUN {clock} >/t; sleep 0.3; {clock} >>/t\nRUN {clock} >>/t\nRUN {clock} >>/t\n"
     )
-    begun, ended, second, third = map(float, image.sh("cat /t").split())
+    begun, ended, second, third = map(float, exactly(4, image.sh("cat /t").split()))
     assert begun + 0.25 < ended < second < third
 
 
@@ -175,9 +177,9 @@ def test_shell_replaces_the_shell_of_run_cmd_and_entrypoint(default_builder):
         'FROM IMAGE\nSHELL ["/bin/sh", "-euxc"]\nRUN echo $- >/f\nSHELL ["/bin/busybox", "echo", "not run:"]\n'
         "RUN touch /never\nCMD touch /never\n", None, *options,
     )
-    flags, *rest = image.sh("cat /f; ls /never 2>&1 || true").splitlines()
+    flags, missing = exactly(2, image.sh("cat /f; ls /never 2>&1 || true").splitlines())
     assert {"e", "u", "x"} <= set(flags)
-    assert "No such file" in rest[0]
+    assert "No such file" in missing
     assert image.run().text == "not run: touch /never"
 
 

@@ -8,6 +8,7 @@ import tarfile
 import pytest
 
 from seatrial.exec import run
+from seatrial.expecting import exactly, matched
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
@@ -183,16 +184,15 @@ def test_top_lists_the_processes_of_the_cgroup(engine):
 def inner_pid(pid):
     """Return the number that a process has inside its pid namespace."""
     with open(f"/proc/{pid}/status") as status:
-        return int(re.search(r"^NSpid:.*\s(\d+)$", status.read(), re.MULTILINE)[1])
+        return int(matched(r"^NSpid:.*\s(\d+)$", status.read())[1])
 
 
 @claim("cli-030")
 def test_top_without_options_has_the_columns_of_ps(engine):
     c = engine.run()
-    head, *rows = engine.cli("top", c.name).lines
+    head, row = exactly(2, engine.cli("top", c.name).lines)
     assert {"PID", "PPID"} <= set(head.split())
-    assert len(rows) == 1
-    assert rows[0].rstrip().endswith("sleep 3600")
+    assert row.rstrip().endswith("sleep 3600")
 
 
 @claim("cli-030")

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from seatrial.expecting import matched
+
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
 
@@ -122,7 +124,7 @@ _UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
 def _bytes(size):
-    number, unit = re.fullmatch(r"([\d.]+) ?([kMG]?B)", size).groups()
+    number, unit = matched(r"^([\d.]+) ?([kMG]?B)$", size).groups()
     return float(number) * _UNITS[unit]
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from seatrial.exec import run
+from seatrial.expecting import one
 from seatrial.probes.firewall import Firewall, Packet
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
@@ -26,8 +27,7 @@ def ports_of(engine, bridge):
 def peer(engine, container, inside="eth0"):
     """The host's end of the pair whose other end is the container's interface."""
     number = int(container.sh(f"cat /sys/class/net/{inside}/iflink").text)
-    (link,) = [link for link in ip(engine.raw.host, engine.journal, "link") if link["ifindex"] == number]
-    return link
+    return one(link for link in ip(engine.raw.host, engine.journal, "link") if link["ifindex"] == number)
 
 
 @claim("network-011", "network-025", "network-030", "network-039", "network-048")
@@ -39,7 +39,7 @@ def test_container_has_an_address_of_the_bridge_and_a_pair_into_it(engine):
     c = engine.run()
     assert ipaddress.ip_address(c.address) in subnet
     assert f"{c.address}/{subnet.prefixlen}" in c.exec("ip", "-o", "-4", "addr", "show", "eth0").stdout
-    (own,) = ip(engine.raw.host, engine.journal, "-4", "addr", "show", "dev", bridge)
+    own = one(ip(engine.raw.host, engine.journal, "-4", "addr", "show", "dev", bridge))
     gateway = own["addr_info"][0]["local"]
     assert ipaddress.ip_address(gateway) in subnet
     assert ("eth0", "0.0.0.0", gateway, 0) in c.kernel.routes()
@@ -51,7 +51,8 @@ def test_container_has_an_address_of_the_bridge_and_a_pair_into_it(engine):
     assert (link["master"], "UP" in link["flags"]) == (bridge, True)
     assert int(c.sh("cat /sys/class/net/eth0/ifindex").text) == link["link_index"]
     engine.cli("rm", "--force", c.name)
-    assert link["ifindex"] not in ports_of(engine, bridge)
+    # with the last container, an engine may remove the bridge itself
+    assert link["ifindex"] not in {left["ifindex"] for left in ip(engine.raw.host, engine.journal, "link")}
 
 
 @claim("network-026", "network-033", "network-034", "network-035", "network-031")
@@ -102,7 +103,7 @@ def test_daemon_makes_its_bridge_with_address_and_route(private_daemon):
     assert [link["ifname"] for link in ip(d.host, d.journal, "link")] == ["lo"]
     assert Firewall.of(d.host, d.journal).rules == []
     d.daemon.start()
-    (bridge,) = ip(d.host, d.journal, "-4", "addr", "show", "dev", "docker0")
+    bridge = one(ip(d.host, d.journal, "-4", "addr", "show", "dev", "docker0"))
     assert [(a["local"], a["prefixlen"]) for a in bridge["addr_info"]] == [("172.17.0.1", 16)]
     assert [(r["dst"], r["dev"]) for r in ip(d.host, d.journal, "route")] == [("172.17.0.0/16", "docker0")]
     assert ports_of(d, "docker0") == set()

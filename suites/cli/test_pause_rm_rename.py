@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from seatrial.expecting import one
+
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 COUNT_UP = "while :; do date +%s%N >/tick; sleep 0.05; done"
@@ -132,7 +134,7 @@ def test_rm_keeps_volumes_unless_asked_and_never_takes_named_ones(engine):
     named = engine.volume()
     for options, kept in (([], True), (["--volumes"], False)):
         c = engine.create("--volume", "/anonymous", "--volume", f"{named}:/named")
-        volume = next(mount["Name"] for mount in c.inspect()["Mounts"] if mount["Destination"] == "/anonymous")
+        volume = one(mount["Name"] for mount in c.inspect()["Mounts"] if mount["Destination"] == "/anonymous")
         engine.track("volume", volume)
         engine.cli("rm", *options, c.name)
         assert engine.exists(volume, "volume") is kept

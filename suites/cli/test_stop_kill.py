@@ -5,6 +5,8 @@ from datetime import datetime
 
 import pytest
 
+from seatrial.expecting import exactly, one
+
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 LISTENER = ("for s in HUP INT QUIT USR1 USR2 TERM WINCH CONT; do trap \"echo got-$s\" $s; done; "
@@ -31,7 +33,7 @@ def said(c, word):
 
 def grace(c):
     """Return how long a container lived after it had ignored its stop signal."""
-    (ignored,) = said(c, "ignored")
+    ignored = one(said(c, "ignored"))
     return seconds(c.state["FinishedAt"]) - ignored
 
 
@@ -216,8 +218,8 @@ def test_restart_honours_the_time(engine):
     pid = c.pid
     engine.cli("restart", "--time", "3", c.name)
     assert c.pid not in (0, pid)
-    _, again = c.until("its second start", lambda: (times := said(c, "ready"))[1:] and times)
-    assert 2 <= again - said(c, "ignored")[0] < 60
+    _, again = exactly(2, c.until("its second start", lambda: (times := said(c, "ready"))[1:] and times))
+    assert 2 <= again - one(said(c, "ignored")) < 60
 
 
 @claim("cli-025")

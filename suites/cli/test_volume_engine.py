@@ -2,6 +2,8 @@
 
 import pytest
 
+from seatrial.expecting import one
+
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
 
@@ -79,7 +81,7 @@ def test_volumes_survive_the_daemon(private_daemon, ending):
     mounts = ["-v", "/a", "-v", f"{named}:/t"]
     c = engine.run("--stop-signal", "KILL", *mounts, engine.image, "sh", "-c", script)
     c.until("written", lambda: c.sh("cat /a/f", expect=None).text == "kept")
-    volume = next(mount["Name"] for mount in c.inspect()["Mounts"] if mount["Destination"] == "/a")
+    volume = one(mount["Name"] for mount in c.inspect()["Mounts"] if mount["Destination"] == "/a")
     before = volumes(engine)
     if ending == "restart":
         engine.daemon.restart()

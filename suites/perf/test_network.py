@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from seatrial.expecting import one
 from seatrial.hosts import connect
 from seatrial.perf import tools
 from seatrial.perf.measure import Measured, Sample
@@ -28,7 +29,7 @@ def server(engine, toolbox):
 
 def published(container):
     """The port of the host that leads to the server."""
-    (held,) = held_ports(container.inspect()["NetworkSettings"]["Ports"])
+    held = one(held_ports(container.inspect()["NetworkSettings"]["Ports"]))
     return int(held.partition("/")[0].rpartition(":")[2])
 
 

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from seatrial import proc
+from seatrial.expecting import one
 from seatrial.lab import images
 from seatrial.names import TOOLBOX
 from seatrial.probes.kernel import Kernel
@@ -95,7 +96,7 @@ def test_restart_policies_are_obeyed_after_a_kill(private_daemon, policy, recove
 def test_a_killed_shim_is_noticed(private_daemon):
     d = private_daemon()
     c, other = d.run(), d.run()
-    (shim,) = [pid for pid in list(proc.ancestry(c.pid))[1:2] if proc.command(pid).startswith("containerd-shim")]
+    shim = one(pid for pid in list(proc.ancestry(c.pid))[1:2] if proc.command(pid).startswith("containerd-shim"))
     kernel = Kernel(c.pid)
     os.kill(shim, signal.SIGKILL)
     c.until("known to have ended", lambda: c.status == "exited", 60)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from seatrial.expecting import one
 from seatrial.hosts import connect
 from seatrial.probes.kernel import Kernel
 from seatrial.stress.driver import RefusedError, SilentError, Spec
@@ -55,7 +56,7 @@ def test_on_failure_is_no_reason_to_start_with_the_daemon(private_daemon, recove
 def test_a_published_port_is_served_while_there_is_no_daemon_and_after(private_daemon, recover, death):
     d = private_daemon("--userland-proxy=false", config=LIVE)
     c = d.run("--publish", "127.0.0.1::7", d.image, "nc", "-ll", "-p", "7", "-e", "cat")
-    (held,) = held_ports(c.inspect()["NetworkSettings"]["Ports"])
+    held = one(held_ports(c.inspect()["NetworkSettings"]["Ports"]))
     port = int(held.partition("/")[0].rpartition(":")[2])
     c.until("answering", lambda: echo(d, c.address) == b"hello")
     address = c.address
@@ -63,7 +64,7 @@ def test_a_published_port_is_served_while_there_is_no_daemon_and_after(private_d
     assert echo(d, address) == b"hello"
     recover(d)
     assert c.address == address
-    (again,) = held_ports(c.inspect()["NetworkSettings"]["Ports"])
+    again = one(held_ports(c.inspect()["NetworkSettings"]["Ports"]))
     assert int(again.partition("/")[0].rpartition(":")[2]) == port
     assert echo(d, address) == b"hello"
 
@@ -145,8 +146,8 @@ def asked(d, work):
         driver.close()
 
     clients = [threading.Thread(target=client, args=(number,)) for number in range(4)]
-    for one in clients:
-        one.start()
+    for client in clients:
+        client.start()
     return done, enough, clients
 
 
@@ -163,8 +164,8 @@ def test_what_was_acknowledged_is_there_though_the_daemon_ended_among_creations(
     done, enough, clients = asked(d, work)
     assert enough.wait(120)
     getattr(d.daemon, death)()
-    for one in clients:
-        one.join()
+    for client in clients:
+        client.join()
     recover(d)
     listed = d.cli(kind, "ls", "--format", "{{.Name}}").lines
     assert set(done) <= set(listed)
@@ -186,8 +187,8 @@ def test_a_container_whose_removal_was_acknowledged_does_not_come_back(private_d
     done, enough, clients = asked(d, work)
     assert enough.wait(120)
     d.daemon.kill()
-    for one in clients:
-        one.join()
+    for client in clients:
+        client.join()
     recover(d)
     listed = d.cli("ps", "--all", "--format", "{{.Names}}").lines
     assert not set(done) & set(listed)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from seatrial.expecting import one
 from seatrial.oci.bundle import NAMESPACES, device
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
@@ -365,7 +366,7 @@ def test_a_rule_that_is_none_is_refused(runtime, bundle, rule):
 @requires("cgroup_v1", "oci_1_1")
 def test_a_frozen_cgroup_is_refused(runtime, bundle):
     name = f"{runtime.name()}-cold"
-    (top,) = [path for path in runtime.hierarchies() if path.name == "freezer"]
+    top = one(path for path in runtime.hierarchies() if path.name == "freezer")
     runtime.make_group(top / name)
     (top / name / "freezer.state").write_text("FROZEN")
     runtime.refuses(bundle.with_(linux={"cgroupsPath": f"/{name}"}), timeout=8)

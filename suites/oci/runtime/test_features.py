@@ -1,10 +1,10 @@
 """The features that a runtime lists, and that it has them."""
 
 import json
-import re
 
 import pytest
 
+from seatrial.expecting import matched
 from seatrial.oci.bundle import NAMESPACES, tmpfs
 from seatrial.oci.observe import CAPABILITY_NAMES
 
@@ -31,7 +31,7 @@ def features(runtime):
 
 
 def numbers(version):
-    return tuple(int(word) for word in re.match(r"(\d+)\.(\d+)\.(\d+)", version).groups())
+    return tuple(int(word) for word in matched(r"^(\d+)\.(\d+)\.(\d+)", version).groups())
 
 
 @claim("FT-vermin", "FT-vermax")
