@@ -6,9 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from seatrial.examples import examples
 from seatrial.exec import ExpectationError
 from seatrial.waiting import wait_until
 
@@ -122,13 +123,11 @@ BODIES = st.fixed_dictionaries({}, optional={
     "Volumes": st.dictionaries(WORDS, st.just({}), max_size=2), "StopSignal": WORDS, "StopTimeout": st.integers(),
     "Tty": st.booleans(), "MacAddress": WORDS, "HostConfig": HOST,
 })  # fmt: skip
-BOUNDED = settings(max_examples=60, deadline=None, derandomize=True, database=None,
-                   suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
 
 
 @claim("api-165")
 def test_no_body_of_create_makes_the_daemon_fail(api, engine):
-    @BOUNDED
+    @examples(60)
     @given(BODIES)
     def create(body):
         answer = api.post("/containers/create", expect=None, json={"Image": engine.image, **body})
@@ -144,7 +143,7 @@ def test_no_body_of_create_makes_the_daemon_fail(api, engine):
 @claim("api-165")
 @pytest.mark.parametrize("path", ["/networks/create", "/volumes/create"])
 def test_no_body_of_networks_and_volumes_makes_the_daemon_fail(api, engine, path):
-    @BOUNDED
+    @examples(60)
     @given(st.dictionaries(st.sampled_from(["Driver", "DriverOpts", "IPAM", "Internal", "Options"]), VALUES))
     def create(body):
         name = engine.name("f")
@@ -160,7 +159,7 @@ def test_no_body_of_networks_and_volumes_makes_the_daemon_fail(api, engine, path
 @claim("api-165", "api-077")
 @pytest.mark.parametrize("path", ["/containers/json", "/images/json", "/networks", "/volumes"])
 def test_no_filter_makes_the_daemon_fail(api, path):
-    @BOUNDED
+    @examples(60)
     @given(st.dictionaries(st.sampled_from(["name", "label", "id", "status", "dangling", "before", "x"]),
                            st.lists(WORDS, max_size=2) | VALUES, max_size=3))  # fmt: skip
     def ask(filters):

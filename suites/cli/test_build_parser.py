@@ -1,6 +1,8 @@
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+
+from seatrial.examples import examples
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
@@ -156,8 +158,7 @@ plain = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl
 
 
 @claim("build-029", "build-203")
-@settings(max_examples=3, deadline=None, derandomize=True, database=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@examples(3)
 @given(values=st.lists(plain, min_size=40, max_size=40, unique=True))
 def test_any_text_survives_quoting_in_env_and_label(default_builder, values):
     def quoted(value):

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+
+from seatrial.examples import examples
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
@@ -82,8 +84,7 @@ def test_capability_both_added_and_dropped(engine):
 
 
 @claim("cli-082", "cli-115")
-@settings(max_examples=8, deadline=None, derandomize=True, database=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@examples(8)
 @given(words=st.lists(st.sampled_from(sorted(NUMBERS)), min_size=1, max_size=6, unique=True))
 def test_any_choice_after_drop_all_is_exactly_what_is_given(engine, words):
     options = [part for word in words for part in ("--cap-add", word)]

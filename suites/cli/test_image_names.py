@@ -4,16 +4,14 @@ import re
 import string
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.archive import Image, tree
+from seatrial.examples import examples
 from seatrial.names import RUN_LABEL, TEST_LABEL
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
-
-some = settings(max_examples=15, deadline=None, derandomize=True, database=None,
-                suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 
 
 @pytest.fixture
@@ -168,7 +166,7 @@ def test_every_valid_reference_is_taken_literally(engine, image):
     base = engine.image_name().removesuffix(":latest")
     id_ = engine.image_id(image)
 
-    @some
+    @examples(15)
     @given(st.lists(st.tuples(_GOOD_PARTS, _GOOD_TAGS), min_size=1, max_size=3, unique=True))
     def check(pairs):
         names = [f"{base}/{part}:{tag}" for part, tag in pairs]
@@ -202,7 +200,7 @@ def test_no_invalid_name_is_given_to_an_image(engine, image):
     base = engine.image_name().removesuffix(":latest")
     before = engine.inspect(image, "image")["RepoTags"]
 
-    @some
+    @examples(15)
     @given(_BAD_PARTS.map(lambda part: f"{base}/{part}:v1") | _BAD_TAGS.map(lambda tag: f"{base}:{tag}"))
     def check(name):
         engine.fails("tag", image, name, says="bad_reference")

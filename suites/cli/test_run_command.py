@@ -5,13 +5,13 @@ import re
 import tarfile
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+
+from seatrial.examples import examples
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
-few = settings(max_examples=4, deadline=None, derandomize=True, database=None,
-               suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
 # what an argument of execve can hold: anything but NUL
 argument = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 variable = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,15}", fullmatch=True).filter(
@@ -71,7 +71,7 @@ def test_run_without_the_image_and_without_pulling_names_the_image(engine):
 
 
 @claim("cli-203")
-@few
+@examples(4)
 @given(arguments=st.lists(argument, min_size=1, max_size=30))
 def test_arguments_reach_the_process_unchanged(engine, arguments):
     seen = engine.once(engine.image, "sh", "-c", "printf '%s\\0' \"$@\"", "sh", *arguments)
@@ -79,7 +79,7 @@ def test_arguments_reach_the_process_unchanged(engine, arguments):
 
 
 @claim("cli-203")
-@few
+@examples(4)
 @given(variables=st.dictionaries(variable, argument, min_size=1, max_size=30))
 def test_variables_reach_the_process_unchanged(engine, variables):
     words = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]

@@ -3,16 +3,15 @@
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from seatrial.examples import examples
 from seatrial.exec import ANY
 from seatrial.waiting import wait_until
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
-several = settings(max_examples=15, deadline=None, derandomize=True, database=None,
-                   suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
 
 GOOD = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 good_tails = st.text("abcXYZ019_.-", min_size=1, max_size=60)
@@ -41,7 +40,7 @@ def test_a_bad_name_is_refused(engine):
 
 
 @claim("cli-212", "cli-024")
-@several
+@examples(15)
 @given(tail=good_tails)
 def test_every_good_name_is_kept_as_it_is(engine, tail):
     name = engine.name() + tail
@@ -54,7 +53,7 @@ def test_every_good_name_is_kept_as_it_is(engine, tail):
 
 
 @claim("cli-212", "cli-024")
-@several
+@examples(15)
 @given(name=bad_names)
 def test_no_bad_name_is_ever_given(engine, name):
     c = engine.cli("ps", "--all", "--format", "{{.Names}}", "--filter", f"label=seatrial.test={engine.key}").text

@@ -3,13 +3,13 @@
 import os
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+
+from seatrial.examples import examples
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
-several = settings(max_examples=15, deadline=None, derandomize=True, database=None,
-                   suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "M": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "G": 1 << 30}
 
 
@@ -24,7 +24,7 @@ def test_a_memory_size_reaches_the_cgroup(engine, size, expected):
 
 
 @claim("cli-042")
-@several
+@examples(15)
 @given(number=st.integers(16, 900), unit=st.sampled_from(sorted(UNITS)))
 def test_every_size_is_counted_in_powers_of_1024(engine, number, unit):
     size = number * UNITS[unit]
@@ -109,7 +109,7 @@ def test_a_wrong_device_weight_is_refused(engine):
 
 
 @claim("cli-045")
-@several
+@examples(15)
 @given(name=st.from_regex(r"[a-z0-9]{1,8}((_|__|-{1,3}|\.)[a-z0-9]{1,8}){0,2}(/[a-z0-9]{1,8}){0,2}", fullmatch=True),
        tag=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True))  # fmt: skip
 def test_every_correct_reference_names_an_image(engine, name, tag):
@@ -126,7 +126,6 @@ def test_a_wrong_reference_is_refused(engine):
     for reference in ("x/Upper:1", "x:", ":1", "x:t a", f"x:{'t' * 129}", "x:.dot", "x:-dash", "a//b", "/a", "a/",
                       "-a/b", "a..b", "x@sha256:abc", "x:a:b"):  # fmt: skip
         engine.fails("tag", "--", engine.image, reference, says="not_a_reference", code=engine.code("error"))
-
 
 
 @claim("cli-045")

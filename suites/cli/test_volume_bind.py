@@ -5,10 +5,12 @@ import socket
 import stat
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial import exec as command
+from seatrial.examples import examples
+from seatrial.expecting import one
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
@@ -324,7 +326,7 @@ def test_target_is_cleaned(engine, path):
     c = engine.run("-v", f"{folder(engine)}:{path}")
     assert c.read("/b/f") == "hello\n"
     assert c.kernel.mount("/b").options
-    (listed,) = c.inspect()["Mounts"]
+    listed = one(c.inspect()["Mounts"])
     assert os.path.normpath(listed["Destination"]).lstrip("/") == "b"
 
 
@@ -336,8 +338,7 @@ WORDS = st.text("abzAZ09 ._-+=@%&'\"\\$#~!?*[]{}();<>|^`,é中😀\t\n", min_siz
 
 @claim("volume-204")
 @requires("local_engine")
-@settings(max_examples=6, deadline=None, derandomize=True, database=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@examples(6)
 @given(words=st.lists(WORDS, min_size=4, max_size=4, unique=True))
 def test_sources_of_any_name_are_bound(engine, words):
     options = []

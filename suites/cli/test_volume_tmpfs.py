@@ -1,8 +1,10 @@
 """File systems in memory: --tmpfs, --mount type=tmpfs; and volumes of the local driver with mount options."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+
+from seatrial.examples import examples
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
@@ -58,8 +60,7 @@ def test_size_and_mode_are_in_force(engine, form):
 
 
 @claim("volume-217")
-@settings(max_examples=3, deadline=None, derandomize=True, database=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@examples(3)
 @given(sizes=st.lists(st.integers(1, 1 << 20), min_size=4, max_size=6), mode=st.integers(1, 0o1777))
 def test_any_size_is_rounded_up_to_pages(engine, sizes, mode):
     options = []
