@@ -4,11 +4,13 @@ import ipaddress
 import itertools
 import socket
 import threading
+import time
 
 import pytest
 
 from seatrial import archive
 from seatrial.builder import Builder
+from seatrial.exec import run
 
 
 @pytest.fixture(
@@ -170,6 +172,59 @@ def subnet(engine):
 
 
 @pytest.fixture
+def host_namespace(engine):
+    """Call it with a kind (pid, net, ...) to get the namespace of the engine's host, as `kernel.namespace` names it."""
+
+    def get(kind):
+        return run(["readlink", f"/proc/self/ns/{kind}"], host=engine.raw.host, journal=engine.journal).text
+
+    return get
+
+
+@pytest.fixture
+def host_links(engine):
+    """Call it to get the names of the interfaces of the engine's host."""
+
+    def get():
+        lines = run(["cat", "/proc/net/dev"], host=engine.raw.host, journal=engine.journal).lines[2:]
+        return {line.split(":")[0].strip() for line in lines}
+
+    return get
+
+
+@pytest.fixture
+def greeter():
+    """Call it with an engine and options of `run` to have a container say hello on port 80."""
+
+    def start(bench, *options):
+        c = bench.run(*options, bench.image, "sh", "-c", "while :; do echo hello | nc -l -p 80; done")
+        c.until("listening", lambda: 80 in c.kernel.listeners())
+        return c
+
+    return start
+
+
+@pytest.fixture
+def reaches():
+    """Call it with a container and an address to learn whether a greeter says hello there."""
+
+    def try_it(c, address):
+        return c.sh(f"nc -w 2 {address} 80 </dev/null", expect=None).stdout == "hello\n"
+
+    return try_it
+
+
+@pytest.fixture
+def place(engine):
+    """Call it with the name of a volume to get its directory as seen from here."""
+
+    def get(volume):
+        return engine.raw.host.path(engine.inspect(volume, "volume")["Mountpoint"])
+
+    return get
+
+
+@pytest.fixture
 def ask():
     """Call it with a container, an address or name, and a port to get what /word there says, asked inside."""
 
@@ -179,6 +234,21 @@ def ask():
         return answer[-1] if answer and answer[0].endswith("200 OK") else ""
 
     return get
+
+
+@pytest.fixture
+def send_signal():
+    """Call it with a client that has shown output of its container, and a signal, to send it the signal.
+
+    A client may show output before it forwards signals (https://github.com/containers/podman/pull/17489), and
+    there is nothing to see that by.
+    """
+
+    def send(talk, number):
+        time.sleep(1.0)
+        talk.signal(number)
+
+    return send
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from seatrial.exec import run
+from seatrial.expecting import one
 from seatrial.hosts import connect
 from seatrial.probes.firewall import Firewall, Packet
 
@@ -18,7 +19,7 @@ def host_run(d, *argv, **options):
 
 
 def start(d, *options):
-    d.daemon.argv = ("dockerd", *options)
+    d.daemon.argv = (d.raw.service, *options)
     d.daemon.start()
     d.provide_image()
 
@@ -28,16 +29,6 @@ def processes(d, name):
     namespace = host_run(d, "readlink", "/proc/self/ns/net").text
     script = 'for p in $(pgrep -x "$1"); do [ "$(readlink /proc/$p/ns/net)" = "$2" ] && echo $p; done; true'
     return host_run(d, "sh", "-c", script, "sh", name, namespace).lines
-
-
-def reaches(one, two, port=80):
-    return one.sh(f"nc -w 2 {two.address} {port} </dev/null", expect=None).stdout == "hello\n"
-
-
-def greeter(d, *options):
-    c = d.run(*options, d.image, "sh", "-c", "while :; do echo hello | nc -l -p 80; done")
-    c.until("listening", lambda: 80 in c.kernel.listeners())
-    return c
 
 
 @claim("network-055", "network-024")
@@ -66,7 +57,7 @@ def test_bridge_none_leaves_the_daemon_without_a_default_network(private_daemon)
 
 
 @claim("network-056", "network-057", "network-061", "network-069", "network-029", "network-030")
-def test_addresses_route_and_mtu_are_what_the_options_say(private_daemon):
+def test_addresses_route_and_mtu_are_what_the_options_say(private_daemon, greeter, reaches):
     d = private_daemon("--bip", "10.66.0.1/24", "--fixed-cidr", "10.66.0.128/29", "--default-gateway", "10.66.0.254",
                        "--mtu", "1234")  # fmt: skip
     assert "10.66.0.1/24" in host_run(d, "ip", "-o", "-4", "addr", "show", "docker0").stdout
@@ -77,7 +68,7 @@ def test_addresses_route_and_mtu_are_what_the_options_say(private_daemon):
     assert ("eth0", "10.66.0.0", "0.0.0.0", 24) in one.kernel.routes()
     assert one.sh("cat /sys/class/net/eth0/mtu").text == "1234"
     assert two.exec("ping", "-c", "1", "-s", "3000", one.address).stdout.count("3008 bytes") == 1
-    assert reaches(two, one)
+    assert reaches(two, one.address)
 
 
 @claim("network-061", "network-039")
@@ -98,7 +89,7 @@ def test_name_servers_and_address_of_ports_are_defaults_of_containers(private_da
     lines = [line.split() for line in c.read("/etc/resolv.conf").splitlines()]
     assert [line[1] for line in lines if line[:1] == ["nameserver"]] == ["192.0.2.7"]
     assert ["search", "berth.example"] in lines
-    (bound,) = d.cli("port", c.name, "80").lines
+    bound = one(d.cli("port", c.name, "80").lines)
     assert bound.startswith("127.0.0.1:")
     listening = host_run(d, "cat", "/proc/net/tcp").stdout
     assert f"0100007F:{int(bound.rpartition(':')[2]):04X}" in listening
@@ -110,10 +101,10 @@ def test_name_servers_and_address_of_ports_are_defaults_of_containers(private_da
 
 
 @claim("network-063", "network-033")
-def test_icc_off_keeps_containers_from_one_another(private_daemon):
+def test_icc_off_keeps_containers_from_one_another(private_daemon, greeter, reaches):
     d = private_daemon("--icc=false", "--userland-proxy=false")
     one, two = greeter(d), d.run()
-    assert not reaches(two, one)
+    assert not reaches(two, one.address)
     packet = Packet(source=two.address, target=one.address, came="docker0", goes="docker0")
     assert Firewall.of(d.host, d.journal).verdict("filter", "FORWARD", packet) == "DROP"
     with connect(d.host, (one.address, 80)) as client:
@@ -121,7 +112,7 @@ def test_icc_off_keeps_containers_from_one_another(private_daemon):
     d.daemon.stop()
     start(d, "--icc=true")
     one, two = greeter(d), d.run()
-    assert reaches(two, one)
+    assert reaches(two, one.address)
 
 
 @claim("network-065")
@@ -129,7 +120,7 @@ def test_icc_off_keeps_containers_from_one_another(private_daemon):
 def test_forwarding_is_turned_on_where_it_is_asked_for(private_daemon, option, value):
     d = private_daemon(start=False)
     host_run(d, "sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward")
-    d.daemon.argv = ("dockerd", f"--ip-forward={option}")
+    d.daemon.argv = (d.raw.service, f"--ip-forward={option}")
     d.daemon.start()
     assert host_run(d, "cat", "/proc/sys/net/ipv4/ip_forward").text == value
 
@@ -145,14 +136,14 @@ def test_without_masquerading_the_source_stays(private_daemon):
 
 
 @claim("network-067", "network-026", "network-066")
-def test_iptables_off_adds_no_rule(private_daemon):
+def test_iptables_off_adds_no_rule(private_daemon, greeter, reaches):
     d = private_daemon("--iptables=false", "--ip6tables=false", start=False)
     before = Firewall.of(d.host, d.journal)
     assert before.rules == []
     d.daemon.start()
     d.provide_image()
     one, two = greeter(d, "--publish", "80"), d.run()
-    assert reaches(two, one)
+    assert reaches(two, one.address)
     after = Firewall.of(d.host, d.journal)
     assert after.rules == []
     assert not [chain for _, chain in after.chains if "DOCKER" in chain]
@@ -176,7 +167,7 @@ def test_ipv6_addresses_and_route_are_what_the_options_say(private_daemon):
 
 @claim("network-070", "network-032")
 @pytest.mark.parametrize("proxy", [True, False], ids=["on", "off"])
-def test_proxy_is_one_process_for_each_address_of_a_port_or_none(private_daemon, proxy):
+def test_proxy_is_one_process_for_each_address_of_a_port_or_none(private_daemon, proxy, greeter):
     d = private_daemon(f"--userland-proxy={str(proxy).lower()}")
     assert processes(d, "docker-proxy") == []
     c = greeter(d, "--publish", "127.0.0.1::80", "--publish", "127.0.0.1::81")
@@ -215,7 +206,7 @@ REFUSED = {
 def test_daemon_refuses_to_start(private_daemon, name):
     options, says = REFUSED[name]
     d = private_daemon(start=False)
-    said = host_run(d, "timeout", "20", "dockerd", *options, expect=1, timeout=45).stderr
+    said = host_run(d, "timeout", "20", d.raw.service, *options, expect=1, timeout=45).stderr
     # a flag is refused before the daemon starts, with its usage; the rest by its last words
     words = next((line for line in said.splitlines() if "invalid argument" in line), said.splitlines()[-1])
     assert re.search(says, words, re.IGNORECASE), said
@@ -225,7 +216,7 @@ def test_daemon_refuses_to_start(private_daemon, name):
 @claim("network-044", "network-047", "network-049")
 def test_options_of_the_first_multi_host_networks_are_unknown_now(private_daemon):
     d = private_daemon(start=False)
-    old = host_run(d, "timeout", "30", "dockerd", "--kv-store=consul:192.0.2.1:8500", expect=[1, 125], timeout=45)
+    old = host_run(d, "timeout", "30", d.raw.service, "--kv-store=consul:192.0.2.1:8500", expect=[1, 125], timeout=45)
     assert "unknown flag: --kv-store" in old.stderr
     for option in ("--publish-service=a.b", "--publish-service=a.b.overlay"):
         d.fails("run", option, d.image, "true", says="unknown_flag", code=d.code("usage"))

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from seatrial.expecting import one
 from seatrial.hosts import NamespaceHost
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
@@ -55,7 +56,7 @@ def test_added_hosts_are_in_the_hosts_file_and_lead_there(engine, serve, ask):
 @claim("network-071")
 def test_host_gateway_stands_for_the_engines_host(engine):
     c = engine.run("--add-host", "harbour:host-gateway")
-    gateway = next(gate for _, to, gate, _ in c.kernel.routes() if to == "0.0.0.0")
+    gateway = one(gate for _, to, gate, _ in c.kernel.routes() if to == "0.0.0.0")
     assert [gateway, "harbour"] in entries(c)
 
 
@@ -101,7 +102,7 @@ def test_bad_name_server_is_refused(engine, server):
 def test_hostname_is_the_containers_and_leads_to_its_address(engine, name):
     c = engine.run("-h", name)
     assert c.exec("hostname").text == c.read("/etc/hostname").strip() == name
-    (line,) = [line for line in entries(c) if line[0] == c.address]
+    line = one(line for line in entries(c) if line[0] == c.address)
     assert name in line
     assert c.kernel.namespace("uts") != engine.run().kernel.namespace("uts")
 
@@ -110,7 +111,7 @@ def test_hostname_is_the_containers_and_leads_to_its_address(engine, name):
 def test_without_a_hostname_the_short_id_leads_to_the_containers_address(engine):
     c = engine.run()
     assert c.exec("hostname").text == c.id[:12]
-    (line,) = [line for line in entries(c) if line[0] == c.address]
+    line = one(line for line in entries(c) if line[0] == c.address)
     assert c.id[:12] in line
     assert ["127.0.0.1", "localhost"] in [line[:2] for line in entries(c)]
 
@@ -146,15 +147,11 @@ def test_group_address_as_mac_address_is_refused(engine):
 
 @claim("network-078")
 @pytest.mark.parametrize("mode", ["bridge", "none", "host"])
-def test_mode_of_the_network_is_in_the_description_and_decides_the_interfaces(engine, mode):
+def test_mode_of_the_network_is_in_the_description_and_decides_the_interfaces(engine, mode, host_links):
     c = engine.run("--net", mode)
     assert c.inspect()["HostConfig"]["NetworkMode"] == mode
     links = {"bridge": ["eth0", "lo"]}.get(mode)
     if links:
         assert sorted(c.kernel.links()) == links
     else:
-        assert ("eth0" in c.kernel.links()) is (mode == "host" and "eth0" in host_links(engine))
-
-
-def host_links(engine):
-    return [name for _, name in engine.raw.host.call(socket.if_nameindex)]
+        assert ("eth0" in c.kernel.links()) is (mode == "host" and "eth0" in host_links())

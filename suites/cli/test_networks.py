@@ -5,19 +5,10 @@ import json
 import pytest
 
 from seatrial.exec import run
+from seatrial.expecting import one
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
-
-
-def greeter(engine, *options):
-    c = engine.run(*options, engine.image, "sh", "-c", "while :; do echo hello | nc -l -p 80; done")
-    c.until("listening", lambda: 80 in c.kernel.listeners())
-    return c
-
-
-def reaches(one, address):
-    return one.sh(f"nc -w 2 {address} 80 </dev/null", expect=None).stdout == "hello\n"
 
 
 def address_on(container, network):
@@ -41,8 +32,8 @@ def test_network_gives_addresses_of_its_subnet_and_goes_with_its_bridge(engine, 
     assert f"{net[1]}/24" in c.exec("ip", "-o", "-4", "addr", "show", "eth0").stdout
     assert endpoint["MacAddress"] in c.exec("ip", "link", "show", "eth0").stdout
     assert ("eth0", "0.0.0.0", str(net[9]), 0) in c.kernel.routes()
-    (bridge,) = [line.split()[1] for line in run(["ip", "-o", "-4", "addr"], host=engine.raw.host).lines
-                 if f" {net[9]}/24 " in line]  # fmt: skip
+    bridge = one(line.split()[1] for line in run(["ip", "-o", "-4", "addr"], host=engine.raw.host).lines
+                 if f" {net[9]}/24 " in line)  # fmt: skip
     assert bridge in links(engine)
     engine.cli("rm", "--force", c.name)
     engine.cli("network", "rm", name, stdout=name)
@@ -103,7 +94,7 @@ def test_networks_of_a_container_that_does_not_run_are_there_when_it_starts(engi
 
 
 @claim("network-009", "network-010", "network-008")
-def test_networks_separate_and_a_container_on_two_reaches_both(engine):
+def test_networks_separate_and_a_container_on_two_reaches_both(engine, greeter, reaches):
     one, two = (engine.network(*engine.trait("network_isolation_options")) for _ in range(2))
     here, mate, there = (greeter(engine, "--network", net) for net in (one, one, two))
     both = engine.run("--network", one)
@@ -116,14 +107,14 @@ def test_networks_separate_and_a_container_on_two_reaches_both(engine):
 
 
 @claim("network-010")
-def test_networks_without_options_separate_where_the_engine_says_so(engine):
+def test_networks_without_options_separate_where_the_engine_says_so(engine, greeter, reaches):
     here, there = (greeter(engine, "--network", engine.network()) for _ in range(2))
     assert reaches(here, there.address) is not engine.trait("network_isolated")
 
 
 @claim("network-043", "network-026")
 @effect("network create --internal")
-def test_internal_network_reaches_its_own_and_nothing_else(engine):
+def test_internal_network_reaches_its_own_and_nothing_else(engine, greeter, reaches):
     name = engine.network("--internal")
     here, mate = engine.run("--network", name), greeter(engine, "--network", name)
     other = greeter(engine)

@@ -33,11 +33,6 @@ def stocked(engine):
     return image
 
 
-def place(engine, volume):
-    """Return the volume's directory as seen from here."""
-    return engine.raw.host.path(engine.inspect(volume, "volume")["Mountpoint"])
-
-
 def survey(root):
     """Describe every file below a directory: path -> type and mode, owner, links, size or target, content."""
     found = {}
@@ -53,10 +48,10 @@ def survey(root):
 
 @claim("volume-012", "volume-214")
 @requires("rootful", "not_userns_remap", "local_engine")
-def test_new_volume_is_filled_with_all_that_the_image_has(engine, stocked):
+def test_new_volume_is_filled_with_all_that_the_image_has(engine, stocked, place):
     volume = engine.volume()
     engine.once("-v", f"{volume}:/data", stocked, "true")
-    root = place(engine, volume)
+    root = place(volume)
     seen = survey(root)
     assert {path: entry[:5] for path, entry in seen.items()} == {
         ".": ("drwxr-s---", 1000, 1001, 0, ""),
@@ -87,13 +82,13 @@ def test_volume_with_content_is_not_filled_again(engine, stocked):
 
 
 @claim("volume-012", "volume-004")
-def test_declared_volume_is_filled_anew_for_each_container(engine, stocked):
+def test_declared_volume_is_filled_anew_for_each_container(engine, stocked, place):
     first, second = engine.run(stocked, "sleep", "60"), engine.run(stocked, "sleep", "60")
     volumes = [c.inspect()["Mounts"][0]["Name"] for c in (first, second)]
     assert volumes[0] != volumes[1]
     first.sh("echo changed >/data/f")
     assert second.read("/data/f") == "content\n"
-    assert (place(engine, volumes[0]) / "f").read_text() == "changed\n"
+    assert (place(volumes[0]) / "f").read_text() == "changed\n"
 
 
 @claim("volume-012", "volume-011")
@@ -152,7 +147,7 @@ def test_data_container_that_never_ran_lends_its_volumes(engine, stocked):
 
 @claim("volume-018", "volume-019")
 @requires("local_engine", "rootful", "not_userns_remap")
-def test_backup_by_tar_is_restored_without_change(engine, stocked):
+def test_backup_by_tar_is_restored_without_change(engine, stocked, place):
     backup = engine.workdir / "backup"
     backup.mkdir()
     data = engine.run(stocked, "sleep", "60")
@@ -167,7 +162,7 @@ def test_backup_by_tar_is_restored_without_change(engine, stocked):
     other = engine.run("-v", "/data")
     restore = ["tar", "xf", "/backup/b.tar", "-C", "/data"]
     engine.once("--volumes-from", other.name, "-v", f"{backup}:/backup:ro", engine.image, *restore)
-    roots = [place(engine, c.inspect()["Mounts"][0]["Name"]) for c in (data, other)]
+    roots = [place(c.inspect()["Mounts"][0]["Name"]) for c in (data, other)]
     before, after = survey(roots[0]), survey(roots[1])
     assert "dir/tool" in before
     for link in ("soft", "dangling"):  # busybox tar does not give links their owner
@@ -178,7 +173,7 @@ def test_backup_by_tar_is_restored_without_change(engine, stocked):
 
 @claim("volume-058")
 @pytest.mark.parametrize("ending", ["stop", "kill", "restart", "exit"])
-def test_data_survives_every_end_of_the_container(engine, ending):
+def test_data_survives_every_end_of_the_container(engine, ending, place):
     first = "test -e /data/end || { echo kept >/data/f; sync; echo layer >/g; }"
     script = f"{first}; [ ! -e /data/exit ] || exit 3; exec sleep 60"
     c = engine.run("--stop-signal", "KILL", "-v", "/data", engine.image, "sh", "-c", script)
@@ -195,7 +190,7 @@ def test_data_survives_every_end_of_the_container(engine, ending):
         engine.cli(ending, *(["-t", "0"] if ending != "kill" else []), c.name)
         if ending != "restart":
             c.until("stopped", lambda: not c.pid)
-            assert (place(engine, volume) / "f").read_text() == "kept\n"
+            assert (place(volume) / "f").read_text() == "kept\n"
             engine.cli("start", c.name)
     assert c.sh("cat /data/f /g").stdout == "kept\nlayer\n"
     assert c.inspect()["Mounts"][0]["Name"] == volume
@@ -203,11 +198,11 @@ def test_data_survives_every_end_of_the_container(engine, ending):
 
 
 @claim("volume-001", "volume-008")
-def test_many_writers_share_a_volume(engine):
+def test_many_writers_share_a_volume(engine, place):
     volume = engine.volume()
     script = "for n in $(seq 50); do echo line >>/x/log; done; touch /x/$(hostname)"
     writers = [engine.run("-v", f"{volume}:/x", engine.image, "sh", "-c", script) for _ in range(4)]
     assert [writer.wait() for writer in writers] == [0, 0, 0, 0]
-    root = place(engine, volume)
+    root = place(volume)
     assert (root / "log").read_text() == "line\n" * 200
     assert len(list(root.iterdir())) == 5

@@ -7,23 +7,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from seatrial.examples import examples
 from seatrial.exec import parsed
+from seatrial.expecting import exactly
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
-by_hypothesis = settings(max_examples=15, deadline=None, derandomize=True, database=None,
-                         suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 ID = re.compile(r"[0-9a-f]{64}")
 PARTS = st.text("aB3._-", max_size=8)
 KEYS = st.text("ab9._-/ü", min_size=1, max_size=20)
-
-
-def where(engine, volume):
-    """Return the volume's directory as seen from here."""
-    return engine.raw.host.path(engine.inspect(volume, "volume")["Mountpoint"])
 
 
 def names(engine, *filters):
@@ -59,7 +54,7 @@ def test_volume_is_beside_the_container_s_file_system(engine):
 
 
 @claim("volume-004", "volume-005")
-def test_target_alone_makes_an_anonymous_volume(engine):
+def test_target_alone_makes_an_anonymous_volume(engine, place):
     c = engine.run("-v", "/data", "--mount", "type=volume,target=/more")
     mounts = {mount["Destination"]: mount for mount in c.inspect()["Mounts"]}
     assert set(mounts) == {"/data", "/more"}
@@ -67,7 +62,7 @@ def test_target_alone_makes_an_anonymous_volume(engine):
         assert ID.fullmatch(mount["Name"])
         assert (mount["Type"], mount["Driver"], mount["RW"]) == ("volume", "local", True)
         c.sh(f"echo hello >{target}/f")
-        assert (where(engine, mount["Name"]) / "f").read_text() == "hello\n"
+        assert (place(mount["Name"]) / "f").read_text() == "hello\n"
     assert mounts["/data"]["Name"] != mounts["/more"]["Name"]
 
 
@@ -93,12 +88,12 @@ def test_container_lists_its_mounts(engine):
 
 @claim("volume-006")
 @requires("rootful", "local_engine")
-def test_volume_lives_where_inspect_says_and_root_alone_enters(engine):
+def test_volume_lives_where_inspect_says_and_root_alone_enters(engine, place):
     volume = engine.volume()
     engine.sh("echo hello >/data/f; chmod 666 /data/f", "-v", f"{volume}:/data")
     path = Path(engine.inspect(volume, "volume")["Mountpoint"])
     assert path.parts[-3:] == ("volumes", volume, "_data")
-    assert (where(engine, volume) / "f").read_text() == "hello\n"
+    assert (place(volume) / "f").read_text() == "hello\n"
     for guard in (path.parent, path.parents[1]):
         mode = stat.S_IMODE(engine.raw.host.path(guard).stat().st_mode)
         assert mode & 0o066 == 0, f"{guard} has mode {mode:o}"
@@ -129,7 +124,7 @@ def test_inspect_describes_a_volume(engine):
     assert before.replace(microsecond=0) <= made <= datetime.now(UTC) + timedelta(seconds=2)
     template = "{{.Name}} {{.Driver}} {{.Scope}} {{.Mountpoint}} {{json .Labels}}"
     line = engine.cli("volume", "inspect", "--format", template, volume).text
-    name, driver, scope, place, labels = line.split(" ", 4)
+    name, driver, scope, place, labels = exactly(5, line.split(" ", 4))
     assert (name, driver, scope, place) == (volume, "local", "local", seen["Mountpoint"])
     assert parsed(labels) == seen["Labels"]
 
@@ -156,7 +151,7 @@ def test_wrong_template_is_refused(engine, verb, template):
 def test_ls_prints_a_table_names_or_a_template(engine):
     volume = engine.volume("--label", "colour=blue")
     chosen = ["--filter", f"name={volume}"]
-    head, row = engine.cli("volume", "ls", *chosen).lines
+    head, row = exactly(2, engine.cli("volume", "ls", *chosen).lines)
     assert re.split(r"\s{2,}", head) == ["DRIVER", "VOLUME NAME"]
     assert row.split() == ["local", volume]
     assert engine.cli("volume", "ls", "-q", *chosen).lines == [volume]
@@ -249,40 +244,40 @@ def test_ls_refuses_wrong_filters(engine, text, says):
 
 
 @claim("volume-209")
-def test_create_without_a_name_makes_one(engine):
+def test_create_without_a_name_makes_one(engine, place):
     result = engine.cli("volume", "create")
     engine.track("volume", result.text)
     assert ID.fullmatch(result.text)
-    assert where(engine, result.text).is_dir()
-    assert list(where(engine, result.text).iterdir()) == []
+    assert place(result.text).is_dir()
+    assert list(place(result.text).iterdir()) == []
 
 
 @claim("volume-209")
-def test_creating_a_volume_again_keeps_what_is_in_it(engine):
+def test_creating_a_volume_again_keeps_what_is_in_it(engine, place):
     volume = engine.volume("--label", "colour=blue")
     engine.sh("echo kept >/x/f", "-v", f"{volume}:/x")
     if engine.trait("volume_create_again"):
         assert engine.cli("volume", "create", "--label", "colour=red", volume).text == volume
     else:
         engine.fails("volume", "create", "--label", "colour=red", volume, says="already exists")
-    assert (where(engine, volume) / "f").read_text() == "kept\n"
+    assert (place(volume) / "f").read_text() == "kept\n"
     assert engine.inspect(volume, "volume")["Labels"]["colour"] == "blue"
 
 
 @claim("volume-208")
-@by_hypothesis
+@examples(15)
 @given(tail=st.text("abcXYZ019_.-", min_size=1, max_size=60), first=st.sampled_from("aZ0"))
-def test_names_of_allowed_characters_are_taken(engine, tail, first):
+def test_names_of_allowed_characters_are_taken(engine, tail, first, place):
     name = f"{first}{engine.key}{tail}"
     engine.track("volume", name)
     assert engine.cli("volume", "create", name).text == name
-    assert where(engine, name).is_dir()
+    assert place(name).is_dir()
     assert engine.cli("volume", "rm", name).text == name
     assert not engine.exists(name, "volume")
 
 
 @claim("volume-208")
-@by_hypothesis
+@examples(15)
 @given(head=PARTS, wrong=st.sampled_from("/: é中@~!$%^&*()+=[]{}|;'\"<>,?`#\\\n\t"), tail=PARTS)
 def test_names_with_other_characters_are_refused(engine, head, wrong, tail):
     name = f"st{head}{wrong}{tail}"
@@ -296,7 +291,7 @@ def test_names_begin_with_a_letter_or_digit(engine, name):
 
 
 @claim("volume-208")
-def test_length_of_names_is_bounded(engine):
+def test_length_of_names_is_bounded(engine, place):
     shortest = engine.trait("volume_shortest_name")
     longest = (engine.key + "x" * 255)[:255]
     engine.track("volume", longest)
@@ -304,7 +299,7 @@ def test_length_of_names_is_bounded(engine):
         engine.fails("volume", "create", "q" * (shortest - 1), says="too short")
     assert engine.cli("volume", "create", longest).text == longest
     engine.sh("echo hello >/x/f", "-v", f"{longest}:/x")
-    assert (where(engine, longest) / "f").read_text() == "hello\n"
+    assert (place(longest) / "f").read_text() == "hello\n"
     for length in (256, 5000):
         name = (engine.key + "x" * length)[:length]
         engine.fails("volume", "create", name, says="name too long", code=engine.code("error"))
@@ -326,7 +321,7 @@ def test_names_that_differ_in_case_are_two_volumes(engine):
 
 @claim("volume-210")
 @pytest.mark.parametrize("alphabet", ["abZ9 =:;'{}\\é😀\t", 'a,"'], ids=["plain", "quoting"])
-@settings(by_hypothesis, max_examples=5)
+@examples(5)
 @given(data=st.data())
 def test_labels_come_back_as_given(engine, alphabet, data):
     labels = data.draw(st.dictionaries(KEYS, st.text(alphabet, max_size=30), min_size=2, max_size=8))
@@ -351,9 +346,9 @@ def test_create_takes_one_name(engine):
 
 
 @claim("volume-213", "volume-021")
-def test_rm_takes_several_and_goes_on_after_an_unknown_one(engine):
+def test_rm_takes_several_and_goes_on_after_an_unknown_one(engine, place):
     volumes = [engine.volume() for _ in range(3)]
-    places = [where(engine, volume) for volume in volumes]
+    places = [place(volume) for volume in volumes]
     result = engine.fails("volume", "rm", volumes[0], "st-no-such", volumes[1], says="no_such_volume",
                           code=engine.code("unknown_object"))  # fmt: skip
     assert result.stdout.split() == volumes[:2]
@@ -377,13 +372,13 @@ def test_rm_wants_a_name(engine):
 
 @claim("volume-024")
 @pytest.mark.parametrize("running", [True, False], ids=["running", "created"])
-def test_rm_refuses_a_volume_in_use(engine, running):
+def test_rm_refuses_a_volume_in_use(engine, running, place):
     volume = engine.volume()
     engine.sh("echo kept >/x/f", "-v", f"{volume}:/x")
     c = (engine.run if running else engine.create)("-v", f"{volume}:/x")
     result = engine.fails("volume", "rm", volume, says="volume_in_use", code=engine.code("volume_in_use"))
     assert c.id in result.stderr
-    assert (where(engine, volume) / "f").read_text() == "kept\n"
+    assert (place(volume) / "f").read_text() == "kept\n"
     engine.cli("rm", "--force", c.name)
     assert engine.cli("volume", "rm", volume).text == volume
 

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from seatrial.expecting import matched
+
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
@@ -13,10 +15,6 @@ def anonymous(container):
     """Return the names of a container's volumes by target."""
     mounts = [mount for mount in container.inspect()["Mounts"] if mount["Type"] == "volume"]
     return {mount["Destination"]: mount["Name"] for mount in mounts}
-
-
-def place(engine, volume):
-    return engine.raw.host.path(engine.inspect(volume, "volume")["Mountpoint"])
 
 
 @claim("volume-014")
@@ -97,7 +95,7 @@ def test_own_mount_comes_before_that_of_another_container(engine):
 
 
 @claim("volume-016", "volume-023")
-def test_volume_stays_when_all_its_containers_go(engine):
+def test_volume_stays_when_all_its_containers_go(engine, place):
     first = engine.run("-v", "/a")
     volume = anonymous(first)["/a"]
     engine.track("volume", volume)
@@ -108,7 +106,7 @@ def test_volume_stays_when_all_its_containers_go(engine):
     third = engine.run("--volumes-from", second.name)
     engine.cli("rm", "--force", second.name)
     engine.cli("rm", "--force", third.name)
-    assert (place(engine, volume) / "f").read_text() == "second\n"
+    assert (place(volume) / "f").read_text() == "second\n"
     dangling = engine.cli("volume", "ls", "-qf", "dangling=true").lines
     assert volume in dangling
 
@@ -124,20 +122,20 @@ def test_anonymous_volume_that_is_used_by_its_name_is_kept(engine):
 
 
 @claim("volume-017")
-def test_rm_v_of_the_last_user_removes_anonymous_volumes_only(engine):
+def test_rm_v_of_the_last_user_removes_anonymous_volumes_only(engine, place):
     named = engine.volume()
     first = engine.run("-v", "/a", "-v", f"{named}:/b")
     second = engine.run("--volumes-from", first.name)
     volume = anonymous(first)["/a"]
     engine.track("volume", volume)
-    directory = place(engine, volume)
+    directory = place(volume)
     first.sh("echo kept >/a/f; echo kept >/b/f")
     engine.cli("rm", "--force", "--volumes", first.name)
     assert second.sh("cat /a/f /b/f").stdout == "kept\nkept\n"
     engine.cli("rm", "--force", "--volumes", second.name)
     assert not engine.exists(volume, "volume")
     assert not directory.exists()
-    assert (place(engine, named) / "f").read_text() == "kept\n"
+    assert (place(named) / "f").read_text() == "kept\n"
 
 
 @claim("volume-017")
@@ -167,7 +165,7 @@ def test_run_rm_removes_anonymous_volumes_and_keeps_named_ones(engine):
 def test_many_runs_leave_no_volume(engine, count):
     def cycle(_):
         seen = engine.sh("echo x >/a/f; grep ' /a ' /proc/self/mountinfo", "-v", "/a", timeout=120).stdout
-        return re.search(r"/volumes/([0-9a-f]{64})/_data /a ", seen)[1]
+        return matched(r"/volumes/([0-9a-f]{64})/_data /a ", seen)[1]
 
     with ThreadPoolExecutor(4) as pool:
         volumes = list(pool.map(cycle, range(count)))
