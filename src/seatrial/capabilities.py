@@ -11,16 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seatrial import requires
+from seatrial import proc, requires
 from seatrial.api.client import Client
 from seatrial.engines.base import CliEngine
 from seatrial.engines.startable import Startable
 from seatrial.errors import SeatrialError
-from seatrial.exec import ExpectationError
+from seatrial.exec import ExpectationError, run
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import rootfs
 from seatrial.lab.kernel import KernelHost
 from seatrial.probes import guest
+from seatrial.probes.machine import project_quota
 from seatrial.results import TargetInfo
 
 
@@ -64,6 +65,7 @@ def _probe_engine(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
             "E113", f"{engine.target} is not {engine.name}", f"the engine says that it is {identity}",
             f"use --engine {identity}+unix://... for this address",
         )  # fmt: skip
+    facts["project_quota"] = engine.local and _project_quota(engine, str(facts.get("root_dir") or "/"))
     host = {**machine, **_host_of(engine, machine)}
     return TargetInfo(
         name=str(engine.target),
@@ -90,6 +92,12 @@ def _reach(engine: CliEngine) -> dict[str, Any]:
         "private": _why_not_daemon(engine) or _why_not_private(engine),
         "registry": _why_not_registry(engine),
     }
+
+
+def _project_quota(engine: CliEngine, root: str) -> bool:
+    """Tell whether the engine's storage can limit the size of what one container writes."""
+    seen = run(["cat", "/proc/self/mountinfo"], host=engine.host).stdout
+    return project_quota(proc.mounts(seen), root)
 
 
 def _api(engine: CliEngine) -> str | None:

@@ -209,6 +209,10 @@ _add("not_overlay", Kind.TARGET, "a storage driver other than overlay",
 _add("overlay", Kind.TARGET, "the overlay storage driver",
      lambda facts: _unless("overlay" in facts["engine"]["storage"],
                            f"the storage driver is {facts['engine']['storage']}"))
+_add("project_quota", Kind.TARGET, "a storage whose file system has project quotas",
+     lambda facts: _unless(facts["engine"]["project_quota"], "the engine's storage is not on XFS with project quotas"))
+_add("not_project_quota", Kind.TARGET, "a storage whose file system has no project quotas",
+     lambda facts: _unless(not facts["engine"]["project_quota"], "the engine's storage has project quotas"))
 _add("api", Kind.TARGET, "an HTTP API like Docker's",
      lambda facts: _unless(facts["engine"]["api"], "the engine has no API here"))
 _add("api_before_1_24", Kind.TARGET, "versions of the API before 1.24",

@@ -35,7 +35,8 @@ from seatrial.names import BUSYBOX
 
 _FULL_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 # facts that the harness adds itself, about how the engine is reached (see `capabilities`)
-_REACH = {"kind", "local", "api", "api_oldest", "lab", "private", "private_engine", "registry"}
+_REACH = {"kind", "local", "api", "api_oldest", "lab", "private", "private_engine", "project_quota",
+          "registry"}
 
 
 class EngineContract:

@@ -135,11 +135,11 @@ def test_start_attach_passes_streams_and_exit_code(engine):
 
 
 @claim("cli-035")
-def test_start_attach_forwards_signals(engine):
+def test_start_attach_forwards_signals(engine, send_signal):
     c = engine.create(engine.image, "sh", "-c", WAITING)
     talk = engine.spawn("start", "--attach", c.name)
     talk.wait_for("ready")
-    talk.signal(signal.SIGUSR1)
+    send_signal(talk, signal.SIGUSR1)
     talk.wait_for("got USR1")
     talk.wait(21)
 

@@ -112,9 +112,10 @@ def test_images_check_can_be_turned_off(engine):
 @claim("cli-093", "cli-115")
 def test_bad_health_options_are_refused(engine):
     for options, says in (
-        (("--no-healthcheck", "--health-cmd", "true"), "health"),
-        (("--health-cmd", "true", "--health-retries=-1"), "retries|invalid"),
-        (("--health-cmd", "true", "--health-interval", "often"), "invalid|duration"),
-        (("--health-cmd", "true", "--health-timeout=-1s"), "timeout|negative|less than"),
+        (("--no-healthcheck", "--health-cmd", "true"),
+         "--no-healthcheck conflicts with|cannot specify both --no-healthcheck"),
+        (("--health-cmd", "true", "--health-retries=-1"), "retries cannot be negative|strconv.ParseUint: parsing"),
+        (("--health-cmd", "true", "--health-interval", "often"), "invalid duration"),
+        (("--health-cmd", "true", "--health-timeout=-1s"), "timeout (cannot be negative|must be at least)"),
     ):  # fmt: skip
         engine.fails("run", "--rm", *options, engine.image, "true", says=says)

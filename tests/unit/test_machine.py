@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from seatrial import requires
+from seatrial import proc, requires
 from seatrial.probes import machine
 
 
@@ -44,6 +44,21 @@ def test_a_name_that_is_not_resolved_in_time_is_given_up(monkeypatch):
     over.set()
     assert reason == "slow.example:443: its name is not resolved within 0.2 s"
     assert time.monotonic() - began < 5
+
+
+XFS = """21 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
+30 21 8:2 / /var/lib rw - xfs /dev/sdb1 rw,prjquota
+31 30 8:3 / /var/lib/plain rw - xfs /dev/sdc1 rw,noquota
+32 21 8:4 / /srv rw - ext4 /dev/sdd1 rw,prjquota
+"""
+
+
+@pytest.mark.parametrize(("directory", "expected"), [
+    ("/var/lib/docker", True), ("/var/lib", True), ("/var/lib/plain/x", False), ("/var/library", False),
+    ("/srv/x", False),
+])  # fmt: skip
+def test_project_quota_is_that_of_the_nearest_mount(directory, expected):
+    assert machine.project_quota(proc.mounts(XFS), directory) is expected
 
 
 @pytest.mark.parametrize("name", ["nowhere.invalid", "a..b"])

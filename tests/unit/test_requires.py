@@ -108,6 +108,7 @@ TABLE = {
     "net_cls": ([host(cgroup={**V1, "controllers": ["net_cls"]})], [host(cgroup=BARE_V1)]),
     "network": ([host(network="")], [host(network="registry-1.docker.io:443: no route")]),
     "not_overlay": ([engine(storage="vfs")], [engine(storage="overlay2"), engine(storage="overlay")]),
+    "not_project_quota": ([engine(project_quota=False)], [engine(project_quota=True)]),
     "not_userns_remap": ([engine(userns_remap=False)], [engine(userns_remap=True)]),
     "notary": ([host(notary="https://notary:4443")], [host(notary="")]),
     "oci_1_1": specification("1.1.0", "1.1.0+dev", "1.2.1", against="1.0.2-dev"),
@@ -123,6 +124,7 @@ TABLE = {
     "private_daemon": ([engine(private="")], [engine(private="a private engine needs root")]),
     "private_engine": ([engine(private_engine="")], [engine(private_engine="a private engine needs root")]),
     "privileged": ([host(all_capabilities=True)], [host(all_capabilities=False)]),
+    "project_quota": ([engine(project_quota=True)], [engine(project_quota=False)]),
     "recursive_mount_options": (
         [engine(kind="runtime", features={"mountOptions": ["rro"]}, spec="1.0.2"),
          engine(kind="runtime", features={}, spec="1.1.0")],

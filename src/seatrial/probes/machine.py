@@ -7,6 +7,7 @@ import platform
 import shutil
 import socket
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -104,6 +105,13 @@ def blkio_weight(root: Path = Path("/sys/fs/cgroup")) -> bool:
     if (root / "cgroup.controllers").exists():
         return any(next(root.glob(name), None) for name in ("*/io.weight", "*/io.bfq.weight"))
     return any(next(root.glob(name), None) for name in ("blkio/blkio.weight", "blkio/*/blkio.weight"))
+
+
+def project_quota(mounts: Sequence[proc.Mount], directory: str) -> bool:
+    """Return whether the file system that holds a directory can limit the size of a tree: XFS with project quotas."""
+    above = [mount for mount in mounts if Path(directory).is_relative_to(mount.target)]
+    holding = max(above, key=lambda mount: len(Path(mount.target).parts), default=None)
+    return holding is not None and holding.fstype == "xfs" and bool({"prjquota", "pquota"} & holding.super_options)
 
 
 def swap_accounting(root: Path = Path("/sys/fs/cgroup")) -> bool:
