@@ -95,7 +95,7 @@ def test_a_daemon_behind_tls_takes_its_own_clients_and_no_others(private_daemon,
     }
     files = {"cacert": "ca", "cert": "cert", "key": "key"}
     options = [f"--tls{option}={place}/server/{name}.pem" for option, name in files.items()]
-    d.daemon.argv = ("dockerd", *UNIX, "--host", f"tcp://127.0.0.1:{PORT}", "--tlsverify", *options)
+    d.daemon.argv = (d.raw.service, *UNIX, "--host", f"tcp://127.0.0.1:{PORT}", "--tlsverify", *options)
     d.daemon.start()
 
     def ask(tls):

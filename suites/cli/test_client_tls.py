@@ -32,7 +32,8 @@ def served(private_daemon):
         certificate.private_key_pem.write_to_path(place / "key.pem")
         (place / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
     mine = directory / "server"
-    d.daemon.argv = ("dockerd", "--host", "unix:///run/docker.sock", "--host", f"tcp://127.0.0.1:{PORT}", "--tlsverify",
+    d.daemon.argv = (d.raw.service, "--host", "unix:///run/docker.sock", "--host", f"tcp://127.0.0.1:{PORT}",
+                     "--tlsverify",
                      *(f"--tls{option}={mine}/{file}.pem" for option, file in FILES.items()))  # fmt: skip
     d.daemon.start()
     d.provide_image()

@@ -17,7 +17,7 @@ def refused(d, *options, config=None):
     """Let a daemon check its configuration or start; return what it said when it refused."""
     if config is not None:
         d.host.path("/etc/docker/daemon.json").write_text(config)
-    return run(["timeout", "20", "dockerd", *options], host=d.host, journal=d.journal, expect=1, timeout=40).stderr
+    return run(["timeout", "20", d.raw.service, *options], host=d.host, journal=d.journal, expect=1, timeout=40).stderr
 
 
 @claim("cli-056", "cli-073", "cli-074", "cli-072", "cli-076")
@@ -48,7 +48,8 @@ def test_configuration_file_says_what_options_say(private_daemon):
                                "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 256, "Hard": 512}},
                                })  # fmt: skip
     info = d.cli("info", "--format", "{{json .}}").json()
-    assert (info["DockerRootDir"], info["Driver"], info["Labels"]) == ("/var/lib/docker/elsewhere", "vfs", ["berth=8"])
+    assert (info["Driver"], info["Labels"]) == ("vfs", ["berth=8"])
+    assert info[d.trait("info_places")["root"]] == "/var/lib/docker/elsewhere"
     assert d.host.path("/var/lib/docker/elsewhere/vfs").is_dir()
     c = d.run()
     assert c.kernel.limits["Max open files"] == ("256", "512")
@@ -66,9 +67,9 @@ def test_daemon_refuses_what_it_cannot_be(private_daemon):
         ((), '{"no-such-key": 1}', "directives don't match any configuration option: no-such-key"),
         ((), '{"debug": ', "unexpected EOF|unexpected end of JSON"),
         ((), '{"debug": "yes"}', "cannot unmarshal string"),
-        (("--storage-driver", "aufs"), "{}", "aufs|driver not supported"),
+        (("--storage-driver", "aufs"), "{}", "AUFS was not found|aufs storage-driver has been deprecated and removed"),
         (("--default-ulimit", "bogus=1"), "{}", "invalid ulimit type: bogus"),
-        (("--log-level", "loud"), "{}", "loud"),
+        (("--log-level", "loud"), "{}", "(unable to parse|invalid) logging level: loud"),
         (("--no-such-option",), "{}", "unknown flag: --no-such-option"),
     ):
         said = refused(d, *options, config=config)
@@ -97,12 +98,12 @@ def test_sighup_reloads_the_configuration_and_keeps_containers(private_daemon):
 @requires("private_daemon")
 def test_client_without_the_socket_says_so(private_daemon):
     d = private_daemon(start=False)
-    d.daemon.argv = ("dockerd", "--host", "unix:///run/other.sock")
+    d.daemon.argv = (d.raw.service, "--host", "unix:///run/other.sock")
     d.daemon.socket = "/run/other.sock"
     d.daemon.start()
     d.fails("ps", says="unreachable", code=1)
     assert d.cli("--host", "unix:///run/other.sock", "ps", "--quiet").lines == []
-    assert d.cli("ps", "--quiet", env={"DOCKER_HOST": "unix:///run/other.sock"}).lines == []
+    assert d.cli("ps", "--quiet", env={d.trait("host_variable"): "unix:///run/other.sock"}).lines == []
 
 
 @claim("cli-133", "cli-132")
@@ -112,12 +113,12 @@ def test_data_root_may_be_a_link(private_daemon):
     target = d.host.path("/var/lib/docker/real")
     target.mkdir()
     d.host.path("/srv/link").symlink_to("/var/lib/docker/real")
-    d.daemon.argv = ("dockerd", "--data-root", "/srv/link")
+    d.daemon.argv = (d.raw.service, "--data-root", "/srv/link")
     d.daemon.start()
     d.provide_image()
     c = d.run()
     assert (target / "containers" / c.id).is_dir()
-    assert d.cli("info", "--format", "{{.DockerRootDir}}").text == "/var/lib/docker/real"
+    assert d.cli("info", "--format", f"{{{{.{d.trait('info_places')['root']}}}}}").text == "/var/lib/docker/real"
     d.sh("echo works")
 
 

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from seatrial.exec import parsed
+from seatrial.expecting import one
 from seatrial.waiting import wait_until
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
@@ -36,7 +37,7 @@ def test_events_follow_the_life_of_a_container_in_order(engine):
     words = engine.trait("event_words")
     name = engine.name()
     talk = engine.spawn("events", "--filter", f"container={name}", "--format", engine.trait("event_format"))
-    c = engine.create("--name", name)  # a listener that came too late would miss this one: it is asked for again below
+    c = engine.create("--name", name)
     engine.cli("start", name)
     talk.wait_for(rf"^{words['start']}\b")
     engine.cli("kill", name)
@@ -85,7 +86,7 @@ def test_events_carry_who_and_what(engine):
     c = engine.run("--label", "st.event=yes", engine.image, "sh", "-c", "exit 9")
     c.wait()
     filters = [f"container={c.id}", f"event={words['die']}"]
-    (line,) = wait_until("its end", lambda: past(engine, before, filters, "{{json .}}"))
+    line = one(wait_until("its end", lambda: past(engine, before, filters, "{{json .}}")))
     flat = json.dumps(parsed(line))
     assert c.id in flat
     assert c.name in flat

@@ -99,10 +99,12 @@ def test_bad_memory_swap_is_refused(engine):
 @claim("cli-069")
 @requires("memory", "swap")
 def test_memory_swap_of_zero(engine):
-    c = engine.name()
-    result = engine.cli("run", "--detach", "--name", c, "-m", "100m", "--memory-swap", "0", engine.image, "sleep", "60",
-                        expect=None)  # fmt: skip
-    assert result.ok is engine.trait("memory_swap_zero_is_unset")
+    options = ("-m", "100m", "--memory-swap", "0")
+    if engine.trait("memory_swap_zero_is_unset"):
+        kernel = engine.run(*options).kernel
+        assert (kernel.cgroup("memory"), kernel.cgroup("memory_and_swap")) == (100 * MIB, 200 * MIB)
+    else:
+        engine.fails("run", *options, engine.image, "true", says="memoryswap limit should be larger than memory limit")
 
 
 @claim("cli-252")

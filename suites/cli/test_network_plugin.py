@@ -29,7 +29,7 @@ def asked(plugin):
     return [method.rpartition(".")[2] for method in plugin.methods()]
 
 
-@claim("network-014", "network-007")
+@claim("network-014", "network-007", "network-114")
 def test_plugin_is_asked_for_networks_endpoints_and_their_interfaces(stub):
     d, plugin = stub
     network = d.network("--driver", "stub", *SUBNET, "--opt", "berth=7")

@@ -5,20 +5,19 @@ import ssl
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+import trustme
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.conversation import Conversation
+from seatrial.examples import examples
 from seatrial.exec import run
+from seatrial.expecting import one
 from seatrial.hosts import NamespaceHost
 from seatrial.waiting import wait_until
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
-FEW = settings(
-    max_examples=8, deadline=None, derandomize=True, database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)  # fmt: skip
 
 
 def bindings(c):
@@ -62,7 +61,7 @@ def test_published_port_leads_to_the_service(engine, serve, fetch, free_port, wh
         "chosen-without-expose": ["--publish", f"{chosen}:80"],
     }  # fmt: skip
     c = serve("harbour", *options[where])
-    address, port = bindings(c)["80/tcp"][0]
+    address, port = one(bindings(c)["80/tcp"])
     assert address == ("127.0.0.1" if "address" in where else "0.0.0.0")
     assert (port == chosen) is where.startswith("chosen")
     assert port > 1024
@@ -86,7 +85,7 @@ def test_ps_port_inspect_and_rules_say_the_same(engine, free_port):
     assert listed(engine, c) == [f"0.0.0.0:{port}->22/tcp"]
     assert f"22/tcp -> 0.0.0.0:{port}" in engine.cli("port", c.name).lines
     assert bindings(c) == {"22/tcp": [("0.0.0.0", port)]}
-    (rule,) = nat(engine, c.address)
+    rule = one(nat(engine, c.address))
     assert f"-p tcp -m tcp --dport {port} -j DNAT --to-destination {c.address}:22" in rule
 
 
@@ -225,7 +224,7 @@ def test_bad_publication_is_refused(engine, spec):
 
 
 @claim("network-080")
-@FEW
+@examples(8)
 @given(port=st.integers(65536, 1 << 70) | st.integers(-(1 << 40), -1), inside=st.booleans())
 def test_number_that_is_no_port_is_refused(engine, port, inside):
     spec = f"8000:{port}" if inside else f"{port}:80"
@@ -233,7 +232,7 @@ def test_number_that_is_no_port_is_refused(engine, port, inside):
 
 
 @claim("network-080")
-@FEW
+@examples(8)
 @given(wanted=st.dictionaries(
     st.tuples(st.integers(1, 65535), st.sampled_from(["tcp", "udp"])),
     st.tuples(st.ip_addresses(v=4, network="127.0.0.0/8"), st.integers(1, 65535)), min_size=1, max_size=5))  # fmt: skip
@@ -302,14 +301,14 @@ def test_restart_publishes_the_chosen_port_again(engine, serve, fetch, free_port
     c.exec("rm", "-r", "/www")  # so that the script can make it again
     engine.cli("restart", "-t", "0", c.name)
     c.until("an answer", lambda: fetch("127.0.0.1", port) == "again")
-    (rule,) = nat(engine, c.address)
+    rule = one(nat(engine, c.address))
     assert f"--dport {port} " in rule
 
 
 @claim("network-086")
 def test_container_reaches_its_own_published_port_through_the_host(engine, serve, ask):
     c = serve("hairpin", "--publish", "80")
-    gateway = next(gate for _, to, gate, _ in c.kernel.routes() if to == "0.0.0.0")
+    gateway = one(gate for _, to, gate, _ in c.kernel.routes() if to == "0.0.0.0")
     other = engine.run()
     for asking in (c, other):
         assert ask(asking, gateway, published(c)) == "hairpin"
@@ -359,19 +358,22 @@ def test_neighbour_of_the_host_does_not_reach_unpublished_ports_where_the_engine
 @claim("network-112")
 def test_https_service_answers_through_a_published_port(engine, free_port):
     port = free_port()
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=keel", "-keyout",
-            str(engine.workdir / "key.pem"), "-out", str(engine.workdir / "cert.pem")]  # fmt: skip
-    run(make, journal=engine.journal)
+    authority = trustme.CA()
+    certificate = authority.issue_cert("keel")
+    certificate.private_key_pem.write_to_path(str(engine.workdir / "key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(engine.workdir / "cert.pem"))
     system = [word for path in ("/usr", "/lib", "/lib64") for word in ("--volume", f"{path}:{path}:ro")]
     c = engine.run("--publish", f"127.0.0.1:{port}:443", "--volume", f"{engine.workdir}:/tls:ro", *system,
                    engine.image, "/usr/bin/openssl", "s_server", "-accept", "443", "-cert", "/tls/cert.pem",
                    "-key", "/tls/key.pem", "-www")  # fmt: skip
     c.until("listening", lambda: 443 in c.kernel.listeners())
-    context = ssl.create_default_context(cafile=str(engine.workdir / "cert.pem"))
-    context.check_hostname = False
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
 
     def ask():
-        with socket.create_connection(("127.0.0.1", port), 10) as plain, context.wrap_socket(plain) as safe:
+        with socket.create_connection(("127.0.0.1", port), 10) as plain, context.wrap_socket(
+            plain, server_hostname="keel"
+        ) as safe:
             safe.sendall(b"GET / HTTP/1.0\r\n\r\n")
             return safe.recv(64)
 

@@ -3,9 +3,10 @@
 import resource
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from seatrial.examples import examples
 from seatrial.probes.kernel import Kernel
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
@@ -61,8 +62,7 @@ def test_bad_ulimits_are_refused(engine):
 
 
 @claim("cli-071", "cli-115")
-@settings(max_examples=15, deadline=None, derandomize=True, database=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@examples(15)
 @given(soft=st.integers(0, 1 << 40), hard=st.integers(0, 1 << 40))
 def test_ulimit_pairs_are_taken_exactly_when_soft_is_not_above_hard(engine, soft, hard):
     name = engine.name()
@@ -115,7 +115,7 @@ def test_exec_has_the_limits_of_its_container(engine):
 
 
 @claim("cli-072")
-@requires("private_daemon")
+@requires("daemon", "local_engine")
 def test_limits_without_any_option_are_the_daemons(engine):
     container = engine.run().kernel
     starter = Kernel(int(container.status["PPid"]))  # the shim, which the daemon started

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from seatrial import proc
+from seatrial.expecting import one
 from seatrial.probes.kernel import Kernel
 
 claim = pytest.mark.claim
@@ -73,7 +74,7 @@ def _until(condition):
 def test_a_shim_that_stands_still_holds_up_only_its_container(private_daemon, answers):
     d = private_daemon()
     c, other = d.run(), d.run()
-    shim = next(pid for pid in list(proc.ancestry(c.pid))[1:2])
+    shim = one(pid for pid in list(proc.ancestry(c.pid))[1:2])
     assert proc.command(shim).startswith("containerd-shim")
     os.kill(shim, signal.SIGSTOP)
     try:
@@ -123,7 +124,7 @@ def test_a_second_daemon_on_the_same_data_is_refused_and_the_first_goes_on(priva
 
     d = private_daemon()
     c = d.run()
-    second = run(["timeout", "30", "dockerd", "--host", "unix:///run/second.sock"], host=d.host, journal=d.journal,
+    second = run(["timeout", "30", d.raw.service, "--host", "unix:///run/second.sock"], host=d.host, journal=d.journal,
                  expect=FAILURE, timeout=60)  # fmt: skip
     assert "pid" in second.stderr
     assert second.code != 124
@@ -152,9 +153,9 @@ def test_many_clients_that_go_away_leave_an_engine_that_answers(private_daemon):
     for talk in talks:
         talk.wait_for("up", 60)
     gone = [threading.Thread(target=talk.kill) for talk in talks]
-    for one in gone:
-        one.start()
-    for one in gone:
-        one.join()
+    for thread in gone:
+        thread.start()
+    for thread in gone:
+        thread.join()
     assert c.sh("echo here").text == "here"
     assert d.cli("ps", "--format", "{{.Names}}").lines == [c.name]

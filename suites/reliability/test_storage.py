@@ -93,7 +93,7 @@ def test_a_daemon_on_a_read_only_disk_says_so_and_starts_when_it_can_write(small
     created = d.create(d.image, "echo", "kept")
     d.daemon.kill()
     run(["mount", "-o", "remount,ro", "/small"], host=d.host, journal=d.journal)
-    refused = run(["timeout", "30", "dockerd", "--data-root", "/small"], host=d.host, journal=d.journal,
+    refused = run(["timeout", "30", d.raw.service, "--data-root", "/small"], host=d.host, journal=d.journal,
                   expect=FAILURE, timeout=60)  # fmt: skip
     assert "read-only file system" in refused.stderr
     assert refused.code != 124
@@ -136,7 +136,7 @@ def test_a_broken_configuration_is_named_and_containers_live_on_under_live_resto
     d.daemon.kill()
     config = d.host.path("/etc/docker/daemon.json")
     config.write_text('{"live-restore": tru')
-    refused = run(["timeout", "30", "dockerd"], host=d.host, journal=d.journal, expect=1, timeout=60)
+    refused = run(["timeout", "30", d.raw.service], host=d.host, journal=d.journal, expect=1, timeout=60)
     assert "/etc/docker/daemon.json" in refused.stderr
     assert kernel.alive
     config.write_text(json.dumps({"live-restore": True}))
