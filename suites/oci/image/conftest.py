@@ -8,7 +8,7 @@ from seatrial.lab import images, labs
 from seatrial.lab.harbour import Harbour
 from seatrial.lab.registry import admit
 from seatrial.names import BUSYBOX
-from seatrial.oci.image.samples import TAG, Layout, setting
+from seatrial.oci.image.samples import TAG, Layout, setting, signed_by
 from seatrial.paths import remove_tree
 
 REPOSITORY = "fleet/ship"
@@ -51,7 +51,8 @@ def ship(engine, pier):
 
     def launch(*layers, **more):
         base = images.ensure(BUSYBOX).read_bytes()
-        layout = Layout(layers=(base, *layers), config=setting("config", "Cmd", to=["sleep", "3600"]), **more)
+        own = (signed_by(layer, engine.key) for layer in layers)
+        layout = Layout(layers=(base, *own), config=setting("config", "Cmd", to=["sleep", "3600"]), **more)
         name = engine.image_name()
         engine.cli("tag", pier.pull(layout.build()), name)
         return engine.run(name, "sleep", "3600")
