@@ -101,9 +101,11 @@ def _end(child: subprocess.Popen[bytes], patience: float = GRACE) -> None:
         child.terminate()
         try:
             child.wait(patience + 10)
-        except subprocess.TimeoutExpired:
+        except BaseException as error:  # its time is over, or somebody interrupts again
             kill_group(child)
             child.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
 
 
 def _free_port() -> int:

@@ -73,6 +73,35 @@ def test_a_rate_has_as_many_users_as_it_needs(load, count):
     assert with_locust.users(load) == count
 
 
+def test_a_second_interrupt_leaves_no_child(monkeypatch):
+    child = subprocess.Popen([sys.executable, "-c", "import signal, time\nsignal.signal(15, signal.SIG_IGN)\n"
+                              "print(flush=True)\ntime.sleep(60)"], stdout=subprocess.PIPE,
+                             start_new_session=True)  # fmt: skip
+    child.stdout.readline()
+    child.stdout.close()
+    real = child.wait
+
+    def interrupted(timeout=None):
+        if timeout is not None:
+            raise KeyboardInterrupt
+        return real()
+
+    monkeypatch.setattr(child, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        with_locust._end(child)
+    assert child.returncode == -9
+
+
+def test_a_child_that_does_not_end_in_time_is_killed(monkeypatch):
+    child = subprocess.Popen([sys.executable, "-c", "import signal, time\nsignal.signal(15, signal.SIG_IGN)\n"
+                              "print(flush=True)\ntime.sleep(60)"], stdout=subprocess.PIPE,
+                             start_new_session=True)  # fmt: skip
+    child.stdout.readline()
+    child.stdout.close()
+    with_locust._end(child, patience=-9.8)
+    assert child.returncode == -9
+
+
 def drive(endpoint, tmp_path, *, workers=0, locustfile=FILE, seconds=3.0):
     """Let locust drive a fake engine; return why it ended early, what came of it, and the results."""
     (tmp_path / "run-abcdef").mkdir()
