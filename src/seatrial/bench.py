@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.container import Container
 from seatrial.conversation import Conversation
 from seatrial.engines.base import KINDS, CliEngine, Dialect
+from seatrial.errors import SeatrialError
 from seatrial.exec import ANY, FAILURE, Expect, ExpectationError, Journal, Result, Stdin, check
 from seatrial.names import BUSYBOX, IMAGE_NAMESPACE, PROBE, RUN_LABEL, TEST_LABEL, TOOLBOX
 from seatrial.paths import remove_tree, share_dir
@@ -78,6 +79,10 @@ class Bench:
         self._dirty: set[str] = set()
         self._stack = ExitStack()
         self._problems: list[str] = []
+        self._defects: list[Exception] = []
+
+    def __repr__(self) -> str:
+        return f"<engine of {self.key}>"
 
     @property
     def dialect(self) -> Dialect:
@@ -146,8 +151,10 @@ class Bench:
     def _attempt(self, what: str, function: Callable[..., object], *args: object) -> None:
         try:
             function(*args)
-        except Exception as error:  # whatever it is: all else has to be cleaned up as well
+        except (AssertionError, SeatrialError) as error:
             self._problems.append(f"{what} failed: {type(error).__name__}: {error}")
+        except Exception as error:  # whatever it is: all else has to be cleaned up as well
+            self._defects.append(error)
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -176,20 +183,33 @@ class Bench:
         `says` is a situation of the dialect or a regular expression; `code` the exit code, by default
         any but zero. That nobody answers is no refusal, unless `says` speaks of it.
         """
-        result = self.cli(*args, expect=FAILURE if code is None else code, **options)
-        pattern = self.dialect.says.get(says, says)
-        if not pattern or not re.search(pattern, result.stderr, re.IGNORECASE | re.MULTILINE):
+        expect = FAILURE if code is None else code
+        result = self.raw.again(lambda: self.cli(*args, expect=expect, **options), lambda seen: self._is(says, seen))
+        return self.refused(result, says)
+
+    def refused(self, result: Result, says: str = "") -> Result:
+        """Return the result of a refused command when its message is that of a refusal, for the reason asked for."""
+        if not says or not self._is(says, result):
             self._reached(result)
-        if not re.search(pattern, result.stderr, re.IGNORECASE | re.MULTILINE):
-            raise ExpectationError(f"expected a message like /{pattern}/\n{result}")
+        if not self._is(says, result):
+            raise ExpectationError(f"expected a message like /{self.dialect.says.get(says, says)}/\n{result}")
         if not result.stderr.strip():
             raise ExpectationError(f"refused without a message\n{result}")
+        unknown = self._spoken("unknown_flag", result.stderr)
+        if says and unknown and not self._spoken(says, unknown[0]):
+            raise ExpectationError(f"an unknown option is no refusal of its value\n{result}")
         return result
+
+    def _spoken(self, says: str, message: str) -> re.Match[str] | None:
+        """Find the words of a situation, or a regular expression, in a message."""
+        return re.search(self.dialect.says.get(says, says), message, re.IGNORECASE | re.MULTILINE)
+
+    def _is(self, says: str, result: Result) -> bool:
+        return self._spoken(says, result.stderr) is not None
 
     def _reached(self, result: Result) -> None:
         """Raise `ExpectationError` when a command failed because the engine does not answer."""
-        pattern = self.dialect.says.get("unreachable")
-        if pattern and re.search(pattern, result.stderr, re.IGNORECASE | re.MULTILINE):
+        if self._is("unreachable", result):
             raise ExpectationError(f"the engine does not answer\n{result}")
 
     def _labelled(self, args: Sequence[str]) -> list[str]:
@@ -311,11 +331,16 @@ class Bench:
     # -- afterwards ----------------------------------------------------------------------------
 
     def close(self) -> list[str]:
-        """Remove what the test made; return what could not be removed or done, in words."""
+        """Remove what the test made; return what could not be removed or done, in words.
+
+        Raises `ExceptionGroup` when something is wrong with the test or the harness, after all the rest is done.
+        """
         self._stack.close()
         self._clear()
         if "workdir" in self.__dict__:
             self._attempt("removing files", remove_tree, self.workdir)
+        if self._defects:
+            raise ExceptionGroup("; ".join(["cleaning up broke", *self._problems]), self._defects)
         return self._problems
 
     def _clear(self) -> None:

@@ -59,9 +59,7 @@ class Builder:
         """As `refuses`, from a context as the command line names it."""
         name = self.bench.image_name()
         result = self.cli("--tag", name, *options, context, **{"expect": FAILURE, **settings})
-        pattern = self.bench.dialect.says.get(says, says)
-        if not re.search(pattern, result.stderr, re.IGNORECASE | re.MULTILINE):
-            raise ExpectationError(f"expected a message like /{pattern}/\n{result}")
+        self.bench.refused(result, says)
         if self.bench.exists(name, "image"):
             raise ExpectationError(f"the refused build left an image\n{result}")
         return result

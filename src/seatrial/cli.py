@@ -32,7 +32,7 @@ from seatrial.commands import (
     say,
     stress,
 )
-from seatrial.errors import Exit, SeatrialError
+from seatrial.errors import Exit, SeatrialError, refused_by_machine
 
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -117,6 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader went away; without this, the interpreter complains while it flushes at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.FAILED
+    except OSError as error:
+        say(str(refused_by_machine(error)))
+        return Exit.USAGE
     return int(code)
 
 

@@ -51,9 +51,9 @@ class Console:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_teststatus(self, report: Any) -> Generator[None, Any, Any]:
-        """Keep pytest from printing a letter; the category stays."""
+        """Keep pytest from printing a letter; the category and the word of the summary stay."""
         status = yield
-        return (status[0], "", "") if status else status
+        return (status[0], "", status[2]) if status else status
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Show a test's result with its last phase."""

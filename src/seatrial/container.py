@@ -27,6 +27,9 @@ class Container:
     def __str__(self) -> str:
         return self.name
 
+    def __repr__(self) -> str:
+        return f"<container {self.name}>"
+
     def inspect(self) -> dict[str, Any]:
         """Return the engine's description of the container."""
         return self.bench.inspect(self.name)

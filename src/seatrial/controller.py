@@ -29,6 +29,7 @@ from seatrial.paths import remove_tree, share_dir, state_dir
 from seatrial.probes import machine
 from seatrial.report.files import save
 from seatrial.results import Finding, Footer, Header, Stream, TargetInfo, TestResult
+from seatrial.selection import split
 from seatrial.targets import Target, parse
 from seatrial.verdict import Verdict
 
@@ -181,8 +182,7 @@ class Controller:
              "source": claim.source, "untested": claim.untested, "severity": claim.severity}
             for claim in claims.values()
         ]  # fmt: skip
-        with contextlib.suppress(SeatrialError):  # the stream is on the same disk and will tell
-            save(self.directory / "claims.json", json.dumps({"claims": rows}, indent=1) + "\n")
+        save(self.directory / "claims.json", json.dumps({"claims": rows}, indent=1) + "\n")
 
     def record(self, result: TestResult) -> None:
         """Write one verdict into the stream."""
@@ -230,7 +230,8 @@ class Controller:
             status, self.cause = Exit.NOTHING, self.cause or "no test ran"
         elif done < self.selected and not self.cause:
             status, self.cause = status or Exit.FAILED, f"{self.selected - done} of {self.selected} tests did not run"
-        status = self._gate(required) or status if status == Exit.OK else status
+        gate = self._gate(required)
+        status = gate if status == Exit.OK else status
         self._write(
             Footer(
                 finished=_now(), duration=self.elapsed, exit=int(status),
@@ -246,7 +247,9 @@ class Controller:
     def _gate(self, required: Sequence[str]) -> int:
         """Note each required test that did not run on a target; returns GATE when there is one."""
         names = [target.name for target in self.plan.targets]
-        missing = [(test, name) for test in required for name in names if (test, name) not in self.ran]
+        wanted = [split(id_, names) for id_ in required]
+        pairs = [(test, name) for test, on in wanted for name in ([on] if on else names)]
+        missing = [pair for pair in pairs if pair not in self.ran]
         for test, name in missing:
             self.note(Finding("required", name, f"the required test {test} did not run", test))
         return int(Exit.GATE) if missing else 0

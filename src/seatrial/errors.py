@@ -6,6 +6,7 @@ command line nor the pytest plugin needs to know more than how to print it.
 
 from __future__ import annotations
 
+import os
 from enum import IntEnum
 
 # E1xx targets and engines, E2xx labs, E3xx files that are read, E4xx files that are written, E5xx how the
@@ -79,7 +80,7 @@ CODES = {
     "E501": "the lab of a running session is gone",
     "E502": "an option is not a duration",
     "E503": "an option is not a regular expression",
-    "E504": "a test needs an unknown requirement",
+    "E504": "an unknown requirement is named",
     "E505": "a test names an unknown claim",
     "E506": "a test names no claim",
     "E507": "labs are to be taken down and none is named",
@@ -189,6 +190,14 @@ class SeatrialError(Exception):
 
     def __reduce__(self) -> tuple[type[SeatrialError], tuple[str, str, str, str]]:
         return type(self), (self.code, self.message, self.cause, self.hint)
+
+
+def refused_by_machine(error: OSError) -> SeatrialError:
+    """Return what is told when this machine refuses a file for a reason that nobody foresaw."""
+    where = f" {error.filename}" if error.filename else ""
+    denied = isinstance(error, PermissionError) and os.geteuid()
+    hint = "the harness works as root" if denied else "is its directory writable, and is there space left?"
+    return SeatrialError("E405", f"this machine refuses a file{where}", error.strerror or str(error), hint)
 
 
 def not_installed(what: str, module: str, hint: str, cause: str = "") -> SeatrialError:

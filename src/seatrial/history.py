@@ -227,7 +227,7 @@ def _difference(
             (changes.failing if after.red else changes.new).append(change)
         elif after.red and not before.red:
             changes.failing.append(change)
-        elif before.red and after.ran and not after.red:
+        elif before.red and after in (Verdict.PASS, Verdict.WARN):
             changes.fixed.append(change)
         else:
             changes.other.append(change)

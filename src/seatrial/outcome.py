@@ -220,8 +220,9 @@ def signature(message: str) -> str:
     if request := next((line for line in lines if line.startswith("> ")), ""):
         parts.append(_quiet(request[2:].partition("?")[0]))
     elif verb := next((line for line in lines if line.startswith("$ ")), ""):
-        words = [word for word in verb[2:].split() if not word.startswith("-")]
-        parts.append(" ".join(words[: 3 if words[1:2] and words[1] in _NOUNS else 2]))
+        # not the binary: the same failure of two engines is one
+        words = [word for word in verb[2:].split()[1:] if not word.startswith("-")]
+        parts.append(" ".join(words[: 2 if words[:1] and words[0] in _NOUNS else 1]))
     if errors := [line.partition("|")[2].strip() for line in lines if line.startswith(("stderr|", "body|"))]:
         parts.append(_quiet(errors[-1]))
     return " · ".join(parts)[:200]

@@ -20,7 +20,7 @@ from seatrial.fixtures import (
     target,
     toolbox,
 )
-from seatrial.selection import pattern, seconds
+from seatrial.selection import known_requirements, pattern, seconds
 from seatrial.session import SESSION, Session, usable
 
 __all__ = [
@@ -83,6 +83,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.option.session_timeout = usable(lambda: seconds(config.getoption("deadline")))
     if config.getoption("check_f"):
         usable(lambda: pattern(config.getoption("check_f")))
+    if config.getoption("without"):
+        usable(lambda: known_requirements("--without", config.getoption("without")))
 
 
 @pytest.hookimpl(trylast=True)

@@ -201,7 +201,7 @@ def read(path: Path) -> Run:
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
-            if cut_off and records:
+            if cut_off and records and not isinstance(records[-1], Footer):
                 break  # the process died while writing its last line: the footer is missing, which says so
             raise _broken(path, number, str(error)) from error
         problem = next(iter(validator.iter_errors(value)), None)

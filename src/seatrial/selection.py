@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ def claim_ids(item: pytest.Item) -> list[str]:
 def effects(item: pytest.Item) -> list[str]:
     """Return the options whose effect a test sees, each as a verb and an option: `run --memory`."""
     return list(dict.fromkeys(option for marker in item.iter_markers("effect") for option in marker.args))
+
+
+def known_requirements(option: str, names: Iterable[str]) -> None:
+    """Raise `SeatrialError` E504 for a name in an option that is no requirement."""
+    for name in names:
+        if name not in REQUIREMENTS:
+            near = get_close_matches(name, REQUIREMENTS, 1)
+            raise SeatrialError(
+                "E504", f"{option} names the unknown requirement {name!r}", f"did you mean {near[0]}?" if near else "",
+                "`seatrial doctor` lists them",
+            )  # fmt: skip
 
 
 def needs(item: pytest.Item) -> list[str]:
@@ -69,7 +81,7 @@ def problems(items: Sequence[pytest.Item], suites: Path, claims: Mapping[str, Cl
     found: set[str] = set()
     for item in items:
         found |= {
-            f"E504: {item.nodeid} needs the unknown requirement {name!r}"
+            f"E504: {item.nodeid} names the unknown requirement {name!r}"
             for name in needs(item) if name not in REQUIREMENTS
         }  # fmt: skip
         if suites in item.path.parents:

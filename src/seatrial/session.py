@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from seatrial import selection
-from seatrial.errors import Exit, SeatrialError
+from seatrial.errors import Exit, SeatrialError, refused_by_machine
 from seatrial.exec import ExpectationError
 from seatrial.selection import claim_ids, split
 
@@ -45,8 +45,7 @@ def usable(function: Callable[[], Any]) -> Any:
     except ExpectationError as error:
         raise pytest.UsageError(f"E109: an engine's command failed\n  cause: {str(error).strip()}") from None
     except OSError as error:
-        words = f"E405: this machine refuses a file\n  cause: {error}\n  hint:  is the directory writable?"
-        raise pytest.UsageError(words) from None
+        raise pytest.UsageError(str(refused_by_machine(error))) from None
 
 
 def decline(item: pytest.Item, reason: str) -> NoReturn:
@@ -93,6 +92,7 @@ class Session:
             return
         from seatrial.controller import Controller
 
+        self._paths()
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
 
         def progress(words: str) -> None:
@@ -115,6 +115,15 @@ class Session:
         known = self.config.rootpath / "reports" / "known"
         usable(lambda: controller.prepare(progress, known, claims))
         self.controller, self.plan = controller, controller.plan
+
+    def _paths(self) -> None:
+        """Refuse what is not there before engines are made ready: with workers, nobody else would tell."""
+        if self.config.option.pyargs:
+            return
+        for argument in self.config.args:
+            path = self.config.invocation_params.dir / argument.partition("::")[0]
+            if not path.exists():
+                raise pytest.UsageError(f"file or directory not found: {argument}")
 
     def _targets(self) -> list[str]:
         from seatrial.targets import discover

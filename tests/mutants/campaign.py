@@ -104,7 +104,7 @@ def _helps(target) -> dict[str, str]:
     engine = drivers.in_lab(target, lab)
     helps = {}
     for noun in ("", "container", "image", "network", "volume", "system"):
-        text = engine.cli(*filter(None, [noun]), "--help").stdout
+        helps[noun] = text = engine.cli(*filter(None, [noun]), "--help").stdout
         for verb in re.findall(r"^  ([a-z][\w-]*)\*?\s{2,}", text, re.MULTILINE):
             words = [word for word in (noun, verb) if word]
             helps[" ".join(words)] = engine.cli(*words, "--help", expect=None).stdout

@@ -59,7 +59,8 @@ class Fault:
     @property
     def id(self) -> str:
         """Return a name that is fit for a pytest id."""
-        return "_".join(filter(None, (self.kind, self.verb.replace(" ", "."), self.option.lstrip("-"))))
+        words = "_".join(filter(None, (self.kind, self.verb.replace(" ", "."), self.option.lstrip("-"))))
+        return re.sub(r"[^\w.-]", "-", words)
 
     def __str__(self) -> str:
         words = {

@@ -188,7 +188,7 @@ def test_unknown_claims_and_tests_without_one_are_refused(project, workers):
     ended = project.pytest("--engine", "docker@bookworm", "-n", workers)
     assert ended.returncode == 4, ended.stdout + ended.stderr
     assert "INTERNALERROR" not in ended.stderr + ended.stdout
-    assert "test_c[docker@bookworm] needs the unknown requirement 'nonesuch'" in ended.stderr + ended.stdout
+    assert "test_c[docker@bookworm] names the unknown requirement 'nonesuch'" in ended.stderr + ended.stdout
     assert "test_a[docker@bookworm] names the unknown claim m-nothing" in ended.stderr + ended.stdout
     assert "test_b[docker@bookworm] names no claim" in ended.stderr + ended.stdout
 

@@ -40,6 +40,9 @@ class Stub:
 
     look = cli
 
+    def again(self, ask, _):
+        return ask()
+
 
 @pytest.fixture
 def stub():
@@ -100,7 +103,7 @@ def test_one_failure_keeps_nothing_else_from_being_removed(bench, stub):
     stub.trouble = {"container": ExpectationError("did not end within 120 s")}
     stub.labelled["image"] = [ID]
     bench.defer(done.append, 1)
-    bench.defer(lambda: 1 / 0)
+    bench.defer(lambda: check(says("still there"), 0))
     bench.defer(done.append, 2)
     bench.cli("run", "x")
     bench.cli("network", "create", "n")
@@ -169,3 +172,24 @@ def test_a_refusal_and_an_absence_are_told_as_such(bench, stub):
         bench.fails("rm", "x")
     stub.answer = says("", 0)
     assert bench.exists("x")
+
+
+@pytest.mark.parametrize(("wanted", "told"), [("memory", True), ("unknown flag", False), ("unknown_flag", False)])
+def test_that_an_option_is_unknown_is_no_refusal_of_its_value(bench, stub, wanted, told):
+    stub.answer = says("unknown flag: --memory-swoppiness", 125)
+    if told:
+        with pytest.raises(ExpectationError, match="an unknown option is no refusal of its value"):
+            bench.fails("run", "--memory-swoppiness=x", says=wanted)
+    else:
+        assert bench.fails("run", "--memory-swoppiness=x", says=wanted).code == 125
+
+
+def test_what_is_wrong_with_the_test_is_not_left_behind_by_the_engine(bench, stub):
+    stub.labelled["container"] = stub.rows["container"] = ["c1"]
+    bench.mark("container")
+    bench.defer(lambda: 1 / 0)
+    bench.defer(lambda: check(says("still there"), 0))
+    with pytest.raises(ExceptionGroup, match="cleaning up broke") as broken:
+        bench.close()
+    assert [type(error) for error in broken.value.exceptions] == [ZeroDivisionError]
+    assert stub.rows["container"] == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from seatrial import doctor
+from seatrial import cli, doctor
 from seatrial.commands.claims import collect
 from seatrial.errors import SeatrialError
 
@@ -281,3 +281,13 @@ def _suites(root, test):
     rows += [f"a-{number}\tMUST\tIt holds.\tsomewhere\t{'no time' if number == 2 else ''}" for number in (1, 2, 3)]
     (suites / "x/claims/area.tsv").write_text("\n".join(rows) + "\n")
     return suites
+
+
+def test_a_file_that_this_machine_refuses_is_told_without_a_traceback(monkeypatch, capfd):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/run/seatrial/runs")
+
+    monkeypatch.setattr("seatrial.commands.clean.run", refuse)
+    assert cli.main(["clean"]) == 4
+    told = capfd.readouterr().err
+    assert told.startswith("E405: this machine refuses a file /run/seatrial/runs\n  cause: Permission denied")

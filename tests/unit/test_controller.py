@@ -7,7 +7,7 @@ from seatrial import runs
 from seatrial.controller import Controller
 from seatrial.errors import Exit, SeatrialError
 from seatrial.paths import share_dir
-from seatrial.results import Finding, TestResult
+from seatrial.results import Finding, TargetInfo, TestResult
 from seatrial.targets import Target
 from seatrial.verdict import Verdict
 
@@ -90,6 +90,7 @@ def test_what_cannot_be_put_back_keeps_the_run_noted(released, monkeypatch, tmp_
 def test_a_failure_at_the_end_puts_the_run_back_all_the_same(released, monkeypatch, tmp_path):
     engine = Engine()
     controller, begin = prepare(monkeypatch, tmp_path, engine)
+    controller.directory.mkdir(parents=True)
     monkeypatch.setattr(controllers, "Stream", lambda path: type("Stream", (), {"write": lambda *_: None})())
     monkeypatch.setattr(controllers, "Header", lambda **_: None)
     begin()
@@ -107,3 +108,15 @@ def test_a_finding_makes_the_run_fail_unless_it_is_known(tmp_path, reason, statu
     controller.record(TestResult("t", "docker", Verdict.PASS, "a", 1.0))
     controller.note(Finding("slower", "docker", "worse", reason=reason))
     assert controller.finish(Exit.OK) == status
+
+
+@pytest.mark.parametrize("status", [Exit.OK, Exit.FAILED])
+def test_a_required_test_that_did_not_run_is_told_whatever_else_failed(tmp_path, status):
+    controller = Controller(["docker"], tmp_path, "", [], 0)
+    controller.plan.targets = [TargetInfo("docker", "docker", "1"), TargetInfo("podman", "podman", "1")]
+    controller.record(TestResult("s.py::t", "docker", Verdict.PASS, "a", 1.0))
+    noted = []
+    controller.note = noted.append
+    required = ["s.py::t", "s.py::u[docker]", "s.py::t[docker]"]
+    assert controller.finish(status, required) == (Exit.GATE if status == Exit.OK else status)
+    assert [(finding.test, finding.target) for finding in noted] == [("s.py::t", "podman"), ("s.py::u", "docker")]

@@ -10,7 +10,7 @@ import pytest
 
 from seatrial import capabilities, targets
 from seatrial.bench import Bench, Owner
-from seatrial.engines import drivers
+from seatrial.engines import base, drivers
 from seatrial.engines.base import CliEngine, load_dialect
 from seatrial.engines.docker import DockerEngine
 from seatrial.engines.podman import PodmanEngine
@@ -160,10 +160,14 @@ echo '{words}' >&2; exit 125
 
 
 @pytest.mark.parametrize(("cls", "failures", "words", "calls"), [
-    (PodmanEngine, 2, GONE, 3), (PodmanEngine, 99, GONE, 8), (PodmanEngine, 99, "Error: no space", 1),
+    (PodmanEngine, 20, GONE, 21), (PodmanEngine, 99, GONE, 31), (PodmanEngine, 99, "Error: no space", 1),
     (DockerEngine, 99, GONE, 1),
 ])  # fmt: skip
-def test_a_listing_is_asked_again_where_the_dialect_knows_of_a_race(tmp_path, cls, failures, words, calls):
+def test_a_listing_is_asked_again_where_the_dialect_knows_of_a_race(
+    tmp_path, monkeypatch, cls, failures, words, calls
+):  # fmt: skip
+    clock = iter(range(1000))  # a second for each question
+    monkeypatch.setattr(base, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None))
     engine, journal = flaky(tmp_path, cls, failures, words), Journal()
     if failures < calls:
         assert engine.look("images", journal=journal).text == "listed"

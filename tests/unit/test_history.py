@@ -40,15 +40,17 @@ def test_the_first_run_has_nothing_before_it(past):
 
 
 def test_every_kind_of_change_is_told(past):
-    past.record(make(1, {"same": V.PASS, "breaks": V.PASS, "mends": V.ERROR, "gone": V.PASS, "runs": V.SKIP}))
+    past.record(make(1, {"same": V.PASS, "breaks": V.PASS, "mends": V.ERROR, "gone": V.PASS, "runs": V.SKIP,
+                         "listed": V.FAIL}))  # fmt: skip
     run = make(
-        2, {"same": V.PASS, "breaks": V.FAIL, "mends": V.PASS, "runs": V.PASS, "new": V.PASS, "bad": V.FAIL}
+        2, {"listed": V.KNOWN, "same": V.PASS, "breaks": V.FAIL, "mends": V.PASS, "runs": V.PASS,
+            "new": V.PASS, "bad": V.FAIL},
     )
     past.record(run)
     changes = past.changes(run, "docker")
     assert (changes.since, changes.version, changes.command) == ("run-1", "1.0", ["pytest"])
     assert names(changes) == {
-        "failing": ["breaks", "bad"], "fixed": ["mends"], "new": ["new"], "gone": ["gone"], "other": ["runs"],
+        "failing": ["breaks", "bad"], "fixed": ["mends"], "new": ["new"], "gone": ["gone"], "other": ["listed", "runs"],
     }  # fmt: skip
     assert changes.failing[0] == Change("breaks", V.PASS, V.FAIL)
     assert changes.failing[1] == Change("bad", None, V.FAIL)

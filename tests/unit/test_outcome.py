@@ -96,7 +96,7 @@ def _failure(code, verb, stderr):
 
 def test_like_failures_share_a_signature_and_others_do_not():
     one = signature(_failure(125, "run", "no container st-0a1b2c3d-c1 at 172.17.0.2:80"))
-    assert one == "expected exit code 0, seen exit code 125 · docker run · no container NAME at ADDRESS"
+    assert one == "expected exit code 0, seen exit code 125 · run · no container NAME at ADDRESS"
     assert one == signature(_failure(125, "run", "no container st-ffffffff-c9 at 10.0.0.1:81"))
     different = [_failure(126, "run", "no container a"), _failure(125, "rm", "no container a"),
                  _failure(125, "run", "no image a")]  # fmt: skip

@@ -136,3 +136,15 @@ def test_ids_are_split_into_test_and_target():
     assert split("f.py::t[docker+unix:///a-b-c]", targets) == ("f.py::t[c]", "docker+unix:///a-b")
     assert split("f.py::t", targets) == ("f.py::t", "")
     assert split("f.py::t[a-b]", targets) == ("f.py::t[a-b]", "")
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["suites/none", "-n", "2"], "file or directory not found: suites/none"),
+    (["suites/cli/test_b.py::test_x"], "file or directory not found: suites/cli/test_b.py::test_x"),
+    (["suites", "--without", "seccmop"], "E504: --without names the unknown requirement 'seccmop'"),
+])  # fmt: skip
+def test_what_is_not_there_is_told_before_an_engine_is_made(project, words, told):
+    ended = project(*words, "--engine", "docker+unix:///nowhere.sock")
+    assert ended.returncode == 4
+    assert told in ended.stdout + ended.stderr
+    assert not (project.path / "reports").exists()

@@ -78,6 +78,7 @@ def test_half_a_last_line_means_cut_off(tmp_path):
         ('{"type": "res\n{"type": "finding", "kind": "k", "target": "", "message": ""}\n', 4),
         ('{"type": "verdict"}\n', 4),
         ('{"type": "finding", "kind": "late", "target": "", "message": ""}\n', 3),
+        ('{"type": "fin', 4),
     ],
 )
 def test_a_broken_line_is_named(tmp_path, tail, line):

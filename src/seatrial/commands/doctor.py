@@ -88,6 +88,8 @@ def _words(values: Iterable[object], none: str = "none") -> str:
 
 
 def _machine(found: Diagnosis) -> dict[str, object]:
+    from seatrial.report.wording import size
+
     host = found.host
     held = [name for name, has in host["capabilities"].items() if has]
     lacking = [name for name, has in host["capabilities"].items() if not has]
@@ -98,7 +100,7 @@ def _machine(found: Diagnosis) -> dict[str, object]:
         "system": f"{host['system']}, {host['arch']}",
         "kernel": host["kernel"] + (f": {found.kernel_too_old}" if found.kernel_too_old else ""),
         "processors": f"{host['cpus']} x {host.get('cpu') or host['arch']}",
-        "memory": f"{host['memory'] / 1e9:.1f} GB, {'with' if host['swap'] else 'no'} swap",
+        "memory": f"{size(host['memory'])}, {'with' if host['swap'] else 'no'} swap",
         "cgroup": f"{host['cgroup']['version']}: {_words(host['cgroup']['controllers'], 'no controllers')}",
         "security modules": _words(host["lsm"]),
         "seccomp": "yes" if host["seccomp"] else "no",
@@ -153,11 +155,14 @@ def _requirements(out: Console, info: TargetInfo) -> None:
     holds = [name for name, outcome in info.requirements.items() if outcome.holds]
     _facts(out, {"holds": _words(holds)})
     table = Table(box=None, show_header=False, padding=(0, 0, 0, 2))
-    table.add_column(no_wrap=True, style="yellow")
+    table.add_column(style="yellow", max_width=40)
     table.add_column(overflow="fold")
+    alike: dict[str, list[str]] = {}
     for name, outcome in info.requirements.items():
         if not outcome.holds:
-            table.add_row(name, outcome.reason)
+            alike.setdefault(outcome.reason, []).append(name)
+    for reason, names in alike.items():
+        table.add_row(" ".join(names), reason)
     if table.row_count:
         out.print("\n  does not hold, because")
         out.print(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.commands import console, say, tell, verb
@@ -157,7 +158,8 @@ def _standing(text: str) -> Lab:
 
 def _state(lab: Lab) -> str:
     if not lab.alive:
-        return "broken"
+        hidden = os.geteuid() and Path(f"/proc/{lab.pid}").exists()
+        return "needs root" if hidden else "broken"
     return "up" if lab.answers() else "no answer"
 
 

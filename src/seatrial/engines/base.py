@@ -9,9 +9,11 @@ engine it is talking to.
 from __future__ import annotations
 
 import os
+import random
 import re
+import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -29,7 +31,7 @@ from seatrial.names import BUSYBOX, RUN_LABEL
 from seatrial.targets import Target
 
 KINDS = ("container", "network", "volume", "image")
-_ATTEMPTS = 8  # at a listing that fails over what others remove
+_PATIENCE = 30.0  # seconds, with a listing that fails over what others remove
 
 
 @dataclass(frozen=True)
@@ -205,14 +207,19 @@ class CliEngine:
         """Run a command that changes nothing: a listing or an inspection.
 
         Where an engine fails over an object of somebody else that goes at the same time (the message
-        `listing_race` of its dialect), it is asked again, at most eight times.
+        `listing_race` of its dialect), it is asked again for half a minute.
         """
+        return check(self.again(lambda: self.cli(*args, expect=ANY, journal=journal), lambda seen: seen.ok), expect)
+
+    def again(self, ask: Callable[[], Result], meant: Callable[[Result], bool]) -> Result:
+        """Ask until the answer is meant, or does not speak of somebody else's object that just went; see `look`."""
         race = self.dialect.says.get("listing_race")
-        for _ in range(_ATTEMPTS):
-            result = self.cli(*args, expect=ANY, journal=journal)
-            if result.ok or not race or not re.search(race, result.stderr):
-                break
-        return check(result, expect)
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            result = ask()
+            if meant(result) or not race or not re.search(race, result.stderr) or time.monotonic() > deadline:
+                return result
+            time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - others that wait must not ask at the same time
 
     def remove(self, kind: str, names: Sequence[str], *, journal: Journal | None = None) -> None:
         """Remove objects by force; unknown ones are no error."""

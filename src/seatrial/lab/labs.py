@@ -142,7 +142,7 @@ def _root_for(target: Target, progress: rootfs.Progress) -> Path:
         return Path("/")  # a runtime of this machine, whose own root it gets
     root = _root_of(target, progress)
     for program in (target.runtime, target.engine if target.is_runtime and not target.path else ""):
-        if program and not any((root / place / program).exists() for place in ("usr/bin", "usr/sbin")):
+        if program and not _installed(root, program):
             raise SeatrialError(
                 "E201", f"there is no lab of {target}", f"Debian {target.suite} has no runtime {program}",
                 f"runtimes of labs: {', '.join(PACKAGED)}",
@@ -153,6 +153,12 @@ def _root_for(target: Target, progress: rootfs.Progress) -> Path:
 def _root_of(target: Target, progress: rootfs.Progress = lambda _: None) -> Path:
     """Return the root file system of a target's suite; that for labs with a kernel of their own has more in it."""
     return rootfs.ensure(target.suite, progress, kernel.PACKAGES if target.kernel else ())
+
+
+def _installed(root: Path, program: str) -> bool:
+    """Tell whether a root file system has a program: by its path, or where packages install them."""
+    places = ("",) if "/" in program else ("usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin")
+    return any((root / place / program.lstrip("/")).exists() for place in places)
 
 
 def _starter(target: Target) -> type[Startable]:
@@ -226,6 +232,12 @@ def private(
         storage=wishes.storage or os.environ.get("DOCKER_GRAPHDRIVER", ""),
     )
     root = _root_of(target) if target.suite else Path("/")
+    if wishes.runtime and not _installed(root, wishes.runtime):
+        wanted = replace(target, runtime=wishes.runtime)
+        raise SeatrialError(
+            "E201", f"there is no lab of {wanted}", f"it has no program {wishes.runtime}",
+            "DOCKER_EXECDRIVER names the runtime of private engines: runc, crun, or a path",
+        )  # fmt: skip
     name = "-".join((target.engine, target.suite or "own", *filter(None, [target.kernel]), secrets.token_hex(3)))
     lab = _stand(Lab(name, str(target), 0, str(hosts.storage(name)), [lease]), root)
     try:

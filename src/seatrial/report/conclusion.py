@@ -61,7 +61,8 @@ def conclude(run: Run, target: str = "") -> Conclusion:
     numbers = Counter(result.verdict for result in results)
     where = "" if target else _where(result.target for result in results)
     broken = broken_off(run)
-    notes = _notes(numbers, len(findings))
+    without = run.footer.selected - len(run.results) if run.footer is not None and not target else 0
+    notes = _notes(numbers, len(findings), without)
     if red := _red(numbers, len(results)):
         guilty = "" if target else _where(result.target for result in results if result.verdict.red)
         verdict = Verdict.FAIL if numbers[Verdict.FAIL] else Verdict.ERROR
@@ -106,11 +107,12 @@ def _doubt(numbers: Counter[Verdict]) -> str:
     return ""
 
 
-def _notes(numbers: Counter[Verdict], findings: int) -> list[str]:
+def _notes(numbers: Counter[Verdict], findings: int, without: int) -> list[str]:
     not_run = sum(numbers[verdict] for verdict in NOT_RUN)
     notes = {
         many(numbers[Verdict.KNOWN], "known failure"): numbers[Verdict.KNOWN],
         f"{many(not_run, 'test')} not run": not_run,
+        f"{many(without, 'selected test')} without a result": max(without, 0),
         many(findings, "finding"): findings,
     }
     return [note for note, count in notes.items() if count]

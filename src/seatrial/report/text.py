@@ -12,6 +12,7 @@ from seatrial.report.wording import counts, flat, span, why
 from seatrial.results import Run, TestResult
 from seatrial.verdict import Verdict
 
+_FINDINGS = 5  # that the console names
 _LABELS: Mapping[Verdict, str] = {
     Verdict.PASS: "PASS",
     Verdict.WARN: "PASS",
@@ -61,6 +62,10 @@ def closing(run: Run) -> str:
     conclusion = conclude(run)
     lines = [f"{conclusion.verdict}: {conclusion.sentence}."]
     lines += [f"  {note}" for note in conclusion.notes]
+    found = [finding for finding in run.findings if not finding.reason]
+    lines += [f"  ! {flat(finding.message, 160)}" for finding in found[:_FINDINGS]]
+    if len(found) > _FINDINGS:
+        lines.append(f"  ! and {len(found) - _FINDINGS} more, which the report shows")
     targets = targets_of(run)
     width = max((len(target) for target in targets), default=0)
     for target in targets:
@@ -69,6 +74,8 @@ def closing(run: Run) -> str:
     if run.footer is not None:
         lines.append(f"  took {span(run.footer.duration)}")
     if run.directory is not None:
-        lines.append(f"  report  {run.directory / 'index.html'}")
-        lines.append(f"  JUnit   {run.directory}/junit-*.xml")
+        page = run.directory / "index.html"
+        lines.append(f"  report  {page if page.exists() else 'could not be written'}")
+        if list(run.directory.glob("junit-*.xml")):
+            lines.append(f"  JUnit   {run.directory}/junit-*.xml")
     return "\n".join(lines)

@@ -243,7 +243,9 @@ def groups(results: Iterable[TestResult], verdicts: Sequence[Verdict]) -> list[G
 def _title(result: TestResult) -> str:
     if result.verdict is Verdict.KNOWN:
         return wording.flat(result.reason or wording.why(result))
-    return wording.first_line(result.message) or wording.flat(wording.why(result))
+    what, *kind = result.signature.split(" · ")
+    words = wording.first_line(result.message) or wording.flat(wording.why(result))
+    return " · ".join([words, *kind]) if what else words
 
 
 def reasons(results: Iterable[TestResult]) -> list[Reason]:

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from seatrial.report import text
-from seatrial.results import TestResult, read
+from seatrial.results import Finding, TestResult, read
 from seatrial.verdict import Verdict
 
 
@@ -70,6 +72,7 @@ FAIL: 1 of 70 tests failed and 1 met a harness error on docker@sid and podman@tr
   1 known failure
   7 tests not run
   1 finding
+  ! container st-00a30ff3-c1 of this test cannot be removed
   docker@sid     ERROR    1 harness error, 31 passed, 2 skipped, 1 disabled
   podman@trixie  FAIL     1 failed, 1 warned, 1 known failure, 28 passed, 1 unsupported, 2 skipped, 1 disabled
   took 9 min 10 s
@@ -78,7 +81,32 @@ FAIL: 1 of 70 tests failed and 1 met a harness error on docker@sid and podman@tr
 
 
 def test_closing_words(run_dir):
+    (run_dir / "index.html").touch()
+    (run_dir / "junit-docker@sid.xml").touch()
     assert text.closing(read(run_dir / "results.jsonl")) == CLOSING.format(run_dir)
+
+
+def test_closing_words_name_no_report_that_is_not_there(run_dir):
+    for path in [run_dir / "index.html", *run_dir.glob("junit-*.xml")]:
+        path.unlink(missing_ok=True)
+    words = text.closing(read(run_dir / "results.jsonl"))
+    assert words.endswith("\n  report  could not be written")
+
+
+def test_closing_words_name_the_first_findings(run_dir):
+    run = read(run_dir / "results.jsonl")
+    run.findings[:] = [Finding("leftover", "docker@sid", f"mount {number} was left\nand more") for number in range(7)]
+    run.findings[0] = replace(run.findings[0], reason="known")
+    lines = text.closing(run).splitlines()
+    assert [line for line in lines if line.startswith("  !")] == [
+        *(f"  ! mount {number} was left and more" for number in range(1, 6)), "  ! and 1 more, which the report shows",
+    ]  # fmt: skip
+
+
+def test_closing_words_of_an_interrupted_run_say_how_many_tests_are_missing(run_dir):
+    run = read(run_dir / "results.jsonl")
+    run = replace(run, footer=replace(run.footer, cause="interrupted", selected=len(run.results) + 3))
+    assert "  3 selected tests without a result" in text.closing(run).splitlines()
 
 
 def test_closing_words_of_an_empty_run_are_not_green(sample, tmp_path):
