@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 from matrix import NONE, fault_id, pytest_generate_tests, pytest_runtest_makereport
-from weakened import MAKERS, every
+from weakened import MAKERS, PROFILES, every
 
 from seatrial.engines.base import CliEngine
+from seatrial.paths import share_dir
 
 __all__ = ["fault", "fault_id", "pytest_generate_tests", "pytest_runtest_makereport"]
 
@@ -19,6 +20,7 @@ FAULTS = every()
 @pytest.fixture(autouse=True)
 def fault(fault_id, monkeypatch):
     if fault_id == NONE:
+        yield
         return
     apply, plain = FAULTS[fault_id].apply, CliEngine.cli
 
@@ -28,3 +30,6 @@ def fault(fault_id, monkeypatch):
         return plain(self, *args, journal=journal, **options)
 
     monkeypatch.setattr(CliEngine, "cli", weak)
+    yield
+    for path in share_dir().glob(f"{PROFILES}*"):
+        path.unlink()

@@ -18,6 +18,8 @@ from seatrial.paths import share_dir
 
 Words = list[str]
 MAKERS = ("run", "create")
+# how the files of a process are named that hold profiles of filters
+PROFILES = f"faults-{os.getpid()}-"
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _filtered(args: Words, but: str) -> Words:
     """Put a profile in force that refuses the listed calls but one, where the test names no profile itself."""
     if any("seccomp=" in word for word in args):
         return args
-    path = share_dir() / f"faults-{os.getpid()}-{but}.json"
+    path = share_dir() / f"{PROFILES}{but}.json"
     _profile(path, [word for word in _LISTED if word != but])
     return ["--security-opt", f"seccomp={path}", *args]
 
