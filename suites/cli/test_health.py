@@ -32,9 +32,9 @@ def test_check_that_succeeds_makes_healthy(engine):
 @claim("cli-093")
 @effect("run --health-retries")
 def test_check_that_fails_makes_unhealthy_after_the_retries(engine):
-    c = checked(engine, "echo adrift; exit 1", "--health-retries", "2")
+    c = checked(engine, "echo adrift; exit 1", "--health-retries", "5")  # the default is 3
     seen = until(engine, c, "unhealthy")
-    assert seen["FailingStreak"] >= 2
+    assert seen["FailingStreak"] >= 5
     assert (seen["Log"][-1]["ExitCode"], seen["Log"][-1]["Output"].strip()) == (1, "adrift")
     assert c.status == "running"
 

@@ -126,6 +126,7 @@ def _rows(chosen: list[Fault], outcomes: list[Tried]) -> list[dict]:
             "fault": fault.id, "words": str(fault), "noticed": killer is not None,
             "by": killer.test if killer else "", "how": killer.how if killer else "",
             "tried": sorted({outcome.test for outcome in seen}), "equivalent": EQUIVALENT.get(fault.id, ""),
+            "claims": [], "untried": not fault.tests,
             "unproved": sorted(set(fault.named) & ran - saw),
         })  # fmt: skip
     return rows
@@ -147,7 +148,8 @@ def _tell(rows: list[dict], arguments: argparse.Namespace) -> int:
         if row["equivalent"]:
             print(f"invisible {row['fault']}: {row['words']}: {row['equivalent']}")
     for row in untried:
-        print(f"not tried {row['fault']}: {row['words']}: no test of {', '.join(row['claims'])} passes without it")
+        place = ", ".join(row["claims"]) or "the run"
+        print(f"not tried {row['fault']}: {row['words']}: no test of {place} passes without it")
     for claim, (killed, all_of_them) in _by_claim(counted).items():
         print(f"  {claim}: {killed} of {all_of_them}")
     share = 100 * len(noticed) / len(counted) if counted else 0.0

@@ -129,17 +129,18 @@ def _written(option: tuple[str, str | None], fault: Fault, *, leading: bool) -> 
     return [name] if value is None else [name, value]
 
 
-def calls(log: Path, binary: str) -> Iterator[tuple[list[str], int]]:
-    """Yield (arguments, exit code) of the engine's commands in a test's log."""
+def calls(log: Path, binary: str) -> Iterator[tuple[list[str], int, bool]]:
+    """Yield (arguments, exit code, whether it wrote on standard output) of the engine's commands in a test's log."""
+    lines = log.read_text("utf-8", "replace").splitlines()
     args: list[str] | None = None
-    for line in log.read_text("utf-8", "replace").splitlines():
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
         if match := re.match(rf"\[[\d:.]+\] \$ {binary} (.*)$", line):
             try:
                 args = shlex.split(match[1])
             except ValueError:  # an argument with a line break
                 args = None
         elif args is not None and (match := re.match(r"  exit (-?\d+) after", line)):
-            yield args, int(match[1])
+            yield args, int(match[1]), after.startswith("  stdout|")
             args = None
 
 
@@ -152,7 +153,7 @@ def derive(run: results.Run, binary: str, grammar: Grammar, most: int) -> list[F
         if result.verdict is not Verdict.PASS:
             continue
         seen: set[tuple[str, str, str]] = set()
-        for args, code in calls(run.directory / result.log, binary):
+        for args, code, spoke in calls(run.directory / result.log, binary):
             call = grammar.parse(args)
             ours = [name for name, value in call.options if not (value or "").startswith("seatrial.")]
             names = {name.partition("=")[0] for name in ours}
@@ -164,7 +165,7 @@ def derive(run: results.Run, binary: str, grammar: Grammar, most: int) -> list[F
                 seen.add(("idle", call.verb, ""))
             if code:
                 seen.add(("lie", call.verb, ""))
-            else:
+            elif spoke:
                 seen |= {("mute", call.verb, ""), ("swap", call.verb, "")}
         test = result.test.partition("[")[0]
         for key in seen:
