@@ -24,6 +24,8 @@ suites-full: DEADLINE := 8h
 TIMEOUT ?= $(DEADLINE)
 export DOCKER_GRAPHDRIVER DOCKER_EXECDRIVER
 
+# a kernel of their own (user-mode Linux), for mandatory access control
+KERNEL_LABS := docker@bookworm/apparmor podman@bookworm/apparmor runc@bookworm/apparmor runc@bookworm/selinux crun@bookworm/selinux
 LABS := docker@bookworm docker@trixie docker@sid podman@bookworm podman@trixie podman@sid
 
 engines = $(foreach target,$(ENGINE),--engine '$(target)')
@@ -35,7 +37,7 @@ paths = $(if $(TESTDIRS),$(TESTDIRS:%=$(1)/%),$(1))
 suites = $(if $(SUITE),$(SUITE:%=suites/%),$(call paths,suites))
 pytest = $(PY) -m pytest --deadline $(TIMEOUT) $(PYTEST_ARGS) $(flags)
 
-.PHONY: oct image container-suites shell help setup suites suites-full test lint test-unit test-contract test-self test-integration-cli \
+.PHONY: suites-kernels oct image container-suites shell help setup suites suites-full test lint test-unit test-contract test-self test-integration-cli \
 	test-docker-py bench stress stress-ui mutants lab doctor claims clean distclean
 
 help: ## this list
@@ -62,6 +64,10 @@ suites: $(READY) ## the suites against an engine (one is brought up when none is
 
 suites-full: $(READY) ## the suites with slow tests, by default against all six lab engines
 	$(pytest) $(suites) -n $(N) --slow $(or $(engines),$(LABS:%=--engine %))
+	$(if $(engines)$(SUITE),,$(MAKE) suites-kernels)
+
+suites-kernels: $(READY) ## AppArmor and SELinux, really on: labs with a kernel of their own
+	$(pytest) suites/security/test_apparmor.py suites/security/test_selinux.py -n 2 $(KERNEL_LABS:%=--engine %)
 
 suite-%: $(READY) ## one suite: make suite-cli
 	$(pytest) suites/$* -n $(N) $(engines)
