@@ -138,7 +138,7 @@ def test_bad_cpusets_are_refused(engine):
 
 @claim("cli-066")
 @effect("run --cpuset-mems")
-@requires("cpuset")
+@requires("cpuset", "numa")
 def test_cpuset_mems_confines_to_the_named_node(engine):
     c = engine.run("--cpuset-mems", "0")
     assert c.kernel.cgroup_text("mems") == "0"
