@@ -136,7 +136,7 @@ _add("module", Kind.MACHINE, "loadable kernel modules",
 _add("kernel", Kind.MACHINE, "Linux 3.10 or later",
      lambda facts: _unless(_release(facts) >= (3, 10), f"the kernel is {facts['host']['kernel']}"))
 _add("numa", Kind.MACHINE, "more than one node of memory",
-     lambda facts: _unless(facts["host"]["memory_nodes"] > 1, "all memory is one node, so that none can be chosen"))
+     lambda facts: _unless(facts["host"]["numa"], "all memory is one node, so that none can be chosen"))
 _add("multi_host", Kind.MACHINE, "a second host",
      lambda facts: _unless(facts["host"]["peers"], "no second host answers (SEATRIAL_PEERS names them)"))
 _add("amd64", Kind.MACHINE, "an x86_64 machine",

@@ -98,7 +98,7 @@ TABLE = {
     "memory": limit("memory"),
     "memory_reservation": limit("memory"),
     "module": ([host(modules=True)], [host(modules=False)]),
-    "numa": ([host(memory_nodes=2)], [host(memory_nodes=1)]),
+    "numa": ([host(numa=True)], [host(numa=False)]),
     "multi_host": ([host(peers=["other:22"])], [host(peers=[])]),
     "native_runtime": (
         [engine(runtime="runc"), engine(runtime="crun")],

@@ -77,7 +77,6 @@ class PodmanEngine(CliEngine, Startable):
         configure(host, f"{etc}/containers.conf", _CONTAINERS_CONF.format(runtime=wishes.runtime or "runc", **limits))
         configure(host, f"{etc}/storage.conf", _STORAGE_CONF.format(storage=wishes.storage or "overlay"))
         host.path(cls.registries).mkdir(exist_ok=True)
-        run(["mkdir", "-p", str(Path(cls.api).parent)], host=host)
         # Only Docker loads br_netfilter on a real machine. Where it is part of the kernel, a bridge would send a
         # container's own published port back through iptables, and lose it.
         filtered = "/proc/sys/net/bridge/bridge-nf-call-iptables"

@@ -14,7 +14,7 @@ from seatrial import proc
 from seatrial.api.client import Client
 from seatrial.api.wire import Endpoint
 from seatrial.errors import SeatrialError
-from seatrial.exec import ExpectationError, background
+from seatrial.exec import ExpectationError, background, run
 from seatrial.hosts import NamespaceHost
 from seatrial.lab.host import own_environment
 
@@ -33,6 +33,8 @@ class Daemon:
 
     def start(self, timeout: float = 60.0) -> None:
         """Start and wait until the API answers; raises `SeatrialError` E205 with the log's last words."""
+        # by a command in the host: below a kernel of its own, /run is not what is seen from here
+        run(["mkdir", "-p", str(Path(self.socket).parent)], host=self.host, timeout=timeout)
         with self.log.open("ab") as log:
             process = background(
                 self.host.enter(self.argv), stdout=log, stderr=log,

@@ -29,7 +29,7 @@ def facts(network_url: str = "") -> dict[str, Any]:
         "arch": platform.machine(),
         "cpus": len(os.sched_getaffinity(0)),
         "cpu": _cpu(),
-        "memory_nodes": len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1,
+        "numa": len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) > 1,
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "root": os.geteuid() == 0,
         "capabilities": {name: bool(effective >> bit & 1) for name, bit in CAPABILITIES.items()},
