@@ -184,32 +184,34 @@ class Bench:
         any but zero. That nobody answers is no refusal, unless `says` speaks of it.
         """
         expect = FAILURE if code is None else code
-        result = self.raw.again(lambda: self.cli(*args, expect=expect, **options), lambda seen: self._is(says, seen))
+        result = self.raw.again(lambda: self.cli(*args, expect=expect, **options), lambda seen: self._tells(says, seen))
         return self.refused(result, says)
 
     def refused(self, result: Result, says: str = "") -> Result:
         """Return the result of a refused command when its message is that of a refusal, for the reason asked for."""
-        if not says or not self._is(says, result):
+        if not says or not self._tells(says, result):
             self._reached(result)
-        if not self._is(says, result):
+        if not self._tells(says, result):
             raise ExpectationError(f"expected a message like /{self.dialect.says.get(says, says)}/\n{result}")
         if not result.stderr.strip():
             raise ExpectationError(f"refused without a message\n{result}")
-        unknown = self._spoken("unknown_flag", result.stderr)
-        if says and unknown and not self._spoken(says, unknown[0]):
+        unknown = self._spoken("unknown_flag", result)
+        asked = [word for word in self._spoken(says, result) for flag in unknown if _overlap(word, flag)]
+        if says and unknown and not asked:
             raise ExpectationError(f"an unknown option is no refusal of its value\n{result}")
         return result
 
-    def _spoken(self, says: str, message: str) -> re.Match[str] | None:
-        """Find the words of a situation, or a regular expression, in a message."""
-        return re.search(self.dialect.says.get(says, says), message, re.IGNORECASE | re.MULTILINE)
+    def _spoken(self, says: str, result: Result) -> list[re.Match[str]]:
+        """Find the words of a situation, or a regular expression, in an error message."""
+        pattern = self.dialect.says.get(says, says)
+        return list(re.finditer(pattern, result.stderr, re.IGNORECASE | re.MULTILINE))
 
-    def _is(self, says: str, result: Result) -> bool:
-        return self._spoken(says, result.stderr) is not None
+    def _tells(self, says: str, result: Result) -> bool:
+        return bool(self._spoken(says, result))
 
     def _reached(self, result: Result) -> None:
         """Raise `ExpectationError` when a command failed because the engine does not answer."""
-        if self._is("unreachable", result):
+        if self._tells("unreachable", result):
             raise ExpectationError(f"the engine does not answer\n{result}")
 
     def _labelled(self, args: Sequence[str]) -> list[str]:
@@ -388,3 +390,7 @@ def _is(tracked: str, listed: str, id_: str = "") -> bool:
         return True
     wanted, seen = tracked.removeprefix("sha256:"), id_.removeprefix("sha256:")
     return unnamed and len(seen) >= 12 and len(wanted) >= 12 and (wanted.startswith(seen) or seen.startswith(wanted))
+
+
+def _overlap(one: re.Match[str], other: re.Match[str]) -> bool:
+    return one.start() < other.end() and other.start() < one.end()

@@ -174,7 +174,8 @@ def test_a_refusal_and_an_absence_are_told_as_such(bench, stub):
     assert bench.exists("x")
 
 
-@pytest.mark.parametrize(("wanted", "told"), [("memory", True), ("unknown flag", False), ("unknown_flag", False)])
+@pytest.mark.parametrize(("wanted", "told"), [
+    ("memory", True), ("unknown flag", False), ("unknown_flag", False), ("unknown flag: (--)?memory", False)])
 def test_that_an_option_is_unknown_is_no_refusal_of_its_value(bench, stub, wanted, told):
     stub.answer = says("unknown flag: --memory-swoppiness", 125)
     if told:
