@@ -9,6 +9,7 @@
     test = "suites/cli/test_run.py::test_x"   # a pytest id without the target; `[param]` narrows it
     reason = "one sentence: what the engine does instead"
     link = "https://..."
+    says = "seen 500$"            # optional: a regular expression; a failure in other words is not the expected one
 
     [[leftover]]                  # what the engine itself leaves behind, whatever ran
     kind = "mount"                # as the finding says it
@@ -20,6 +21,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -41,6 +43,11 @@ class Known:
     test: str
     reason: str
     link: str
+    says: str = ""  # a regular expression; ^ and $ are those of a line
+
+    def expects(self, words: str) -> bool:
+        """Tell whether a failure in these words is the expected one."""
+        return re.search(self.says, words, re.MULTILINE) is not None
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,11 @@ def _read(path: Path) -> dict[str, Any]:
     problem = next(iter(jsonschema.Draft202012Validator(schema).iter_errors(content)), None)
     if problem is not None:
         raise _broken(path, f"{problem.json_path}: {problem.message}")
+    for entry in content.get("known", []):
+        try:
+            re.compile(entry.get("says", ""))
+        except re.error as error:
+            raise _broken(path, f"{entry['test']}: says {entry['says']!r}: {error}") from error
     return content
 
 

@@ -115,11 +115,14 @@ class Trial:
             self.ignored = [option for option in self.effects if self._accepted(option)]
             if self.ignored:
                 words = f"accepted without effect: {', '.join(self.ignored)}\n{words}"
+        known = self.known if report.when == "call" and _engines_fault(error) else None
+        if known is not None and not known.expects(words):
+            words, known = f"{words}\nanother failure than the known one: {known.reason}", None
         self.messages.append(where + words)
-        if self.known is not None and report.when == "call" and _engines_fault(error):
+        if known is not None:
             verdict = Verdict.KNOWN
             report.outcome = "skipped"
-            report.wasxfail = f"known: {self.known.reason}"
+            report.wasxfail = f"known: {known.reason}"
         elif verdict is Verdict.WARN:
             report.outcome = "passed"
             report.seatrial_warning = True  # type: ignore[attr-defined]

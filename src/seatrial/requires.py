@@ -121,6 +121,8 @@ def _add_lsm(lsm: str, title: str) -> None:
          lambda facts: _unless(
              lsm in facts["host"]["lsm"],
              f"{title} is not on: active modules are {', '.join(facts['host']['lsm']) or 'none'}"))
+    _add(f"not_{lsm}", Kind.MACHINE, f"a kernel without {title}",
+         lambda facts: _unless(lsm not in facts["host"]["lsm"], f"{title} is on"))
 
 
 for _lsm, _title in {"apparmor": "AppArmor", "selinux": "SELinux"}.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.exec import run
+from seatrial.expecting import matched
 from seatrial.security.syscalls import numbers
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
@@ -73,8 +74,8 @@ def test_kernel_is_that_of_the_host(prober, guard):
 @requires("native_runtime")
 def test_memory_and_processors_of_the_host_are_seen(prober, guard):
     said = prober.ask("--memory", "64m", acts=[("read", "/proc/meminfo"), ("read", "/proc/cpuinfo")])
-    total = next(line for line in said.values[0]["text"].splitlines() if line.startswith("MemTotal"))
-    assert int(total.split()[1]) * 1024 == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = matched(r"^MemTotal:\s+(\d+) kB$", said.values[0]["text"])
+    assert int(total[1]) * 1024 == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert said.values[1]["text"].count("processor\t:") == os.cpu_count()
     guard.note("memory in /proc/meminfo with a limit", "the host's")
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from seatrial.expecting import one
 from seatrial.security.syscalls import numbers
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
@@ -10,15 +11,13 @@ CALLS = numbers()
 NO_ANSWER = "refused"
 
 
-def greeter(engine, *options):
-    c = engine.run(*options, engine.image, "sh", "-c", "while :; do echo hello | nc -l -p 80; done")
-    c.until("listening", lambda: 80 in c.kernel.listeners())
-    return c
-
-
 def hears(c, address, port=80):
     said = c.sh(f"nc -w 3 {address} {port} </dev/null", expect=None).stdout
     return "answers" if said == "hello\n" else NO_ANSWER
+
+
+def gateway_of(c):
+    return one(gateway for _, _, gateway, prefix in c.kernel.routes() if prefix == 0)
 
 
 def address_on(c, network):
@@ -26,32 +25,31 @@ def address_on(c, network):
 
 
 @claim("security-041", "security-055")
-def test_networks_do_not_reach_each_other(engine, guard):
+def test_networks_do_not_reach_each_other(engine, guard, greeter):
     isolated = engine.trait("isolated_network")
-    one, two = engine.network(*isolated), engine.network(*isolated)
-    served = greeter(engine, "--network", one)
-    address = address_on(served, one)
-    stranger, neighbour = engine.run("--network", two), engine.run("--network", one)
+    first, second = engine.network(*isolated), engine.network(*isolated)
+    served = greeter(engine, "--network", first)
+    address = address_on(served, first)
+    stranger, neighbour = engine.run("--network", second), engine.run("--network", first)
     free = hears(neighbour, address)
     guard.holds("a container on another network", hears(stranger, address), free, mode=" ".join(isolated) or "default")
 
 
 @claim("security-055")
-def test_no_network_reaches_nobody(engine, guard):
-    one = engine.network()
-    served = greeter(engine, "--network", one)
-    address = address_on(served, one)
-    alone, neighbour = engine.run("--network", "none"), engine.run("--network", one)
+def test_no_network_reaches_nobody(engine, guard, greeter):
+    network = engine.network()
+    served = greeter(engine, "--network", network)
+    address = address_on(served, network)
+    alone, neighbour = engine.run("--network", "none"), engine.run("--network", network)
     guard.holds("a container with no network", hears(alone, address), hears(neighbour, address), mode="--network none")
     assert [link for link in alone.kernel.links() if link != "lo"] == []
 
 
 @claim("security-172")
 @effect("run --publish")
-def test_port_published_to_loopback_is_had_nowhere_else(engine, guard):
-    one = engine.network()
-    outside = engine.run("--network", one)
-    gateway = next(route[2] for route in outside.kernel.routes() if route[3] == 0)
+def test_port_published_to_loopback_is_had_nowhere_else(engine, guard, greeter):
+    outside = engine.run("--network", engine.network())
+    gateway = gateway_of(outside)
     seen = {}
     for which, host in (("shut", "127.0.0.1"), ("free", "0.0.0.0")):
         c = greeter(engine, "--publish", f"{host}::80")
@@ -86,9 +84,9 @@ def test_network_of_the_host_is_not_changed_either(engine, guard):
 
 @claim("security-173")
 @requires("daemon")
-def test_api_is_not_to_be_had_by_tcp(engine, guard):
+def test_api_is_not_to_be_had_by_tcp(engine, guard, greeter):
     c = engine.run()
-    gateway = next(route[2] for route in c.kernel.routes() if route[3] == 0)
+    gateway = gateway_of(c)
     asked = {}
     for port in (2375, 2376, 2377, 4243):
         said = c.sh(f"printf 'GET /_ping HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {gateway} {port}", expect=None).stdout
@@ -102,7 +100,7 @@ def test_api_is_not_to_be_had_by_tcp(engine, guard):
 @claim("security-171")
 @requires("private_daemon")
 @effect("dockerd --icc")
-def test_containers_of_the_default_bridge_are_parted_without_icc(private_daemon, guard):
+def test_containers_of_the_default_bridge_are_parted_without_icc(private_daemon, guard, greeter):
     seen = {}
     for which, value in (("shut", "false"), ("free", "true")):
         d = private_daemon(f"--icc={value}", "--userland-proxy=false")

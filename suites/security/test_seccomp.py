@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from seatrial.expecting import one
 from seatrial.probes import seccomp
 from seatrial.security.syscalls import BREAKING, LAST, UNFILTERED, name, numbers
 
@@ -70,7 +71,7 @@ def test_filter_does_to_each_call_what_it_says(prober, filters, guard):
         if number in UNFILTERED or len(actions) > 1:
             continue  # no filter sees it, or the arguments decide
         decided += 1
-        (word,) = actions
+        word = one(actions)
         if passes(actions):
             expected = free[number]
         elif word.startswith("errno"):

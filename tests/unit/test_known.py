@@ -51,6 +51,7 @@ def test_an_entry_holds_for_all_parameters_unless_it_names_some(tmp_path):
         f'engine = "podman"\nversion = "4"\n{ENTRY.replace("https://", "see ")}',
         f'engine = "podman"\nversion = "4"\n{ENTRY.replace("the engine answers with another code", "no")}',
         f'engine = "podman"\nversion = "4"\n{ENTRY}owner = "me"\n',
+        f'engine = "podman"\nversion = "4"\n{ENTRY}says = "(seen"\n',
         f'engine = "podman"\nversion = "4"\n{ENTRY.replace("::", "/")}',
     ],
 )

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -122,6 +123,16 @@ def test_only_the_engines_failure_of_the_claim_is_known(when, error, verdict):
     seen = trial(known=_known())
     seen.observe(Call(error), report(when, "failed"))
     assert seen.verdict is verdict
+
+
+@pytest.mark.parametrize(("words", "verdict"), [
+    ("expected status 409, seen 500\n> POST /x", Verdict.KNOWN),
+    ("expected status 409, seen 201\n> POST /x", Verdict.FAIL)])  # fmt: skip
+def test_another_failure_than_the_known_one_is_a_failure(words, verdict):
+    seen = trial(known=replace(_known(), says="seen 500$"))
+    seen.observe(Call(AssertionError(words)), report("call", "failed"))
+    assert seen.verdict is verdict
+    assert ("another failure than the known one" in seen.messages[0]) is (verdict is Verdict.FAIL)
 
 
 def test_a_group_of_failures_is_the_engines_unless_one_is_not():

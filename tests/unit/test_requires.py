@@ -164,6 +164,8 @@ TABLE = {
             both({"seccomp": True}, {"security": ["selinux"]}),
         ],
     ),
+    "not_apparmor": ([host(lsm=["yama"])], [host(lsm=["apparmor"])]),
+    "not_selinux": ([host(lsm=[])], [host(lsm=["apparmor", "selinux"])]),
     "selinux": ([host(lsm=["selinux"])], [host(lsm=["apparmor"]), host(lsm=[])]),
     "swap": limit("swap"),
     "swap_accounting": ([host(swap_accounting=True)], [host(swap_accounting=False)]),
