@@ -54,6 +54,21 @@ def test_attach_passes_input(engine):
 
 
 @claim("cli-011")
+@effect("attach --no-stdin")
+def test_attach_without_input_keeps_its_own_to_itself(engine):
+    c = engine.run("--interactive", engine.image, "sh", "-c", "echo ready; read line; echo got $line; exit 12")
+    deaf = engine.spawn("attach", "--no-stdin", c.name)
+    deaf.send("from the deaf\n")
+    time.sleep(1.5)  # nothing tells from outside that a client has sent nothing
+    assert c.logs().stdout == "ready\n"
+    talk = engine.spawn("attach", c.name)
+    talk.send("from the other\n")
+    for client in (talk, deaf):
+        client.wait_for("got from the other")
+        client.wait(attached(engine, 12))
+
+
+@claim("cli-011")
 @effect("attach --detach-keys")
 @pytest.mark.parametrize(("options", "keys"), [([], "\x10\x11"), (["--detach-keys", "ctrl-a,x"], "\x01x")],
                          ids=["default", "own"])  # fmt: skip

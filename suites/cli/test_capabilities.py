@@ -94,6 +94,13 @@ def test_any_choice_after_drop_all_is_exactly_what_is_given(engine, words):
 
 
 @claim("cli-082")
+@effect("run --security-opt")
+def test_no_new_privileges_is_the_processs_flag(engine):
+    for options, flag in (((), "0"), (("--security-opt", "no-new-privileges"), "1")):
+        assert engine.run(*options).kernel.status["NoNewPrivs"] == flag
+
+
+@claim("cli-082")
 def test_other_user_has_no_effective_capabilities_by_default(engine):
     kernel = engine.run("--user", "1").kernel
     assert (kernel.capabilities("Eff"), kernel.capabilities("Prm")) == (0, 0)

@@ -95,7 +95,8 @@ def handshake(served):
 def test_context_holds_what_the_variables_hold(served):
     home = {"HOME": str(served.home)}
     files = ",".join(f"{file}={served.certificates}/mine/{file}.pem" for file in FILES.values())
-    served.cli("context", "create", "vessel", "--docker", f"host=tcp://127.0.0.1:{PORT},{files}", env=home)
+    made = served.cli("context", "create", "vessel", "--docker", f"host=tcp://127.0.0.1:{PORT},{files}", env=home)
+    assert made.stdout == "vessel\n"
     identity = served.cli("info", "--format", "{{.ID}}").text
     assert served.cli("--context", "vessel", "info", "--format", "{{.ID}}", env=home).text == identity
     served.fails("--context", "nobody", "info", says="context.*nobody.*(not found|does not exist)", env=home)

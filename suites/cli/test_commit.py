@@ -1,4 +1,7 @@
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -142,6 +145,31 @@ def test_commit_keeps_what_the_container_was_started_with(engine):
     c = engine.create("--env", "MAST=3", "--workdir", "/var", "--user", "operator", engine.image,
                       "sh", "-c", "echo $MAST $PWD $(id -u)")  # fmt: skip
     assert engine.once(commit(engine, c)).text == "3 /var 37"
+
+
+@claim("image-002")
+@requires("freezer")
+@effect("commit --pause")
+@pytest.mark.parametrize(("option", "pauses"), [("--pause", True), ("--pause=false", False)])
+def test_commit_pauses_a_container_unless_it_is_told_not_to(engine, option, pauses):
+    c = engine.run()
+    c.sh("head -c 50000000 /dev/urandom >/cargo")
+    kernel, frozen, done = c.kernel, set(), threading.Event()
+
+    def watch():
+        while not done.is_set():
+            frozen.add(kernel.frozen)
+            time.sleep(0.001)
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            commit(engine, c, option)
+        finally:
+            done.set()
+        watching.result()
+    assert (True in frozen) is pauses
+    assert not kernel.frozen
 
 
 @claim("image-002")

@@ -10,7 +10,7 @@ import pytest
 from seatrial.exec import run
 from seatrial.expecting import exactly, matched
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 @pytest.fixture
@@ -227,6 +227,13 @@ def test_a_port_that_is_not_published_is_refused(engine):
         refused = engine.fails("port", c.name, port, code=engine.code("error"),
                                says="No public port|failed to find published port|invalid|parsing")  # fmt: skip
         assert refused.stdout == ""
+
+
+@claim("cli-022")
+@effect("create --expose")
+def test_exposed_ports_are_told(engine):
+    c = engine.create("--expose", "80", "--expose", "53/udp")
+    assert sorted(c.inspect()["Config"].get("ExposedPorts", ())) == ["53/udp", "80/tcp"]
 
 
 @claim("cli-022")

@@ -10,7 +10,7 @@ from seatrial.archive import Image, Saved, content, digest, members, tree
 from seatrial.exec import ANY, FAILURE
 from seatrial.names import RUN_LABEL, TEST_LABEL
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 def made(engine, *layers, names=None, extra=None, architecture="amd64"):
@@ -181,11 +181,19 @@ def test_load_says_the_id_of_an_image_without_a_name(engine):
 
 
 @claim("image-007")
+@effect("load --quiet")
 def test_load_quietly_says_no_more_than_what_was_loaded(engine):
     image = made(engine)
-    result = load(engine, image.archive(), "--quiet")
-    assert result.lines == [f"Loaded image: {image.names[0]}"]
-    assert result.stderr == ""
+    (engine.workdir / "i.tar").write_bytes(image.archive())
+    engine.track("image")
+    said = []
+    for options in ((), ("--quiet",)):
+        talk = engine.spawn("load", *options, "--input", str(engine.workdir / "i.tar"), tty=True)
+        talk.wait_for("Loaded image")
+        said.append(talk.wait(0).lines)
+        engine.cli("rmi", image.names[0])
+    assert len(said[0]) > 1  # to a terminal, the progress is shown
+    assert said[1] == [f"Loaded image: {image.names[0]}"]
 
 
 @claim("image-007")

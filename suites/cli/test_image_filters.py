@@ -6,7 +6,7 @@ import pytest
 
 from seatrial.expecting import exactly
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 
 
@@ -155,9 +155,10 @@ def test_option_that_was_removed_is_unknown(engine):
 
 
 @claim("cli-055")
+@effect("container ls --all")
 def test_object_commands_equal_the_old_forms(engine, small_image):
-    name, c = small_image({"f": b"o"}), engine.run()
-    mine = ("--filter", f"name={c.name}", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Image}}")
+    name, c = small_image({"f": b"o"}), engine.create()
+    mine = ("--all", "--filter", f"name={c.name}", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Image}}")
     listed = engine.cli("ps", *mine).text
     assert listed.startswith(f"{c.id} {c.name} ")
     assert {engine.cli("container", verb, *mine).text for verb in ("ls", "list", "ps")} == {listed}

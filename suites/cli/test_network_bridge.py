@@ -10,7 +10,7 @@ from seatrial.exec import run
 from seatrial.expecting import one
 from seatrial.probes.firewall import Firewall, Packet
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 OUTSIDE = "198.51.100.2"
 
 
@@ -67,6 +67,17 @@ def test_rules_let_containers_talk_out_and_answers_in(engine):
         assert rules.verdict("filter", "FORWARD", packet) == "ACCEPT", packet
     assert rules.verdict("nat", "POSTROUTING", there) == "MASQUERADE"
     assert rules.verdict("nat", "POSTROUTING", among) == "ACCEPT"
+
+
+@claim("network-043", "network-026")
+@effect("network create --internal")
+@pytest.mark.parametrize("options", [(), ("--internal",)], ids=["ordinary", "internal"])
+def test_only_an_internal_network_has_no_way_out(engine, options):
+    c = engine.run("--network", engine.network(*options))
+    out = Packet(source=c.address, target=OUTSIDE, came=peer(engine, c)["master"], goes="outside0")
+    leaves = Firewall.of(engine.raw.host, engine.journal).verdict("filter", "FORWARD", out) == "ACCEPT"
+    routed = any(route[:2] == ("eth0", "0.0.0.0") for route in c.kernel.routes())
+    assert (leaves and routed) is not bool(options)
 
 
 @claim("network-006", "network-051", "network-052")

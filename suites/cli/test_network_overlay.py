@@ -14,7 +14,8 @@ pytestmark = pytest.mark.requires("private_daemon", "swarm", "vxlan")
 @claim("network-015", "network-041", "network-042", "network-045", "network-048", "network-053", "network-054")
 def test_overlay_has_a_sandbox_with_bridge_and_vxlan_and_connects_its_containers(private_daemon):
     d = private_daemon()
-    d.cli("swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1")
+    begun = d.cli("swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1")
+    assert "docker swarm join --token" in begun.stdout
     d.cli("network", "create", "--driver", "overlay", "--attachable", "--subnet", "198.18.50.0/24", "deep")
     assert d.inspect("deep", "network")["Scope"] == "swarm"
     bow, stern = d.run("--network", "deep"), d.run("--network", "deep")

@@ -113,7 +113,6 @@ def test_networks_without_options_separate_where_the_engine_says_so(engine, gree
 
 
 @claim("network-043", "network-026")
-@effect("network create --internal")
 def test_internal_network_reaches_its_own_and_nothing_else(engine, greeter, reaches):
     name = engine.network("--internal")
     here, mate = engine.run("--network", name), greeter(engine, "--network", name)

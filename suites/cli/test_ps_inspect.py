@@ -6,7 +6,7 @@ import pytest
 
 from seatrial.exec import ANY
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 
 def listed(engine, *words, column="Names"):
@@ -56,11 +56,16 @@ def test_ps_quiet_and_untruncated(engine):
 
 
 @claim("cli-023")
+@effect("ps --size")
 def test_ps_size_counts_what_was_written(engine):
     c = engine.run(engine.image, "sh", "-c", "head -c 3000000 /dev/zero >/three; echo done; sleep 3600")
     c.until_log("done")
     size = engine.cli("ps", "--size", "--filter", f"id={c.id}", "--format", "{{.Size}}").text
     assert re.match(r"3(\.0\d)?MB \(virtual [4-9](\.\d+)?MB\)", size)
+    plain, sized = (engine.cli("ps", *option, "--filter", f"id={c.id}").lines for option in ((), ("--size",)))
+    assert "SIZE" not in plain[0]
+    assert sized[0].split()[-1] == "SIZE"
+    assert sized[1].endswith(size)
 
 
 @claim("cli-023")

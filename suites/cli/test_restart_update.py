@@ -87,11 +87,13 @@ def test_update_changes_a_running_containers_cgroup(engine):
 
 @claim("cli-257")
 @requires("cpu_quota", "cpu_shares", "cgroup_v1")
+@effect("create --cpu-shares")
 def test_update_of_a_stopped_container_holds_when_it_starts(engine):
-    c = engine.create("--cpu-shares", "100")
-    engine.cli("update", "--cpu-shares", "700", c.name)
-    engine.cli("start", c.name)
-    assert c.kernel.cgroup("cpu_shares") == 700
+    kept, updated = engine.create("--cpu-shares", "100"), engine.create("--cpu-shares", "100")
+    assert engine.cli("update", "--cpu-shares", "700", updated.name).text in (updated.name, updated.id)
+    for c, shares in ((kept, 100), (updated, 700)):
+        engine.cli("start", c.name)
+        assert c.kernel.cgroup("cpu_shares") == shares
 
 
 @claim("cli-257")

@@ -125,6 +125,7 @@ def test_a_failed_run_leaves_no_cidfile(engine):
 
 
 @claim("cli-214")
+@effect("run --rm")
 @pytest.mark.parametrize("code", [0, 3])
 def test_rm_removes_the_container_and_its_anonymous_volume(engine, code):
     name, kept = engine.name(), engine.volume()

@@ -109,6 +109,7 @@ def test_interrupt_typed_on_the_terminal_reaches_the_main_process(engine):
 
 
 @claim("cli-130")
+@effect("run --detach-keys")
 @pytest.mark.parametrize(
     ("options", "keys"),
     [case((), b"\x10\x11", id="ctrl-p-ctrl-q"), case(("--detach-keys", "ctrl-x,y"), b"\x18y", id="keys-of-the-users")],

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seatrial.examples import examples
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "M": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "G": 1 << 30}
 
@@ -151,6 +151,23 @@ def test_run_pulls_an_absent_image_and_says_so_on_standard_error_only(engine, re
     assert engine.exists(reference, "image")
     again = engine.once(reference, "echo", "no second pull")
     assert again.stderr == ""
+
+
+@claim("cli-002")
+@requires("registry")
+@effect("create --pull", "run --pull")
+@pytest.mark.parametrize("verb", ["create", "run"])
+def test_pull_never_leaves_an_image_in_its_registry(engine, registry, verb):
+    reference = registry.reference(f"st-{engine.key}")
+    engine.track("image", reference)
+    engine.cli("tag", engine.image, reference)
+    engine.cli("push", reference)
+    engine.cli("rmi", reference)
+    engine.fails(verb, "--pull", "never", "--name", engine.name(), reference, "true", says="no_such_image",
+                 code=engine.code("error") if verb == "create" else 125)  # fmt: skip
+    assert not engine.exists(reference, "image")
+    engine.cli(verb, "--pull", "missing", "--name", engine.name(), reference, "true")
+    assert engine.exists(reference, "image")
 
 
 @claim("cli-002")
