@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
-from seatrial import __version__
+from seatrial import __version__, signals
 from seatrial.commands import (
     audit,
     bench,
@@ -96,9 +96,11 @@ def _usage(root: argparse.ArgumentParser) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; errors a user can cause end in two or three lines."""
+    ignored = signals.endure()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
-    # a shell that runs us in the background lets us ignore ^C, and what we start would inherit that
+        if number not in ignored:
+            signal.signal(number, _end)
+    # a shell that runs us in the background has us ignore ^C as well
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         arguments = parser().parse_args(argv)

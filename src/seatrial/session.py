@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from seatrial import selection
+from seatrial import selection, signals
 from seatrial.errors import Exit, SeatrialError, refused_by_machine
 from seatrial.exec import ExpectationError
 from seatrial.selection import claim_ids, split
@@ -67,6 +67,7 @@ class Session:
         self.plan: Plan | None = None
         self._engines: dict[str, CliEngine] = {}
         self._problems: list[str] = []
+        self._ignored: list[int] = []
         self._began = time.monotonic()
         self._claims: dict[str, Claim] | None = None
         if self.worker and (text := config.workerinput.get("seatrial")):  # type: ignore[attr-defined]
@@ -88,6 +89,8 @@ class Session:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Prepare the targets before any worker starts."""
+        if self.worker:
+            signals.endure(self.config.workerinput.get("ignored", ()))  # type: ignore[attr-defined]
         if self.worker or self.config.option.collectonly or not self.active:
             return
         from seatrial.controller import Controller
@@ -107,7 +110,8 @@ class Session:
             )
         )  # fmt: skip
         os.environ["SEATRIAL_RUN"] = controller.plan.run
-        # a shell that runs us in the background lets us ignore ^C, and clients under test would inherit that
+        self._ignored = signals.endure()
+        # a shell that runs us in the background has us ignore ^C as well
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         self.required = usable(self._required)
@@ -151,6 +155,7 @@ class Session:
         """Hand the plan to an xdist worker."""
         if self.plan is not None:
             node.workerinput["seatrial"] = self.plan.dump()
+            node.workerinput["ignored"] = self._ignored
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:

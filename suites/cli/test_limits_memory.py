@@ -45,11 +45,14 @@ def test_process_beyond_its_memory_is_killed(engine):
 @requires("memory", "swap", "cgroup_watch")
 def test_engine_tells_that_memory_ran_out(engine):
     limits = ("-m", "20m", "--memory-swap", "20m")
-    # the news of a kill travels beside that of the end: give it time to come first
+    # an engine looks out for kills once the start is over; their news travels beside that of the end: let it come first
+    waiting = "while [ ! -e /go ]; do sleep 0.1; done"
     greedy, modest = (
-        engine.run(*limits, engine.image, "sh", "-c", f"{command}; sleep 2; exit 9")
+        engine.run(*limits, engine.image, "sh", "-c", f"{waiting}; {command}; sleep 2; exit 9")
         for command in ("tail /dev/zero", "true")
     )
+    for c in (greedy, modest):
+        c.sh("touch /go")
     assert [c.wait() for c in (greedy, modest)] == [9, 9]
     assert [c.state["OOMKilled"] for c in (greedy, modest)] == [True, False]
 

@@ -1,0 +1,22 @@
+"""Signals that our parent has us ignore: what we start must not ignore them as well.
+
+A shell's `&` and nohup(1) start a program with signals ignored, and its children inherit that (signal(7)):
+in a container a shell then cannot trap them, and clients do not forward them. A handler is not inherited.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+
+_IGNORABLE = (signal.SIGHUP, signal.SIGQUIT)
+
+
+def endure(numbers: Iterable[int] | None = None) -> list[int]:
+    """Have signals do nothing here by a handler, and return them: the given ones, or those that are ignored."""
+    if numbers is None:
+        numbers = [number for number in _IGNORABLE if signal.getsignal(number) is signal.SIG_IGN]
+    chosen = [int(number) for number in numbers]
+    for number in chosen:
+        signal.signal(number, lambda *_: None)
+    return chosen
