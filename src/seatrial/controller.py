@@ -46,6 +46,7 @@ class Plan:
     targets: list[TargetInfo] = field(default_factory=list)
     labs: dict[str, str] = field(default_factory=dict)  # target -> name of its lab
     known: dict[str, dict[str, Known]] = field(default_factory=dict)  # target -> test -> expected failure
+    races: dict[str, list[Known]] = field(default_factory=dict)  # target -> expected failures of any test
 
     def dump(self) -> str:
         """Return the plan as JSON."""
@@ -57,7 +58,9 @@ class Plan:
         value = json.loads(text)
         known = {target: {test: Known(**entry) for test, entry in tests.items()}
                  for target, tests in value["known"].items()}  # fmt: skip
-        return cls(**{**value, "targets": [results.target_from(item) for item in value["targets"]], "known": known})
+        races = {target: [Known(**entry) for entry in entries] for target, entries in value["races"].items()}
+        targets = [results.target_from(item) for item in value["targets"]]
+        return cls(**{**value, "targets": targets, "known": known, "races": races})
 
     def engine(self, target: str) -> CliEngine:
         """Return the driver of one of the session's targets."""
@@ -140,6 +143,7 @@ class Controller:
                 self._before[str(target)] = snapshot.take(engine)
             self._deviations = load_known(known, self.plan.targets)
             self.plan.known = {name: found.tests for name, found in self._deviations.items()}
+            self.plan.races = {name: found.races for name, found in self._deviations.items()}
             self._stream = Stream(self.directory / "results.jsonl")
             self._stream.write(
                 Header(

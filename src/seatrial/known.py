@@ -11,6 +11,11 @@
     link = "https://..."
     says = "seen 500$"            # optional: a regular expression; a failure in other words is not the expected one
 
+    [[race]]                      # what goes wrong now and then in any test that the engine runs beside others
+    says = "unpacking failed"     # a regular expression; a failure in these words is expected
+    reason = "..."
+    link = "https://..."
+
     [[leftover]]                  # what the engine itself leaves behind, whatever ran
     kind = "mount"                # as the finding says it
     name = "/var/lib/x/*/merged"  # a shell pattern
@@ -40,7 +45,7 @@ from seatrial.results import TargetInfo
 class Known:
     """One expected failure."""
 
-    test: str
+    test: str  # empty: any
     reason: str
     link: str
     says: str = ""  # a regular expression; ^ and $ are those of a line
@@ -66,19 +71,21 @@ class Leftover:
 
 @dataclass(frozen=True)
 class Deviations:
-    """What is known of one target: its expected failures by test id, and what it leaves behind."""
+    """What is known of one target: its expected failures by test id, those of any test, and what it leaves behind."""
 
     tests: dict[str, Known]
+    races: list[Known]
     leftovers: list[Leftover]
 
 
 def load(paths: Iterable[Path], target: TargetInfo) -> Deviations:
     """Return what the lists say about a target; raises `SeatrialError` E303 on a broken list."""
-    found = Deviations({}, [])
+    found = Deviations({}, [], [])
     for path in paths:
         content = _read(path)
         if content["engine"] == target.engine and _covers(content["version"], target.version):
             found.tests.update({entry["test"]: Known(**entry) for entry in content.get("known", [])})
+            found.races.extend(Known("", **entry) for entry in content.get("race", []))
             found.leftovers.extend(Leftover(**entry) for entry in content.get("leftover", []))
     return found
 
@@ -101,11 +108,11 @@ def _read(path: Path) -> dict[str, Any]:
     problem = next(iter(jsonschema.Draft202012Validator(schema).iter_errors(content)), None)
     if problem is not None:
         raise _broken(path, f"{problem.json_path}: {problem.message}")
-    for entry in content.get("known", []):
+    for entry in [*content.get("known", []), *content.get("race", [])]:
         try:
             re.compile(entry.get("says", ""))
         except re.error as error:
-            raise _broken(path, f"{entry['test']}: says {entry['says']!r}: {error}") from error
+            raise _broken(path, f"{entry.get('test', 'race')}: says {entry['says']!r}: {error}") from error
     return content
 
 

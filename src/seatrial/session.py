@@ -327,7 +327,7 @@ class Session:
         return Trial(
             test, target, claims[0].area if claims else item.path.parent.name, path, (line or 0) + 1, claims,
             expected, self._refusal(item, self.info(target)),
-            selection.effects(item),
+            selection.effects(item), self.plan.races.get(target, ()),
         )  # fmt: skip
 
     def _refusal(self, item: pytest.Item, info: TargetInfo) -> Refusal | None:

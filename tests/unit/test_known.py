@@ -86,6 +86,29 @@ def test_a_leftover_names_a_kind_and_more_than_everything(tmp_path, change):
         listed(tmp_path, f'engine = "podman"\nversion = "4"\n{LEFTOVER.replace(*change)}')
 
 
+RACE = """
+[[race]]
+says = "unpacking failed .* no such file"
+reason = "a layer is removed while it is unpacked"
+link = "https://example.org/3"
+"""
+
+
+def test_a_race_is_known_by_its_words_alone(tmp_path):
+    path = tmp_path / "known.toml"
+    path.write_text(f'engine = "podman"\nversion = "5"\n{RACE}')
+    one, = known.load([path], TargetInfo("t", "podman", "5.8")).races
+    assert one.expects("unpacking failed (mkdir /x: no such file or directory)")
+    assert not one.expects("unpacking failed: no space left on device")
+
+
+@pytest.mark.parametrize("change", [('says = "unpacking failed .* no such file"\n', ""), ("unpacking failed", "(")])
+def test_a_race_without_words_to_know_it_by_is_refused(tmp_path, change):
+    with pytest.raises(SeatrialError) as raised:
+        listed(tmp_path, f'engine = "podman"\nversion = "5"\n{RACE.replace(*change)}')
+    assert raised.value.code == "E303"
+
+
 def test_a_list_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(SeatrialError) as raised:
         known.load([tmp_path / "none.toml"], TargetInfo("t", "podman", "4"))

@@ -135,6 +135,22 @@ def test_another_failure_than_the_known_one_is_a_failure(words, verdict):
     assert ("another failure than the known one" in seen.messages[0]) is (verdict is Verdict.FAIL)
 
 
+@pytest.mark.parametrize(("when", "error", "verdict"), [
+    ("call", AssertionError("unpacking failed"), Verdict.KNOWN),
+    ("setup", AssertionError("unpacking failed"), Verdict.KNOWN),
+    ("call", AssertionError("seen 500"), Verdict.KNOWN),
+    ("call", AssertionError("seen 404"), Verdict.FAIL),
+    ("teardown", AssertionError("unpacking failed"), Verdict.FAIL),
+    ("call", KeyError("unpacking failed"), Verdict.ERROR)])  # fmt: skip
+def test_a_race_of_the_engine_may_befall_any_test(when, error, verdict):
+    race = Known("", "a layer is removed while it is unpacked", "https://example.org/race", "unpacking failed")
+    seen = trial(known=replace(_known(), says="seen 500$"), races=[race])
+    seen.observe(Call(error), report(when, "failed"))
+    assert seen.verdict is verdict
+    if verdict is Verdict.KNOWN:
+        assert (seen.result("gw0").link == race.link) is ("unpacking" in str(error))
+
+
 def test_a_group_of_failures_is_the_engines_unless_one_is_not():
     mixed = trial()
     mixed.observe(Call(ExceptionGroup("g", [AssertionError("a"), KeyError("b")])), report(outcome="failed"))
