@@ -358,11 +358,16 @@ class Bench:
         if not names:
             return
         self.raw.remove(kind, names)
-        left = self.raw.find(kind, label)
-        if again := self._present(kind):  # an image goes only after those that are made from it
-            self.raw.remove(kind, again)
-            left += [name for name in self._present(kind) if name not in left]
+        left = self._left(kind, label)
+        fewer = bool(left)
+        while fewer:  # an image goes only after those that are made from it
+            self.raw.remove(kind, left)
+            before, left = left, self._left(kind, label)
+            fewer = 0 < len(left) < len(before)
         self._problems += [f"{kind} {name} of this test cannot be removed" for name in left]
+
+    def _left(self, kind: str, label: str) -> list[str]:
+        return list(dict.fromkeys([*self.raw.find(kind, label), *self._present(kind)]))
 
     def _present(self, kind: str) -> list[str]:
         """Return which of the tracked names and ids are still there; an image's id only if nobody named it."""

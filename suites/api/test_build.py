@@ -168,6 +168,9 @@ def test_a_build_whose_client_leaves_is_cancelled(api, engine):
     query = {"t": name, "nocache": True, "rm": True, "forcerm": True, "labels": engine.labels}
     stream = api.open("POST", "/build", query=query, headers=TAR, body=body)
     stream.until(rb"begun\\n")
+    step = ("sleep", "40", mark)
+    wait_until("the step", lambda: running(*step))
+    engine.defer(lambda: wait_until("the end of the step by itself", lambda: not running(*step), timeout=60))
     stream.close()
-    wait_until("the end of the step", lambda: not running("sleep", "40", mark), timeout=20)
+    wait_until("the end of the step", lambda: not running(*step), timeout=20)
     api.get(f"/images/{name}/json", expect=404)

@@ -8,10 +8,16 @@ claim, requires = pytest.mark.claim, pytest.mark.requires
 @claim("api-024")
 def test_exec_is_created_with_an_id_and_described(api):
     c = api.run()
-    id_ = c.prepare("true")
+    id_ = c.prepare("echo", "a", "b")
     assert len(id_) == 64 and int(id_, 16)
     told = api.get(f"/exec/{id_}/json").json()
     assert (told["ID"], told["ContainerID"], told["Running"]) == (id_, c.id, False)
+    assert (told["ProcessConfig"]["entrypoint"], told["ProcessConfig"]["arguments"]) == ("echo", ["a", "b"])
+
+
+@claim("api-024")
+def test_an_exec_without_arguments_has_an_empty_list_of_them(api):
+    told = api.get(f"/exec/{api.run().prepare('true')}/json").json()
     assert (told["ProcessConfig"]["entrypoint"], told["ProcessConfig"]["arguments"]) == ("true", [])
 
 

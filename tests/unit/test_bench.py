@@ -98,6 +98,14 @@ def test_an_image_that_others_are_made_from_goes_at_the_second_attempt(bench, st
     assert bench.close() == []
 
 
+def test_images_that_stand_on_each_other_go_one_after_the_other_though_nobody_named_them(bench, stub):
+    stub.labelled["image"] = chain = ["base", "middle", "top"]
+    bench.track("image", ID)
+    stub.remove = lambda kind, names: chain.remove([name for name in chain if name in names][-1])
+    assert bench.close() == []
+    assert chain == []
+
+
 def test_one_failure_keeps_nothing_else_from_being_removed(bench, stub):
     done = []
     stub.trouble = {"container": ExpectationError("did not end within 120 s")}

@@ -22,7 +22,8 @@ _RUNTIME_DIRECTORIES = ("/usr/bin", "/usr/local/bin", "/usr/local/sbin", "/usr/s
 # Go's names of machines, where every other engine uses the kernel's
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686"}
 
-# The hard limits that a root without CAP_SYS_RESOURCE can still set for containers.
+# The hard limits that a root without CAP_SYS_RESOURCE can still set for containers. The helper of each exec over
+# the API stays for five minutes after its end by default, which would look like a leak.
 _CONTAINERS_CONF = """\
 [containers]
 default_ulimits = ["nofile={nofile}:{nofile}", "nproc={nproc}:{nproc}"]
@@ -31,6 +32,7 @@ default_ulimits = ["nofile={nofile}:{nofile}", "nproc={nproc}:{nproc}"]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "{runtime}"
+exit_command_delay = 10
 
 [network]
 firewall_driver = "iptables"
