@@ -198,7 +198,7 @@ def test_absent_base_is_pulled_and_the_result_deployed_from_a_registry(default_b
     digest = registry.api.head(f"/v2/st-{bench.key}/base/manifests/latest", headers={
         "Accept": "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json",
     }).headers["docker-content-digest"]  # fmt: skip
-    bench.cli("image", "rm", base)
+    assert f"Untagged: {base}" in bench.cli("image", "rm", base).lines
     bench.track("image", base, result)
     assert not bench.exists(base, "image")
     image = default_builder.build(f"FROM {base}\nRUN echo child >>/v\nCMD [\"cat\", \"/v\"]\n")
@@ -206,7 +206,7 @@ def test_absent_base_is_pulled_and_the_result_deployed_from_a_registry(default_b
     assert by_digest.sh("cat /w") == "base"
     bench.cli("tag", image.name, result)
     bench.cli("push", result)
-    bench.cli("image", "rm", "--force", result, image.name)
+    bench.cli("image", "rm", result, image.name)
     assert bench.once(result).text.split() == ["base", "child"]
 
 

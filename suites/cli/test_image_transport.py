@@ -51,6 +51,17 @@ def test_an_image_is_pushed_and_pulled_under_a_name_of_levels(engine, registry, 
     assert engine.inspect(reference, "image")["RepoTags"] == [reference]
 
 
+@claim("image-019")
+def test_push_tells_its_progress(engine, registry, small_image):
+    reference = registry.reference("sea/told")
+    engine.track("image", reference)
+    engine.cli("tag", small_image({"f": engine.key}), reference)
+    result = engine.cli("push", reference, timeout=120)
+    told = {"stdout": result.stdout, "stderr": result.stderr}
+    assert told.pop(engine.trait("push_progress"))
+    assert set(told.values()) == {""}
+
+
 @claim("image-208")
 def test_a_pulled_image_has_the_digest_of_the_registry_and_is_named_by_it(engine, registry, small_image):
     image = small_image({"f": engine.key})
