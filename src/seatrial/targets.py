@@ -37,6 +37,7 @@ _GRAMMAR = re.compile(
     r"(?:@(?P<suite>[a-z]+)(?:/(?P<kernel>[a-z0-9]+))?)?"
     r"(?:\+(?P<extra>.+))?"
 )
+_ADDRESS = re.compile(r"unix:///.+|tcp://(\[[0-9A-Fa-f:.]+\]|[\w.-]+):\d{1,5}")
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,12 @@ def parse(text: str) -> Target:
     engine, suite, kernel, extra = (match[name] or "" for name in ("engine", "suite", "kernel", "extra"))
     if suite and suite not in SUITES:
         raise _unknown(text, f"no such suite: {suite}", f"{engine}@{_nearest(suite, SUITES)}")
-    if re.match(r"(unix|tcp)://.", extra):
+    if extra.partition(":")[0] in ("unix", "tcp"):
         if suite or engine in RUNTIMES:
             raise _unknown(text, "a lab or a runtime has no address", engine)
+        if not _ADDRESS.fullmatch(extra):
+            raise _unknown(text, f"an address is unix:///PATH or tcp://HOST:PORT, not {extra}",
+                           f"{engine}+unix:///run/{engine}.sock")  # fmt: skip
         return Target(engine, address=extra)
     if extra and not re.fullmatch(r"[a-z][a-z0-9_-]*", extra):
         raise _unknown(text, f"neither an address nor a runtime: {extra}", f"{engine}+unix:///run/{engine}.sock")

@@ -34,7 +34,9 @@ def test_a_target_is_read_and_written_back(text):
         ("dokcer", "docker"), ("docker@trixy", "docker@trixie"), ("docker+", "docker"), ("", "docker"),
         ("docker@sid+unix:///x", "docker"), ("runc+crun", "runc"), ("runtime:crun", "runtime:/usr/sbin/crun"),
         ("docker;rm -rf /", "docker"), ("docker@../..", "docker"), ("docker+../x", "docker+unix:///run/docker.sock"),
-        ("DOCKER", "docker"),
+        ("DOCKER", "docker"), ("podman+unix", "podman+unix:///run/podman.sock"),
+        ("docker+unix://x.sock", "docker+unix:///run/docker.sock"), ("docker+tcp://x", "docker+unix:///run/docker.sock"),
+        ("docker+tcp://x:port", "docker+unix:///run/docker.sock"), ("docker+tcp://:1", "docker+unix:///run/docker.sock"),
     ],
 )  # fmt: skip
 def test_a_wrong_target_gets_the_nearest_right_one(text, hint):
