@@ -254,10 +254,11 @@ def test_a_source_that_is_not_told_is_foreign(hooks, source, fork):
 
 @pytest.mark.parametrize(
     ("text", "what"),
-    [("seatrial ok ce007f8a1cb3", "gate"), ("looks good\n  seatrial ok ce007f8a1cb331367a4a\nthanks", "gate"),
-     ("seatrial ok", "ignore"), ("seatrial ok ce007", "ignore"), ("> seatrial ok ce007f8a1cb3", "ignore"),
-     ("please seatrial ok ce007f8a1cb3", "ignore"), ("seatrial again", "again"), ("not seatrial again", "ignore"),
-     ("", "ignore")],
+    [(f"seatrial ok {'c' * 40}", "gate"), (f"looks good\n  seatrial ok {'c' * 64}\nthanks", "gate"),
+     ("seatrial ok", "ignore"), (f"seatrial ok {'c' * 12}", "ignore"), (f"seatrial ok {'c' * 39}", "ignore"),
+     (f"seatrial ok {'c' * 41}", "ignore"), (f"seatrial ok {'c' * 65}", "ignore"),
+     (f"> seatrial ok {'c' * 40}", "ignore"), (f"please seatrial ok {'c' * 40}", "ignore"),
+     ("seatrial again", "again"), ("not seatrial again", "ignore"), ("", "ignore")],
 )  # fmt: skip
 def test_what_a_comment_asks_for(hooks, text, what):
     assert events.asked(PROJECT, "Note Hook", hooks.note(text)).what == what
@@ -314,11 +315,17 @@ def test_the_gate_is_bound_to_the_commit(send, store, hooks):
     [wish] = store.wishes()
     assert store.grant(wish, 1.0, granted=True) == 0, "the commit that was read is not the one that is there"
     assert builds(store) == [(1, "aaaa", "superseded"), (1, "bbbb", "gated")]
-    send(hooks.note(f"seatrial ok {'b' * 12}", note=1001), NOTE)
+    assert outcome(send(hooks.note(f"seatrial ok {'b' * 12}", note=1003), NOTE)) == "ignored"
+    send(hooks.note(f"seatrial ok {'b' * 40}", note=1001), NOTE)
     [wish] = store.wishes()
     assert store.grant(wish, 1.0, granted=False) == 0
     assert builds(store)[-1] == (1, "bbbb", "gated")
-    send(hooks.note(f"seatrial ok {'b' * 12}", note=1002), NOTE)
+    # a wish that an older version wrote down with a prefix opens nothing
+    store.accept(PROJECT, "old", events.Asked("gate", "", 1, "b" * 12, project=1, author=5, note=1004), 1.0)
+    [wish] = store.wishes()
+    assert store.grant(wish, 1.0, granted=True) == 0
+    assert builds(store)[-1] == (1, "bbbb", "gated")
+    send(hooks.note(f"seatrial ok {'b' * 40}", note=1002), NOTE)
     [wish] = store.wishes()
     assert store.grant(wish, 1.0, granted=True) == 1
     assert builds(store)[-1] == (1, "bbbb", "queued")

@@ -276,7 +276,7 @@ def test_the_gate(world):
         world.comment("gate", A, author)
         world.steps(2)
         assert world.states() == ["gated"]
-    world.comment("gate", A[:12], 5)
+    world.comment("gate", A, 5)
     world.until("done")
     assert len(world.gitlab.notes[1, 1]) == 1
     assert "1 passed" in world.gitlab.notes[1, 1][0]["body"]

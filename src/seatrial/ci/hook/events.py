@@ -11,7 +11,7 @@ from seatrial.ci.hook.config import Project
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _BRANCH = re.compile(r"(?!-|/|.*(?:\.\.|//|@\{|/$|\.lock$))[^\s~^:?*\[\\\x00-\x20\x7f]{1,200}")
-_GATE = re.compile(r"(?m)^\s*seatrial ok ([0-9a-f]{12,64})\s*$")
+_GATE = re.compile(r"(?m)^\s*seatrial ok ([0-9a-f]{40}|[0-9a-f]{64})\s*$")
 _AGAIN = re.compile(r"(?m)^\s*seatrial again\s*$")
 _SKIP = ("[ci skip]", "[skip ci]", "[ci-skip]")
 

@@ -193,7 +193,8 @@ class Store:
     def grant(self, wish: Wish, now: float, *, granted: bool) -> int:
         """Judge a comment and do what it asks for; return how many builds that concerns.
 
-        A gate opens for the commit that the comment names and for no other.
+        A gate opens for the commit that the comment names in full and for no other: a prefix could be met by chance
+        or by design.
         """
         with self._transaction() as db:
             db.execute("UPDATE wishes SET state=? WHERE id=?", ("granted" if granted else "refused", wish.id))
@@ -202,8 +203,8 @@ class Store:
             if wish.what == "gate":
                 return db.execute(
                     "UPDATE builds SET state='queued', since=? WHERE project=? AND number=? AND state='gated' "
-                    'AND substr("commit", 1, ?)=?',
-                    (now, wish.project, wish.number, len(wish.commit), wish.commit),
+                    'AND "commit"=?',
+                    (now, wish.project, wish.number, wish.commit),
                 ).rowcount
             last = db.execute(
                 "SELECT * FROM builds WHERE project=? AND number=? ORDER BY id DESC LIMIT 1",
