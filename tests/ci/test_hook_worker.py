@@ -164,6 +164,42 @@ def test_a_newer_commit_ends_the_older_build(world):
     assert B[:12] in note["body"]
 
 
+def test_what_is_superseded_while_others_are_worked_on_is_not_launched(world):
+    """The newer commit comes after the selection, during the requests for another build."""
+    world.fake.hold = True
+    world.event(B, number=2)
+    world.event(A)
+    original, seen = world.worker._launch, []
+
+    def launch(build, project):
+        if not seen:
+            assert world.event("c" * 40) == "queued"
+        seen.append(build.commit)
+        original(build, project)
+
+    world.worker._launch = launch
+    world.steps(1)
+    assert seen == [B]
+    assert world.states() == ["waiting", "superseded", "queued"]
+    world.steps(1)
+    assert seen == [B, "c" * 40]
+    assert [item.parameters["SEATRIAL_COMMIT"] for item in world.fake.items.values()] == seen
+
+
+def test_only_what_is_queued_and_wanted_is_claimed(world):
+    world.event(A)
+    [build] = world.store.select("1")
+    world.store.update(build, 1.0, doomed=1)
+    assert not world.store.claim(build, 2.0)
+    world.store.update(build, 1.0, doomed=0, state="superseded")
+    assert not world.store.claim(build, 2.0)
+    assert world.states() == ["superseded"]
+    world.store.update(build, 1.0, state="queued")
+    assert world.store.claim(build, 2.0)
+    assert not world.store.claim(build, 3.0)
+    assert world.states() == ["launching"]
+
+
 def test_an_older_result_does_not_take_the_place_of_what_is_newer(world):
     world.event(A)
     [build] = world.store.select("1")

@@ -181,6 +181,16 @@ class Store:
         with self._transaction() as db:
             db.execute(f"UPDATE builds SET {names} WHERE id=?", (*fields.values(), row.id))  # noqa: S608
 
+    def claim(self, row: Build, now: float) -> bool:
+        """Take a build for launching; False when it is no longer queued, or no longer wanted.
+
+        What was selected may be old: a newer commit can have come while others were worked on.
+        """
+        with self._transaction() as db:
+            return db.execute(
+                "UPDATE builds SET state='launching', since=? WHERE id=? AND state='queued' AND doomed=0", (now, row.id)
+            ).rowcount == 1  # fmt: skip
+
     def wishes(self) -> list[Wish]:
         """Return the comments that nobody has judged yet."""
         with self._lock:

@@ -81,22 +81,24 @@ class Worker:
         self._tell(f"comment {wish.note} on !{wish.number}: {wish.what} "
                    f"{'granted' if granted else 'refused'}, {concerned} builds")  # fmt: skip
 
-    def _advance(self, build: Build) -> None:
+    def _advance(self, selected: Build) -> None:
+        # the network lies between the selection and now: a newer commit may have come
+        [build] = self._store.select("id=?", selected.id)
         project = self._projects.get(build.project)
         if project is None:  # taken out of the configuration
             self._store.update(build, self._now(), state="superseded")
         elif build.doomed:
             self._end(build, project)
         elif build.state == "queued":
-            self._store.update(build, self._now(), state="launching")
-            self._launch(build, project)
+            if self._store.claim(build, self._now()):
+                self._launch(build, project)
         elif build.state == "launching":
             # asked before, and the answer was lost: asking again could build it twice
             if not self._adopt(build, project):
                 self._launch(build, project)
         elif build.state == "waiting":
             self._await(build, project)
-        else:
+        elif build.state == "running":
             self._watch(build, project)
 
     def _launch(self, build: Build, project: Project) -> None:
