@@ -73,8 +73,8 @@ def campaign(kit: Kit, target: str, only, workers: str) -> list[dict]:
         tried = sorted({one.test for one in by_fault[id_] if one.test in passed})
         why = kit.equivalent.get(id_, {})
         rows.append({
-            "part": kit.suite, "fault": id_, "words": str(fault), "claims": list(fault.claims), "noticed": killer is not None,
-            "by": killer.test if killer else "", "how": killer.how if killer else "",
+            "part": kit.suite, "fault": id_, "words": str(fault), "claims": list(fault.claims),
+            "noticed": killer is not None, "by": killer.test if killer else "", "how": killer.how if killer else "",
             "tried": tried, "untried": not tried and not killer,
             "equivalent": why.get(target.partition("@")[0], why.get("", "")),
         })  # fmt: skip
