@@ -454,6 +454,13 @@ def test_metrics_and_health(store, hooks):
     assert asyncio.run(hooks.call(app, "/healthz", method="GET")) == (200, {"ok": True})
 
 
+def test_health_tells_what_the_worker_met(store, hooks):
+    receiver = make(store)
+    receiver.trouble = lambda: "build 1: KeyError"
+    answer = asyncio.run(hooks.call(receiver.app(), "/healthz", method="GET"))
+    assert answer == (503, {"ok": False, "why": "build 1: KeyError"})
+
+
 def test_health_tells_of_a_worker_that_stands_still_and_of_a_lost_file(store, hooks):
     stalled = make(store, alive=lambda: False).app()
     assert asyncio.run(hooks.call(stalled, "/healthz", method="GET"))[0] == 503

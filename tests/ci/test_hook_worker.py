@@ -1,6 +1,8 @@
 """The worker: Jenkins asked once, whatever happens; GitLab told what is so."""
 
 import dataclasses
+import sqlite3
+import threading
 import time
 
 import pytest
@@ -367,6 +369,70 @@ def test_trouble_with_one_build_does_not_stop_another(world):
 
     world.worker._advance = advance
     world.until("queued", "done")
+
+
+def test_an_unforeseen_answer_to_one_build_is_told_and_the_others_go_on(world):
+    """A queue without items, as a proxy's JSON: no error of ours, and no end of the worker."""
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.event(A, 1)
+    world.event(B, 2)
+    first, _ = world.store.select("1")
+    world.store.update(first, 1.0, state="launching")
+    client = world.worker._connect_jenkins()
+    client.queue = lambda: {}["items"]
+    world.until("launching", "done")
+    assert world.worker.trouble == f"build {first.id}: KeyError"
+    assert [line for line in world.said if "KeyError" in line] == [f"build {first.id}: KeyError: 'items'"], "told once"
+    del client.queue
+    world.until("done", "done")
+    assert world.worker.trouble == ""
+
+
+def test_a_step_that_fails_does_not_end_the_worker(world):
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.event(A)
+    original, failed = world.store.wishes, threading.Event()
+
+    def full():
+        failed.set()
+        raise sqlite3.OperationalError("database or disk is full")
+
+    world.store.wishes = full
+    bell, stop = threading.Event(), threading.Event()
+    thread = threading.Thread(target=world.worker.run, args=(bell, stop))
+    thread.start()
+    try:
+        assert failed.wait(10)
+        until(lambda: world.worker.trouble == "step: OperationalError")
+        assert thread.is_alive()
+        failed.clear()
+        bell.set()
+        assert failed.wait(10), "it tries again"
+        world.store.wishes = original
+
+        def done():
+            bell.set()
+            return world.states() == ["done"] and world.worker.trouble == ""
+
+        until(done)
+    finally:
+        stop.set()
+        bell.set()
+        thread.join(10)
+    told = [line for line in world.said if "disk is full" in line]
+    assert told == ["step: OperationalError: database or disk is full"]
+
+
+def test_a_transaction_that_fails_leaves_the_file_usable(world):
+    world.event(A)
+    [build] = world.store.select("1")
+    pages = world.store._db.execute("PRAGMA page_count").fetchone()[0]
+    world.store._db.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        world.store.update(build, 1.0, result="x" * 100_000)
+    world.store._db.execute("PRAGMA max_page_count=1000000")
+    world.store.update(build, 2.0, result="y")
+    assert [one.result for one in world.store.select("1")] == ["y"]
 
 
 BUILD = Build(1, "e", "seatrial", 1, A, "main", 1, False, "done", False, 1, 1, "UNSTABLE", "", "", 0.0, 0.0)

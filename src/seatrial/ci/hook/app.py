@@ -34,9 +34,10 @@ class Receiver:
 
     def __init__(
         self, config: Config, store: Store, *, now: Callable[[], float] = time.time,
-        alive: Callable[[], bool] = lambda: True,
+        alive: Callable[[], bool] = lambda: True, trouble: Callable[[], str] = lambda: "",
     ) -> None:  # fmt: skip
         self.config, self.store, self.now, self.alive = config, store, now, alive
+        self.trouble = trouble
         self.bell = threading.Event()
         self.outcomes: Counter[str] = Counter()
 
@@ -105,6 +106,8 @@ class Receiver:
             return JSONResponse({"ok": False, "why": type(error).__name__}, 503)
         if not self.alive():
             return JSONResponse({"ok": False, "why": "the worker stands still"}, 503)
+        if why := self.trouble():
+            return JSONResponse({"ok": False, "why": why[:500]}, 503)
         return JSONResponse({"ok": True})
 
 

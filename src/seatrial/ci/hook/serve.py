@@ -26,7 +26,7 @@ def serve(config: Config, tell: Callable[[str], None]) -> None:
     controller = Controller(jenkins["url"], jenkins["user"], jenkins["token"], ca=_path(jenkins.get("ca")))
     reporter = GitLab(gitlab["url"], gitlab["token"], ca=_path(gitlab.get("ca")))
     worker = Worker(config.projects, store, lambda: controller, lambda: reporter, tell=tell)
-    receiver = Receiver(config, store, alive=lambda: worker.alive)
+    receiver = Receiver(config, store, alive=lambda: worker.alive and thread.is_alive(), trouble=lambda: worker.trouble)
     try:
         listener = config.listen.listen()
     except SeatrialError:

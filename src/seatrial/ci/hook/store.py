@@ -104,10 +104,11 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # sqlite may have rolled back by itself, as it does on a full disk
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def accept(self, project: Project, key: str, wanted: Asked, now: float) -> str:
         """Write an event down, once; return what became of it: one word for the answer and the metrics."""

@@ -6,6 +6,7 @@ before it is begun where it must not be done twice, and after it where it may.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -36,6 +37,8 @@ class Worker:
         self._projects, self._store, self._now, self._tell = projects, store, now, tell
         self._connect_jenkins, self._connect_gitlab = jenkins, gitlab
         self._said: dict[str, str] = {}
+        self._unforeseen: dict[str, str] = {}
+        self._trouble = ""
         self.beat = time.monotonic()
 
     @property
@@ -43,15 +46,26 @@ class Worker:
         """Whether a step ended lately."""
         return time.monotonic() - self.beat < STALLED
 
+    @property
+    def trouble(self) -> str:
+        """What the last step met that nobody foresaw, empty when nothing."""
+        return self._trouble
+
     def run(self, bell: threading.Event, stop: threading.Event) -> None:
-        """Take steps until told to stop, at once when the bell rings."""
+        """Take steps until told to stop, at once when the bell rings; a step that fails is told, and tried again."""
         while not stop.is_set():
-            self.step()
+            try:
+                self.step()
+                self._said.pop("step", None)
+            except Exception as error:  # a worker that ended would leave hooks answered with 202 and nothing done
+                self._trouble = f"step: {type(error).__name__}"
+                self._once("step", type(error).__name__, f"{type(error).__name__}: {error}")
             bell.wait(PAUSE)
             bell.clear()
 
     def step(self) -> None:
         """Do the next thing for everything; trouble with one build does not stop the others."""
+        self._unforeseen.clear()
         for wish in self._store.wishes():
             self._guarded(f"comment {wish.note}", self._judge, wish)
         for build in self._store.select("state IN ('queued', 'launching', 'waiting', 'running')"):
@@ -60,6 +74,7 @@ class Worker:
             self._guarded(f"status of {build.id}", self._report, build)
         for build in self._store.select("noted != state AND state IN ('gated', 'done')"):
             self._guarded(f"note of {build.id}", self._note, build)
+        self._trouble = ", ".join(f"{what}: {kind}" for what, kind in self._unforeseen.items())
         self.beat = time.monotonic()
 
     def _guarded(self, what: str, act: Callable[[T], None], subject: T) -> None:
@@ -67,10 +82,18 @@ class Worker:
             act(subject)
             self._said.pop(what, None)
         except SeatrialError as error:
-            # the same again is tried at every step, and told once
-            if self._said.get(what) != error.code:
-                self._tell(f"{what}: {error}")
-            self._said[what] = error.code
+            self._once(what, error.code, str(error))
+        except Exception as error:  # an answer of another form, a disk that is full: the others go on
+            kind = type(error).__name__
+            self._unforeseen[what] = kind
+            self._once(what, kind, f"{kind}: {error}")
+
+    def _once(self, what: str, kind: str, words: str) -> None:
+        """Tell of trouble that is met at every step once, not at every step."""
+        if self._said.get(what) != kind:
+            self._said[what] = kind
+            with contextlib.suppress(OSError, ValueError):  # the terminal that was told may be gone
+                self._tell(f"{what}: {words}")
 
     def _judge(self, wish: Wish) -> None:
         project = self._projects.get(wish.project)
