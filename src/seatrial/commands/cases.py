@@ -36,7 +36,8 @@ exit codes: 0 no errors, 1 errors (with --strict also warnings)
 """
 _IMPORT = """\
 Reads the dialects D0 to D4 (JSON) and D5 (cases.conf). Each change is a numbered repair with its place; what
-cannot be told for sure is refused. Without --out, a single case is printed.
+cannot be told for sure is refused. Without --out, a single case is printed. With --out, a case goes into the
+library with the files that it lists and with source/; one that would not validate there is not written.
 
 examples:
   seatrial oct import Network-iperf.json
@@ -321,7 +322,7 @@ def run_import(arguments: argparse.Namespace) -> int:
         for one in found:
             for line in one.report.diagnostics:
                 say(str(line))
-            name = (one.document or {}).get("Name", "")
+            name = one.document["Name"] if one.document and not one.report.errors else ""
             summary = f"{one.outcome}{f' as {name}' if name else ''} ({one.dialect or 'no dialect'}"
             say(f"{one.report.file}: {summary}, {len(one.repairs)} repairs)")
         if lonely and found[0].document is not None:

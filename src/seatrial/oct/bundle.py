@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,11 +48,12 @@ class Entry:
 
 
 class Bundle:
-    """A directory with a case in it."""
+    """A directory with a case in it; with `only`, of what is beside the case nothing but these paths is its."""
 
-    def __init__(self, root: Path, case: str = CASE) -> None:
+    def __init__(self, root: Path, case: str = CASE, only: Iterable[str] | None = None) -> None:
         self.root = root
         self.case = case
+        self._only = None if only is None else set(only)
 
     @property
     def path(self) -> Path:
@@ -62,7 +63,9 @@ class Bundle:
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """Everything in the bundle but directories and the case itself, by path from its root, sorted."""
-        return dict(sorted(_walk(self.root, "", self.case)))
+        if self._only is None:
+            return dict(sorted(_walk(self.root, "", self.case)))
+        return dict(sorted(entry for path in self._only for entry in _below(self.root, path, self.case)))
 
     def text(self, path: str) -> str:
         """Return the beginning of a file as text."""
@@ -94,7 +97,7 @@ def _walk(root: Path, below: str, case: str) -> Iterator[tuple[str, Entry]]:
     with os.scandir(root / below) as listing:
         for one in listing:
             path = f"{below}{one.name}"
-            if path == case or one.name in _IGNORED or one.name.startswith("."):
+            if path == case or _ignored(one.name):
                 continue
             if one.is_dir(follow_symlinks=False):
                 if not (below == "" and (root / path / CASE).exists()):  # another bundle below this one
@@ -102,6 +105,28 @@ def _walk(root: Path, below: str, case: str) -> Iterator[tuple[str, Entry]]:
                 continue
             found = one.stat(follow_symlinks=False)
             yield path, Entry(found.st_mode, found.st_size)
+
+
+def _below(root: Path, path: str, case: str) -> Iterator[tuple[str, Entry]]:
+    """List what lies at one path; a link on the way is what is there, and is not followed."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts or any(map(_ignored, parts)) or "/".join(parts) == case:
+        return
+    for count in range(1, len(parts) + 1):
+        place = "/".join(parts[:count])
+        try:
+            found = (root / place).lstat()
+        except (OSError, ValueError):  # nothing is there, or nothing can be
+            return
+        if not stat.S_ISDIR(found.st_mode):
+            yield place, Entry(found.st_mode, found.st_size)
+            return
+    if parts and not (root / path / CASE).exists():
+        yield from _walk(root, f"{'/'.join(parts)}/", case)
+
+
+def _ignored(name: str) -> bool:
+    return name in _IGNORED or name.startswith(".")
 
 
 def candidates(directory: Path) -> list[str]:

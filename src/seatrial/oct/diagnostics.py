@@ -89,7 +89,7 @@ CATALOGUE = Catalogue.of("OCT", "seatrial oct", (
          "Links, devices, pipes and set-uid files are refused: they mean other things on other machines."),
     Rule("OCT037", _E, "an entry of the archive would be written outside of it",
          "Names with .. or a leading / are refused before anything is unpacked."),
-    Rule("OCT038", _E, "the archive is too large",
+    Rule("OCT038", _E, "the archive, or what is imported, is too large",
          "At most 64 MiB unpacked, 16 MiB a file, 2000 entries; sizes are checked before and while unpacking."),
     Rule("OCT039", _E, "the archive cannot be read",
          "It is cut off, damaged, or no tar archive compressed by gzip."),

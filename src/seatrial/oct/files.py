@@ -32,6 +32,15 @@ def check(examined: Check) -> None:
         _startable(examined, examined.bundle)
 
 
+def listed(value: Mapping[str, Any]) -> set[str]:
+    """Return the paths inside the bundle that a document names."""
+    return {posixpath.normpath(path) for _, path in _listed(value) if not _leaves(path)}
+
+
+def _leaves(path: str) -> bool:
+    return path.startswith(("/", "~")) or posixpath.normpath(path).split("/")[0] == ".."
+
+
 def _listed(value: Mapping[str, Any]) -> Iterator[tuple[Where, str]]:
     """List the files of the bundle that a document names."""
     for where, entry in walk.parts(value, "Requires", "Deploys"):
@@ -50,7 +59,7 @@ def _listed(value: Mapping[str, Any]) -> Iterator[tuple[Where, str]]:
 
 
 def _inside(examined: Check, path: str, where: Where) -> bool:
-    if path.startswith(("/", "~")) or posixpath.normpath(path).split("/")[0] == "..":
+    if _leaves(path):
         examined.tell("OCT031", f'the path "{path}" leaves the bundle', where)
         return False
     return not VARIABLE.search(path)

@@ -49,7 +49,7 @@ def test_import_prints_a_single_case_and_tells_the_repairs_beside(seatrial, samp
     jsonschema.validate(json.loads(out), schema())
     column = samples.FIVE.splitlines()[7].index("7,") + 1
     assert f"{tmp_path}/old.json:8:{column}: repair OCT012 Requires[0].Version: repair" in err
-    assert err.splitlines()[-1].startswith(f"{tmp_path}/old.json: imported as five (D3, ")
+    assert err.splitlines()[-1].startswith(f"{tmp_path}/old.json: imported without 2 of its files as five (D3, ")
 
 
 def test_import_writes_a_library_with_the_files_beside(seatrial, samples, tmp_path):
@@ -60,6 +60,9 @@ def test_import_writes_a_library_with_the_files_beside(seatrial, samples, tmp_pa
         (tmp_path / "old" / directory / "source/t.sh").chmod(0o755)
         (tmp_path / "old" / directory / "source/Dockerfile").write_text("FROM busybox\n")
     (tmp_path / "old" / "cases.conf").write_text(samples.D5)
+    (tmp_path / "old" / "source").mkdir()
+    (tmp_path / "old" / "source/runtimetest").write_text("#!/bin/sh\n")
+    (tmp_path / "old" / "source/runtimetest").chmod(0o755)
     code, _, err = seatrial("import", tmp_path / "old", "--out", tmp_path / "new")
     assert code == 0, err
     made = sorted(str(path.relative_to(tmp_path / "new")) for path in (tmp_path / "new").rglob("case.json"))

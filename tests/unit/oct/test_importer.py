@@ -200,7 +200,7 @@ def test_repairs_are_numbered_in_the_order_of_their_places(samples):
 def test_an_import_that_does_nothing_says_so(samples):
     text = samples.FIVE.replace('"Cmd": "./t.sh",', "").replace(', "Cmd": "./t.sh again"', "")
     (found,) = take(text)
-    assert found.outcome == "imported, 1 errors remain"
+    assert found.outcome == "not imported, 1 errors remain"
     assert [one.code for one in found.report.errors] == ["OCT040"]
 
 
