@@ -41,16 +41,18 @@ class Background:
         if self.ended:
             return
         self.ended = True
-        if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_GRACE)
-            self.record.code = None  # ended by us: it has no exit code of its own
-        else:
-            self.record.code = self.process.returncode
-        command.kill_group(self.process)
-        self.process.wait()
+        try:
+            if self.process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(_GRACE)
+                self.record.code = None  # ended by us: it has no exit code of its own
+            else:
+                self.record.code = self.process.returncode
+        finally:
+            command.kill_group(self.process)
+            self.process.wait()
         self.record.stdout, self.record.stderr = self.output()
 
     def output(self) -> tuple[str, str]:
@@ -140,9 +142,10 @@ class HostSide:
         return real.read_bytes()
 
     def end(self) -> None:
-        """End what was started in the background."""
-        for background in self.backgrounds.values():
-            background.end()
+        """End what was started in the background, the last first; an error of one does not spare the others."""
+        with contextlib.ExitStack() as stack:
+            for background in self.backgrounds.values():
+                stack.callback(background.end)
 
     def leaks(self) -> list[str]:
         """End every other process of the task; return in words those that nobody had declared.

@@ -169,7 +169,7 @@ class CaseItem(pytest.Item):
         from seatrial.verdict import Verdict
 
         verdict = record.ending.verdict
-        if record.ending is Ending.ERROR and "E704" in record.message:
+        if record.ending is Ending.UNSUPPORTED:
             self.stash[TRIAL].refusal = Refusal(Verdict.UNSUPPORTED, record.message.splitlines()[0])
             pytest.skip(record.message.splitlines()[0])
         if verdict is Verdict.FAIL:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from seatrial.errors import SeatrialError
-from seatrial.exec import ExpectationError, Result
+from seatrial.exec import Result
 from seatrial.hosts import NamespaceHost
 from seatrial.oct import evidence, judge, offers
 from seatrial.oct.bundle import Bundle
@@ -57,6 +57,9 @@ class Task:
         self._files = {one.object: part.files for part in case.hosts for one in part.containers}
         self._made: list[str] = []
         self._deadline = 0.0
+        self._broken = ""  # what the harness could not do
+        self._refusal = ""  # what the target cannot do
+        self._interrupt: BaseException | None = None
         self._fixed = {
             "engine": containers.engine, "image": containers.image, "nonce": self.nonce.text, "label": containers.label,
             "task": self.record.task, "case": case.name, "prove": self.nonce.proof,
@@ -66,34 +69,47 @@ class Task:
         """Run the case to its end and return what happened; an interrupt is raised again when all is put back."""
         began = time.monotonic()
         self._deadline = began + self.case.timeout
-        interrupt: BaseException | None = None
-        broken = ""
-        try:
-            self._phases()
-        except StepFailedError as error:
-            self.record.problems.append(str(error))
-        except (SeatrialError, ExpectationError, OSError, ValueError) as error:
-            broken = f"{type(error).__name__}: {error}"
-        except BaseException as error:  # a time limit or ^C: the case's objects must go all the same
-            interrupt = error
-        broken = self._end() or broken
+        with contextlib.ExitStack() as end:  # each is called whatever the ones before it ended with
+            end.callback(self._destroy)
+            end.callback(self._collect)
+            with self._kept(""):
+                self._phases()
         self.record.duration = time.monotonic() - began
-        self._conclude(broken, interrupt)
-        if interrupt is not None:
-            raise interrupt
+        if not (self._interrupt or self._broken or self._refusal or self.record.problems):
+            with self._kept("while judging: "):
+                judge.judge([self._known(expectation) for expectation in self.case.expect], self.record)
+        self._conclude()
+        if self._interrupt is not None:
+            raise self._interrupt
         return self.record
 
-    def _conclude(self, broken: str, interrupt: BaseException | None) -> None:
+    @contextmanager
+    def _kept(self, doing: str) -> Iterator[None]:
+        """Take in what goes wrong, so that what comes after is done all the same; `doing` are words before it."""
+        try:
+            yield
+        except StepFailedError as error:
+            self.record.problems.append(str(error))
+        except Exception as error:
+            if isinstance(error, SeatrialError) and error.code == "E704":
+                self._refusal = self._refusal or str(error)
+            else:
+                self._broken = self._broken or f"{doing}{type(error).__name__}: {error}"
+        except BaseException as error:  # a time limit or ^C: the case's objects must go all the same
+            self._interrupt = self._interrupt or error
+
+    def _conclude(self) -> None:
         record = self.record
-        if interrupt is not None:
+        if self._interrupt is not None:
             record.ending = Ending.INTERRUPTED
-            record.problems.append(f"interrupted: {type(interrupt).__name__}")
-        elif broken:
-            record.problems.append(broken)
+            record.problems.append(f"interrupted: {type(self._interrupt).__name__}")
+        elif self._broken:
+            record.problems.append(self._broken)
             record.ending = Ending.ERROR
+        elif self._refusal:
+            record.problems.insert(0, self._refusal)
+            record.ending = Ending.LEAKED if record.leaks else Ending.UNSUPPORTED
         else:
-            if not record.problems:
-                judge.judge([self._known(expectation) for expectation in self.case.expect], record)
             record.ending = judge.conclude(self.case, record)
         self._enter("finished")
 
@@ -106,7 +122,10 @@ class Task:
         try:
             yield
         finally:
-            self.record.spent[name] = self.record.spent.get(name, 0.0) + time.monotonic() - began
+            self._spend(name, began)
+
+    def _spend(self, name: str, began: float) -> None:
+        self.record.spent[name] = self.record.spent.get(name, 0.0) + time.monotonic() - began
 
     def _enter(self, name: str) -> None:
         self.record.state = name
@@ -127,17 +146,6 @@ class Task:
         with self._phase("running"):
             for step in self.case.run:
                 self._step(step)
-
-    def _end(self) -> str:
-        """Collect and destroy; return what broke on the way, empty when nothing did."""
-        broken = ""
-        for name, function in (("collecting", self._collect), ("destroying", self._destroy)):
-            try:
-                with self._phase(name):
-                    function()
-            except (SeatrialError, ExpectationError, OSError, ValueError) as error:
-                broken = broken or f"while {name}: {type(error).__name__}: {error}"
-        return broken
 
     # -- containers ----------------------------------------------------------------------------
 
@@ -287,6 +295,10 @@ class Task:
     # -- afterwards ----------------------------------------------------------------------------
 
     def _collect(self) -> None:
+        with self._kept("while collecting: "), self._phase("collecting"):
+            self._collected()
+
+    def _collected(self) -> None:
         for background in self.side.backgrounds.values():
             background.end()
             record = background.record
@@ -341,16 +353,40 @@ class Task:
             time.sleep(0.05)
 
     def _destroy(self) -> None:
-        for step in self.case.destroy:
+        """Put everything back: no error and no interrupt of one part keeps the next from its turn."""
+        with contextlib.ExitStack() as parts:
+            parts.enter_context(self._kept("while destroying: "))
+            parts.callback(self._spend, "destroying", time.monotonic())
+            for part in (self._leaks, self._close, self.side.end, *map(self._destruction, reversed(self.case.destroy))):
+                parts.callback(self._put_back, part)
+            self._enter("destroying")
+
+    def _put_back(self, part: Callable[[], None]) -> None:
+        with self._kept("while destroying: "):
+            part()
+
+    def _destruction(self, step: Step) -> Callable[[], None]:
+        def destroy() -> None:
             record = StepRecord(step.phase, step.object, step.name, text_of(step.cmd))
             self.record.steps.append(record)
-            with contextlib.suppress(ExpectationError):
-                argv = self._argv(step.cmd)
-                if step.object in self._hosts:
-                    self._take(record, self.side.run(step.object, argv, step.cwd, self._env(step), "", step.timeout))
-                elif step.object in self._made:
-                    self._take(record, self.containers.exec(
-                        step.object, argv, self._env(step), "", step.cwd, "", step.timeout))  # fmt: skip
-        self.side.end()
-        left = self.containers.close()
-        self.record.leaks = [*self.side.leaks(), *left]
+            argv, cwd = self._argv(step.cmd), step.cwd
+            if step.object in self._hosts:
+                self._take(record, self.side.run(step.object, argv, cwd, self._env(step), "", step.timeout))
+            elif step.object in self._made:
+                self._take(record, self.containers.exec(
+                    step.object, argv, self._env(step), "", cwd, "", step.timeout))  # fmt: skip
+
+        return destroy
+
+    def _close(self) -> None:
+        try:
+            left = self.containers.close()
+        except Exception:
+            raise
+        except BaseException as error:  # what the interrupt has kept from going goes now
+            self._interrupt = self._interrupt or error
+            left = self.containers.close()
+        self.record.leaks += left
+
+    def _leaks(self) -> None:
+        self.record.leaks[:0] = self.side.leaks()

@@ -1,5 +1,6 @@
 """Running cases with containers that are processes: each kind of broken case has its own ending, and nothing stays."""
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from seatrial import proc
+from seatrial.errors import SeatrialError
 from seatrial.oct.bundle import Bundle
+from seatrial.oct.hostside import HostSide
 from seatrial.oct.model import Case
 from seatrial.oct.record import Ending
 from seatrial.oct.task import Task
@@ -192,6 +195,102 @@ def test_an_interrupt_collects_destroys_and_goes_on(trial, tmp_path):
         trial({"Run": [run(Cmd=["sh", "-c", "echo > started; exec sleep 600"])]})
     assert trial.task.record.ending is Ending.INTERRUPTED
     assert trial.containers.closed
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Call it with a method of the fake containers and errors to have its first calls raise them."""
+
+    def start(name, *errors):
+        real, left = getattr(fake.FakeContainers, name), list(errors)
+
+        def method(self, *args):
+            if left:
+                raise left.pop(0)
+            return real(self, *args)
+
+        monkeypatch.setattr(fake.FakeContainers, name, method)
+
+    return start
+
+
+COLLECTS = [{"Object": "boxA", "Files": ["/f"]}]
+LEFT = [{"Object": "hostA", "Class": "host", "Cmd": "sleep 600 > /dev/null 2>&1 & echo $$! > ../pid",
+         "Containers": [{"Object": "boxA", "Class": "box"}]}]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["read", "close"])
+def test_an_interrupt_while_putting_back_puts_back_and_goes_on(trial, failing, tmp_path, method):
+    failing(method, KeyboardInterrupt("first"), *[KeyboardInterrupt("second")] * (method == "read"))
+    with pytest.raises(KeyboardInterrupt, match="first"):
+        trial({"Deploys": LEFT, "Collects": COLLECTS})
+    assert trial.task.record.ending is Ending.INTERRUPTED
+    assert trial.containers.closed
+    pid = int((tmp_path / "work/oct-hostA/pid").read_text())
+    wait_until("the process has ended", lambda: not proc.started(pid), pause=0.01)
+
+
+def test_a_second_interrupt_is_no_way_around_destroying(trial, failing):
+    failing("exec", KeyboardInterrupt("first"))
+    failing("read", KeyboardInterrupt("second"))
+    with pytest.raises(KeyboardInterrupt, match="first"):
+        trial({"Collects": COLLECTS})
+    assert trial.containers.closed
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("x"), SeatrialError("E702", "x"), ValueError("x"), KeyError("x"), KeyboardInterrupt("x")]
+)
+def test_what_breaks_in_one_step_of_destroy_spares_nothing_after_it(trial, tmp_path, monkeypatch, error):
+    ran = []
+
+    def run_(self, name, argv, *_):
+        ran.append(argv)
+        raise error
+
+    monkeypatch.setattr(HostSide, "run", run_)
+    destroy = [{"Object": "hostA", "Cmd": ["one"]}, {"Object": "hostA", "Cmd": ["two"]}]
+    interrupted = isinstance(error, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt) if interrupted else contextlib.nullcontext():
+        trial({"Destroy": destroy})
+    assert ran == [["one"], ["two"]]
+    assert trial.containers.closed
+    assert trial.task.record.ending is (Ending.INTERRUPTED if interrupted else Ending.ERROR)
+
+
+def test_a_progress_that_cannot_be_told_leaves_nothing_behind(trial):
+    def tell(record):
+        if record.state == "destroying":
+            raise OSError("no space left")
+
+    record = trial(progress=tell)
+    assert ended(record) == (Ending.ERROR, "while destroying: OSError: no space left")
+    assert trial.containers.closed
+
+
+@pytest.mark.parametrize("error", [KeyError("boxA"), TypeError("x"), RuntimeError("x")])
+def test_a_defect_of_the_harness_is_an_error_and_no_interruption(trial, failing, error):
+    failing("exec", error)
+    record = trial()
+    assert ended(record) == (Ending.ERROR, f"{type(error).__name__}: {error}")
+    assert trial.containers.closed
+
+
+def test_what_the_target_cannot_do_is_unsupported(trial, failing):
+    failing("exec", SeatrialError("E704", "a runtime does not do that", "the case asks it"))
+    record = trial({"Collects": COLLECTS})
+    assert record.ending is Ending.UNSUPPORTED
+    assert record.message.splitlines()[0] == "E704: a runtime does not do that"
+
+
+def test_another_error_with_a_code_is_none_of_the_targets(trial, failing):
+    failing("exec", SeatrialError("E702", "x E704"))
+    assert trial().ending is Ending.ERROR
+
+
+def test_what_is_unsupported_may_leave_nothing_behind_either(trial, failing):
+    failing("exec", SeatrialError("E704", "x"))
+    assert trial(wrong="leaks").ending is Ending.LEAKED
 
 
 def test_a_background_step_is_ready_before_the_next(trial):
