@@ -10,7 +10,8 @@ from seatrial.diagnostics import Catalogue, Rule, Severity
 _E, _W = Severity.ERROR, Severity.WARNING
 
 # OCT00x the text, 01x fields, 02x names and references, 03x files and paths, 04x what a case does and judges,
-# 05x what it asks of the world, 06x its place in a library. One meaning each; a code is never given another one.
+# 05x what it asks of the world, 06x its place in a library, 07x the order in which things are made.
+# One meaning each; a code is never given another one.
 CATALOGUE = Catalogue.of("OCT", "seatrial oct", (
     Rule("OCT001", _E, "the file is not valid JSON",
          "A case is one JSON object as RFC 8259 defines it. The place is where reading stopped to make sense; the "
@@ -139,6 +140,12 @@ CATALOGUE = Catalogue.of("OCT", "seatrial oct", (
          "Results are kept by name: one would pass for the other."),
     Rule("OCT062", _W, "group and directory say different things",
          "A library is found by its directories: cases/<group>/<name>/case.json."),
+    Rule("OCT070", _E, "a container joins one that is not there",
+         "Join names a container whose namespace is shared. It must have been created before: by standing earlier in "
+         "Deploys, or, where Until is declared, by a step of Run whose Op is create."),
+    Rule("OCT071", _E, "a step acts on a container that was never created",
+         "Until \"declared\" leaves the container to Run: a step whose Op is create has to come before all others that "
+         "act on it. Only Op state may ask whether it is there."),
 ))  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from seatrial.diagnostics import did_you_mean
 from seatrial.jsontext import Document, Where
-from seatrial.oct import conversion, files, jsonpath
+from seatrial.oct import conversion, files, jsonpath, order
 from seatrial.oct.bundle import Bundle
 from seatrial.oct.commands import suspicions
 from seatrial.oct.diagnostics import Report
@@ -61,6 +61,7 @@ class Check:
         self._requires()
         self._deploys()
         self._references()
+        order.check(self)
         self._variables()
         self._commands()
         self._expectations()

@@ -27,6 +27,10 @@ def host(**fields):
     return {"Deploys": [{**DEPLOYS[0], **fields}]}
 
 
+def boxes(*containers):
+    return host(Containers=[{"Object": name, "Class": "box", **fields} for name, fields in containers])
+
+
 # code: changes of the sample, files of the bundle, the place in the document, words of message and hint
 CASES = {
     "OCT010": ({"Requires": [{**HOST, "Versioin": "7"}, BOX]}, {}, "Requires[0].Versioin", 'did you mean "Version"?'),
@@ -86,6 +90,9 @@ CASES = {
     "OCT057": (run(Op="stop"), {}, "Run[0]", "both Op and Cmd"),
     "OCT058": ({"Expect": [{**EXPECT[0], "Metric": {"Name": "n", "Unit": "s", "Baseline": 3}}]}, {}, "Expect[0].Metric",
                "needs Better and Tolerance"),
+    "OCT070": (boxes(("boxA", {"Args": {"Join": {"pid": "bosA"}}})), {}, "Deploys[0].Containers[0].Args.Join.pid",
+               'did you mean "boxA"?'),
+    "OCT071": (boxes(("boxA", {"Until": "declared"})), {}, "Run[0].Object", '"boxA" is only declared'),
 }  # fmt: skip
 # these are not of a document alone; their own tests are below and in test_tarball.py
 ELSEWHERE = {"OCT001", "OCT002", "OCT003", "OCT004", "OCT005", "OCT006", "OCT018", "OCT035", "OCT036", "OCT037",
@@ -109,6 +116,36 @@ def test_a_fault_gets_its_code_and_no_other(diagnose, code):
     assert (found.code, found.path) == (code, path)
     assert words in f"{found.message}; {found.hint}"
     assert found.severity is CATALOGUE.rules[code].severity
+
+
+JOIN = {"Args": {"Join": {"network": "boxB"}}}
+LATER = {"Until": "declared"}
+CREATE_A, CREATE_B = ({"Name": f"c{name}", "Object": name, "Op": "create"} for name in ("boxA", "boxB"))
+START_B = {"Name": "s", "Object": "boxB", "Op": "start"}
+
+
+@pytest.mark.parametrize(
+    ("containers", "steps", "words"),
+    [
+        ((("boxB", {}), ("boxA", JOIN)), [], []),
+        ((("boxA", JOIN), ("boxB", {})), [], ['"boxB" is not there yet when boxA joins it']),
+        ((("boxA", JOIN),), [], ['"boxB" is no container']),
+        ((("boxA", {"Args": {"Join": {"pid": "hostA"}}}),), [], ['"hostA" is no container']),
+        ((("boxA", {"Args": {"Join": {"pid": "boxA"}}}),), [], ['"boxA" is not there yet when boxA joins it']),
+        ((("boxA", JOIN | LATER), ("boxB", {})), [CREATE_A], []),
+        ((("boxA", JOIN | LATER), ("boxB", LATER)), [CREATE_B, CREATE_A], []),
+        ((("boxA", JOIN | LATER), ("boxB", LATER)), [CREATE_A, CREATE_B], ['"boxB" is not there yet when boxA joins']),
+        ((("boxA", {}), ("boxB", LATER | {"Args": {"Join": {"pid": "no"}}})), [], ['"no" is no container']),
+        ((("boxA", {}), ("boxB", LATER)), [START_B, CREATE_B], ['the container "boxB" is only declared, and']),
+        ((("boxA", {}), ("boxB", LATER)), [CREATE_B, START_B], []),
+        ((("boxA", {}), ("boxB", LATER)), [{"Name": "s", "Object": "boxB", "Op": "state"}], []),
+    ],
+)  # fmt: skip
+def test_containers_are_there_when_they_are_used(diagnose, containers, steps, words):
+    look = {"Name": "look", "Object": "boxA", "Cmd": ["true"]}
+    found = diagnose(boxes(*containers) | {"Run": [*steps, look], "Expect": EXPECT})
+    assert [one.message.startswith(start) for one, start in zip(found, words, strict=True)] == [True] * len(words)
+    assert {one.code for one in found} <= {"OCT070", "OCT071"}
 
 
 def test_line_and_column_are_those_of_the_place(diagnose):
@@ -275,6 +312,8 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         {"Run": [{"Object": "boxA", "Name": [], "Op": []}]},
         {"Collects": [{"Object": "boxA", "Files": [{"Path": {}}]}]},
         {"Expect": [{"Step": {}, "From": [], "Match": 3, "JsonPath": {}, "Metric": []}]}, {"Matrix": [1]},
+        {"Deploys": [{"Object": "h", "Class": "host", "Containers": [{"Object": "c", "Args": {"Join": [1]}}, {
+            "Object": "d", "Args": {"Join": {"pid": {}}}}, {"Object": {}, "Until": "declared", "Args": 3}]}]},
         {"Matrix": {"a": {}}}, {"Parameters": 3}, {"License": {}}, {"Group": []}, {"KnownFail": [3]}, {"Name": {}},
     ],
 )  # fmt: skip
