@@ -107,6 +107,18 @@ def test_the_shell_step_is_sound_shell():
     assert "gitlab" not in text, "what the author of a merge request writes is not for this shell"
 
 
+@pytest.mark.parametrize("path", FREESTYLE, ids=lambda path: path.stem)
+def test_no_git_obeys_what_a_build_left_behind(path):
+    """The container may write .git: it is gone after the build, and nothing of it is there at the next checkout."""
+    extensions = [extension.tag for extension in root_of(path).find("scm/extensions")]
+    assert extensions[0] == "hudson.plugins.git.extensions.impl.WipeWorkspace"
+    assert "hudson.plugins.git.extensions.impl.CleanBeforeCheckout" not in extensions, "it runs git in what is there"
+    step = command(path)
+    clean = step[step.index("clean() {") : step.index("trap clean EXIT")]
+    assert 'docker run --rm --network none --volume "$PWD":/w' in clean
+    assert '-c "rm -rf /w/.git; ' in clean
+
+
 def test_the_node_checks_its_host_key_and_takes_one_build():
     node = root_of(JENKINS / "nodes/seatrial-1.xml")
     strategy = node.find("launcher/sshHostKeyVerificationStrategy")
@@ -334,7 +346,7 @@ def test_only_steps_of_plugins_that_are_listed(pipeline):
     steps |= set(re.findall(r"^\s+([a-z]\w+) (?=\w+:)", text, re.MULTILINE))
     own = {"sources", "contained", "leaveNothing", "publish"}
     known = {
-        "git": {"checkout", "scmGit", "cleanBeforeCheckout"}, "junit": {"junit"},
+        "git": {"checkout", "scmGit"}, "junit": {"junit"},
         "gitlab-plugin": {"gitLabConnection", "gitlabBuilds", "gitlabCommitStatus", "updateGitlabCommitStatus"},
         "workflow-aggregator": {
             "archiveArtifacts", "buildDiscarder", "containsValue", "contains", "deleteDir", "disableConcurrentBuilds",

@@ -39,6 +39,7 @@ AUTOTEST = """\
 mkdir -p build/junit
 case $(cat value) in
 good) outcome= code=0 ;;
+plant) cp hook .git/hooks/post-checkout; chmod 755 .git/hooks/post-checkout; touch planted; outcome= code=0 ;;
 hang) trap '' TERM; echo hanging; sleep 1000 & wait; wait ;;
 *) outcome='<failure message="the value is wrong"/>' code=1 ;;
 esac
@@ -90,7 +91,8 @@ class Site:
         self.root, self.engine = root, engine
         self.upstream, self.fork, self.work = root / "up.git", root / "fork.git", root / "work"
         self.events = hooks
-        self.jenkins = FakeJenkins(Agent(root / "agent", self._node(image)))
+        self.agent = Agent(root / "agent", self._node(image))
+        self.jenkins = FakeJenkins(self.agent)
         self.gitlab = FakeGitLab()
         self.gitlab.members[1, 5] = 40
         self._repositories()
@@ -295,3 +297,38 @@ def test_a_source_branch_that_is_gone(site):
         assert "2 passed" in site.ended(6, commit, "success")
     finally:
         (site.root / "gone.git").rename(site.fork)
+
+
+def hook_that_touches(marker):
+    return f"#!/bin/sh\ntouch {marker}"
+
+
+def test_what_a_build_puts_into_git_does_not_outlive_it(site):
+    """The container may write the checkout's .git, and a git outside would run what stands there."""
+    workspace, marker = site.agent.workspace("merge_request_hook"), site.root / "escaped"
+    commit = site.push(7, value="plant", hook=hook_that_touches(marker))
+    site.open(7, commit)
+    site.ended(7, commit, "success")
+    assert (workspace / "planted").exists(), "the build ran elsewhere"
+    assert not (workspace / ".git").exists()
+    commit = site.push(8, value="good", added="after it")
+    site.open(8, commit)
+    assert "2 passed" in site.ended(8, commit, "success")
+    assert not marker.exists()
+
+
+def test_what_an_agent_that_was_lost_left_behind_is_not_obeyed(site):
+    """The build was cut off before it could clean: the next one begins with an empty workspace."""
+    workspace, marker = site.agent.workspace("merge_request_hook"), site.root / "escaped-too"
+    shutil.rmtree(workspace / ".git", ignore_errors=True)
+    git(workspace, "init", "--quiet")
+    hook = workspace / ".git/hooks/post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(hook_that_touches(marker) + "\n")
+    hook.chmod(0o755)
+    (workspace / "left").touch()
+    commit = site.push(9, value="good", added="after that")
+    site.open(9, commit)
+    assert "2 passed" in site.ended(9, commit, "success")
+    assert not (workspace / "left").exists()
+    assert not marker.exists()

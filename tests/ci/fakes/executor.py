@@ -1,14 +1,19 @@
 """What a Jenkins agent does for a freestyle job, by the job's own XML: clone, merge, shell step, publishers."""
 
+import itertools
 import os
 import re
+import shutil
 import signal
 import string
 import subprocess
+import threading
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 MERGE = "scm/extensions/hudson.plugins.git.extensions.impl.PreBuildMerge/options/"
+WIPE = "scm/extensions/hudson.plugins.git.extensions.impl.WipeWorkspace"
+CLEAN = "scm/extensions/hudson.plugins.git.extensions.impl.CleanBeforeCheckout"
 REMOTES = "scm/userRemoteConfigs/hudson.plugins.git.UserRemoteConfig"
 
 
@@ -17,16 +22,38 @@ class StepError(Exception):
 
 
 class Agent:
-    """Executes builds below a directory; `environment` is the node's."""
+    """Executes builds below a directory; `environment` is the node's.
+
+    A job's workspace stays for its next build, as on a real agent; builds at the same time get NAME@2 and so on.
+    """
 
     def __init__(self, root, environment):
         self.root, self.environment = Path(root), environment
         self.processes = {}
+        self._lock, self._taken = threading.Lock(), set()
 
     def __call__(self, build):
+        workspace = self._take(build.job.name)
+        try:
+            self._build(build, workspace)
+        finally:
+            with self._lock:
+                self._taken.discard(workspace)
+
+    def workspace(self, name, turn=1):
+        """The directory of a job's builds; `turn` is above one for those that run beside another."""
+        return self.root / (name.replace("/", "_") + (f"@{turn}" if turn > 1 else ""))
+
+    def _take(self, name):
+        with self._lock:
+            free = next(place for turn in itertools.count(1)
+                        if (place := self.workspace(name, turn)) not in self._taken)  # fmt: skip
+            self._taken.add(free)
+        free.mkdir(parents=True, exist_ok=True)
+        return free
+
+    def _build(self, build, workspace):
         job = build.job.root
-        workspace = self.root / f"{build.job.name.replace('/', '_')}-{build.number}"
-        workspace.mkdir(parents=True)
         env = {
             **self.environment, **build.parameters, "JOB_NAME": build.job.name, "BUILD_NUMBER": str(build.number),
             "BUILD_ID": str(build.number), "BUILD_TAG": f"jenkins-{build.job.name}-{build.number}",
@@ -61,10 +88,20 @@ class Agent:
         def expand(text):
             return string.Template(text).safe_substitute(env)
 
-        self._git(build, workspace, "init", "--quiet")
+        if job.find(WIPE) is not None:
+            build.write("Wiping out workspace first.\n")
+            for entry in workspace.iterdir():
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
+        if not (workspace / ".git").exists():
+            self._git(build, workspace, "init", "--quiet")
+        if job.find(CLEAN) is not None:
+            self._git(build, workspace, "clean", "-ffdx")
         for remote in job.findall(REMOTES):
             name = remote.findtext("name")
-            self._git(build, workspace, "remote", "add", name, expand(remote.findtext("url")))
+            self._git(build, workspace, "config", f"remote.{name}.url", expand(remote.findtext("url")))
             self._git(build, workspace, "fetch", "--quiet", name, *remote.findtext("refspec").split())
         branch = expand(job.findtext("scm/branches/hudson.plugins.git.BranchSpec/name"))
         commit = self._git(build, workspace, "rev-parse", "--verify", f"{branch}^{{commit}}")
