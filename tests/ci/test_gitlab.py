@@ -60,12 +60,20 @@ def test_a_test_of_the_hook(client, gitlab):
 
 def test_status_goes_to_the_target_and_the_same_again_is_no_error(client, gitlab):
     gitlab.commits[1].add(COMMIT)
+    gitlab.branches[1].add(COMMIT)
     assert client.status(PROJECT, COMMIT, "running", url="http://ci/1", text="x" * 400)
     assert not client.status(PROJECT, COMMIT, "running")
     assert client.status(PROJECT, COMMIT, "success")
     assert gitlab.states(COMMIT) == ["running", "success"]
     assert {status["project"] for status in gitlab.statuses} == {1}
     assert len(gitlab.statuses[0]["description"]) == 255
+
+
+def test_status_of_a_commit_that_only_a_fork_has_on_a_branch(client, gitlab):
+    gitlab.commits[1].add(COMMIT)
+    told(lambda: client.status(PROJECT, COMMIT, "running"), "E633")
+    assert client.status(PROJECT, COMMIT, "running", request=3)
+    assert [status["ref"] for status in gitlab.statuses] == ["refs/merge-requests/3/head"]
 
 
 def test_one_note_edited_and_never_repeated(client, gitlab):
@@ -123,7 +131,9 @@ def test_the_commands(gitlab, tmp_path, capsys):
     assert main(["gitlab", "hook", "remove", *hook]) == 0
     assert main(["gitlab", "hook", "remove", *hook]) == 1
     gitlab.commits[1].add(COMMIT)
-    assert main(["gitlab", "status", PROJECT, COMMIT, "failed", "--context", "unit", *common]) == 0
+    assert main(["gitlab", "status", PROJECT, COMMIT, "failed", "--context", "unit", *common]) == 4
+    assert main(["gitlab", "status", PROJECT, COMMIT, "failed", "--context", "unit", "--merge-request", "3",
+                 *common]) == 0  # fmt: skip
     assert gitlab.statuses[0]["name"] == "unit"
     (tmp_path / "report.md").write_text("## PASS\n/merge\n")
     assert main(["gitlab", "note", PROJECT, "3", "--file", str(tmp_path / "report.md"), *common]) == 0

@@ -110,6 +110,7 @@ def test_a_good_change(world):
     assert world.gitlab.states(A)[-1] == "success"
     assert set(world.gitlab.states(A)) <= {"pending", "running", "success"}
     assert {status["project"] for status in world.gitlab.statuses} == {1}, "not the fork's"
+    assert {status["ref"] for status in world.gitlab.statuses} == {"refs/merge-requests/1/head"}
     [note] = world.gitlab.notes[1, 1]
     assert note["body"].startswith(MARK)
     assert "1 passed, 0 failed, 1 skipped" in note["body"]
@@ -351,6 +352,8 @@ def test_a_commit_that_gitlab_no_longer_has(world):
     world.until("done")
     world.steps(2)
     assert world.gitlab.statuses == []
+    told = [line for line in world.said if line.startswith("status of 1")]
+    assert [line for line in told if "success" in line and "404 Commit Not Found" in line] == told[-1:] != []
     assert "1 passed" in world.gitlab.notes[1, 1][0]["body"]
 
 

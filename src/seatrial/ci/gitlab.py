@@ -114,14 +114,17 @@ class GitLab:
         return len(found)
 
     def status(
-        self, project: str | int, commit: str, state: str, *, name: str = "seatrial", url: str = "", text: str = ""
-    ) -> bool:
+        self, project: str | int, commit: str, state: str, *, request: int = 0, name: str = "seatrial", url: str = "",
+        text: str = "",
+    ) -> bool:  # fmt: skip
         """Set the status of a commit; False when it has that status already.
 
         The project is the one that the merge request goes into: it knows the commit by refs/merge-requests, also
-        where the fork is closed to us.
+        where the fork is closed to us. `request` is the merge request's number: without that reference GitLab looks
+        for a branch that contains the commit, and answers 404 where only a fork has one.
         """
-        data = {"state": state, "name": name, "target_url": url, "description": text[:255]}
+        ref = f"refs/merge-requests/{request}/head" if request else ""
+        data = {"state": state, "name": name, "target_url": url, "description": text[:255], "ref": ref}
         with self._asking(f"a status for {commit[:12]} in {project}"):
             try:
                 where = self._project(project).commits.get(commit, lazy=True)

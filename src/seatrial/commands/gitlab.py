@@ -86,6 +86,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     status.add_argument("commit", metavar="COMMIT", help="the commit, in full")
     status.add_argument("state", choices=("pending", "running", "success", "failed", "canceled"), help="what it is now")
     status.add_argument("--context", default="seatrial", help="the name of the check (default: seatrial)")
+    status.add_argument("--merge-request", metavar="N", type=int, default=0,
+                        help="the commit's merge request: needed where only a fork has it on a branch")  # fmt: skip
     status.add_argument("--link", metavar="URL", default="", help="where it leads")
     status.add_argument("--text", default="", help="a few words")
     note = _asking(verb(inner, "note", run_note, "write the one note on a merge request", _NOTE))
@@ -154,8 +156,8 @@ def run_remove(arguments: argparse.Namespace) -> int:
 def run_status(arguments: argparse.Namespace) -> int:
     """Set the status."""
     _gitlab(arguments).status(
-        arguments.project, arguments.commit, arguments.state, name=arguments.context, url=arguments.link,
-        text=arguments.text,
+        arguments.project, arguments.commit, arguments.state, request=arguments.merge_request,
+        name=arguments.context, url=arguments.link, text=arguments.text,
     )  # fmt: skip
     tell(f"{arguments.context} of {arguments.commit[:12]}: {arguments.state}")
     return Exit.OK

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from fakes.served import Handler, Served
 
+REQUEST = r"refs/merge-requests/\d+/head"
 BOT = {"id": 7, "username": "seatrial-bot", "name": "Seatrial"}
 
 
@@ -19,6 +20,7 @@ class FakeGitLab(Served):
         self.closed = set()
         self.hooks, self.notes, self.statuses, self.members = {}, {}, [], {}
         self.commits = {1: set(), 2: set()}
+        self.branches = {1: set(), 2: set()}  # the commits that a branch contains; the others are heads of requests
         self.sent_tests = []
         self.next = 100
 
@@ -119,6 +121,9 @@ class _Handler(Handler):
             return
         if commit not in fake.commits[project]:
             self._answer(404, {"message": "404 Commit Not Found"})
+            return
+        if commit not in fake.branches[project] and not re.fullmatch(REQUEST, data.get("ref", "")):
+            self._answer(404, {"message": "404 References for commit Not Found"})
             return
         name = data.get("name", "default")
         last = [status for status in fake.statuses if (status["sha"], status["name"]) == (commit, name)]

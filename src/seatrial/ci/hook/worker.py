@@ -92,8 +92,11 @@ class Worker:
         """Tell of trouble that is met at every step once, not at every step."""
         if self._said.get(what) != kind:
             self._said[what] = kind
-            with contextlib.suppress(OSError, ValueError):  # the terminal that was told may be gone
-                self._tell(f"{what}: {words}")
+            self._inform(f"{what}: {words}")
+
+    def _inform(self, words: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # the terminal that was told may be gone
+            self._tell(words)
 
     def _judge(self, wish: Wish) -> None:
         project = self._projects.get(wish.project)
@@ -101,8 +104,8 @@ class Worker:
         needed = project.level if project and wish.what == "gate" else DEVELOPER
         granted = project is not None and level >= needed
         concerned = self._store.grant(wish, self._now(), granted=granted)
-        self._tell(f"comment {wish.note} on !{wish.number}: {wish.what} "
-                   f"{'granted' if granted else 'refused'}, {concerned} builds")  # fmt: skip
+        self._inform(f"comment {wish.note} on !{wish.number}: {wish.what} "
+                     f"{'granted' if granted else 'refused'}, {concerned} builds")  # fmt: skip
 
     def _advance(self, selected: Build) -> None:
         # the network lies between the selection and now: a newer commit may have come
@@ -201,11 +204,15 @@ class Worker:
             state, words = wording.state(build)
             try:
                 url = self._url(build, project)
-                self._connect_gitlab().status(build.gitlab, build.commit, state, url=url, text=words)
+                self._connect_gitlab().status(
+                    build.gitlab, build.commit, state, request=build.number, url=url, text=words
+                )
             except SeatrialError as error:
-                # a commit that GitLab has dropped with its branch has no status; the note says the same
+                # a commit that GitLab has dropped with its branch has no status: asking again would not help, and
+                # the note says the same
                 if error.code != "E633":
                     raise
+                self._inform(f"status of {build.id}, {state}: {error}")
         self._store.update(build, self._now(), told=build.state)
 
     def _note(self, build: Build) -> None:
