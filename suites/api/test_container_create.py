@@ -223,7 +223,7 @@ def test_a_name_that_is_taken_is_a_conflict_that_names_the_owner(api, engine):
 
 
 @claim("api-053", "api-099")
-@pytest.mark.parametrize("name", ["a b", "-a", "_a", ".a", "a/b", "a:b", "ü", "a\n", "/"], ids=ascii)
+@pytest.mark.parametrize("name", ["a", "a b", "-a", "_a", ".a", "a/b", "a:b", "ü", "a\n", "/"], ids=ascii)
 def test_bad_names_are_refused(api, engine, name):
     api.refuses("POST", "/containers/create", 400, query={"name": name}, json={"Image": engine.image})
 

@@ -44,6 +44,23 @@ def test_a_name_wins_over_the_beginning_of_an_id(api):
     assert api.get(f"/containers/{two.name}/json").json()["Id"] == two.id
 
 
+@claim("api-089")
+@pytest.mark.parametrize(
+    ("method", "part", "statuses"), [("GET", "/json", (400, 404)), ("DELETE", "", (400, 404, 409))],
+    ids=["inspect", "remove"],
+)  # fmt: skip
+def test_a_beginning_that_several_ids_have_is_refused(api, method, part, statuses):
+    made = {}
+    while (c := api.create()).id[0] not in made:  # at most one for each digit, and then one more
+        made[c.id[0]] = c
+    other = made[c.id[0]]
+    api.refuses(method, f"/containers/{c.id[0]}{part}", statuses, says="ambiguous_id")
+    assert (c.inspect()["Id"], other.inspect()["Id"]) == (c.id, other.id)
+    api.request(method, f"/containers/{c.id[:20]}{part}", expect=200 if method == "GET" else 204)
+    assert c.get(expect=None).status == (200 if method == "GET" else 404)
+    assert other.inspect()["Id"] == other.id
+
+
 @claim("api-090")
 def test_the_list_shows_what_runs_and_all_when_told(listed, api):
     created, running = api.create(), api.run()
@@ -106,6 +123,18 @@ def test_filter_by_status(listed, api, state):
     made["exited"].until("exited", lambda: made["exited"].status == "exited")
     made["exited"].until("listed so", lambda: listed({"status": ["exited"]}))
     assert listed({"status": [state]}) == [made[state].name]
+
+
+@claim("api-091")
+@requires("freezer")
+def test_filter_by_status_knows_what_is_paused(listed, api):
+    running, paused = api.run(), api.run()
+    paused.post("pause", expect=204)
+    assert listed({"status": ["paused"]}) == [paused.name]
+    assert running.name not in listed({"status": ["paused"]})
+    paused.post("unpause", expect=204)
+    assert listed({"status": ["paused"]}) == []
+    assert set(listed({"status": ["running"]})) == {running.name, paused.name}
 
 
 @claim("api-091")
@@ -181,6 +210,47 @@ def test_filter_by_network(listed, api):
     network = api.network()
     c, _ = api.run(HostConfig={"NetworkMode": network}), api.run()
     assert listed({"network": [network]}) == [c.name]
+
+
+@claim("api-091")
+def test_filter_by_published_port(listed, api):
+    ports = {"80/tcp": [{"HostIp": "127.0.0.1"}]}
+    c, other = (api.run(ExposedPorts={"80/tcp": {}}, HostConfig={"PortBindings": ports}) for _ in range(2))
+    port = one(c.inspect()["NetworkSettings"]["Ports"]["80/tcp"])["HostPort"]
+    assert port != one(other.inspect()["NetworkSettings"]["Ports"]["80/tcp"])["HostPort"]
+    assert listed({"publish": [port]}) == [c.name]
+    assert listed({"publish": [f"{port}/tcp"]}) == [c.name]
+    assert listed({"publish": [f"{port}/udp"]}) == []
+
+
+@claim("api-091")
+def test_filter_by_exposed_port(listed, api):
+    c, other = api.run(ExposedPorts={"7077/tcp": {}}), api.run(ExposedPorts={"7078/tcp": {}})
+    assert listed({"expose": ["7077"]}) == [c.name]
+    assert listed({"expose": ["7078/tcp"]}) == [other.name]
+    assert set(listed({"expose": ["7070-7080/tcp"]})) == {c.name, other.name}
+    assert listed({"expose": ["7077/udp"]}) == []
+
+
+@claim("api-091")
+@pytest.mark.parametrize("health", ["none", "starting"])
+def test_filter_by_health_before_any_check(listed, api, health):
+    checked = {"Test": ["CMD", "true"], "Interval": 3600 * 10**9, "StartPeriod": 3600 * 10**9}
+    made = {"none": api.run(), "starting": api.run(Healthcheck=checked)}
+    assert listed({"health": [health]}) == [made[health].name]
+    assert listed({"health": ["unhealthy"]}) == []
+
+
+@claim("api-091")
+@requires("healthcheck")
+@pytest.mark.parametrize("health", ["healthy", "unhealthy"])
+def test_filter_by_health_after_the_first_check(listed, api, health):
+    made = {word: api.run(Healthcheck={"Test": ["CMD", command], "Interval": 10**9, "Retries": 1})
+            for word, command in (("healthy", "true"), ("unhealthy", "false"))}  # fmt: skip
+    for word, c in made.items():
+        c.until(word, lambda c=c, word=word: c.state["Health"]["Status"] == word)
+    assert listed({"health": [health]}) == [made[health].name]
+    assert set(listed({"health": ["healthy", "unhealthy"]})) == {c.name for c in made.values()}
 
 
 @claim("api-091")

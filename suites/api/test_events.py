@@ -66,8 +66,8 @@ def test_the_exit_code_is_told(api, engine, watch):
 @claim("api-141")
 @pytest.mark.parametrize(
     ("filters", "seen"),
-    [({"event": ["start"]}, {"start"}), ({"label": ["hull=red"]}, {"create", "start"}),
-     ({"label": ["hull=blue"]}, set()), ({"type": ["network"]}, set())],
+    [({"event": ["start"]}, ["start"]), ({"label": ["hull=red"]}, ["create", "start"]),
+     ({"label": ["hull=blue"]}, []), ({"type": ["network"]}, [])],
     ids=["event", "label", "other-label", "other-type"],
 )  # fmt: skip
 def test_filters_choose(api, engine, filters, seen):
@@ -77,7 +77,8 @@ def test_filters_choose(api, engine, filters, seen):
     until = time.time() + 1
     answer = api.get("/events", query={"since": f"{since:.9f}", "until": f"{until:.9f}",
                      "filters": {"container": [c.id], **filters}})  # fmt: skip
-    assert {event["Action"] for event in answer.records()} - {"init", "attach"} == seen
+    told = [event["Action"] for event in answer.records()]
+    assert [action for action in told if action not in ("init", "attach")] == seen
 
 
 @claim("api-141")

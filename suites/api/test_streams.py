@@ -1,8 +1,11 @@
 """Streams of containers: attach, exec and logs, framed and raw, with half-close, resize and detach keys."""
 
 import time
+from datetime import datetime
 
 import pytest
+
+from seatrial.expecting import exactly, matched
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 CAT = {"OpenStdin": True, "StdinOnce": True, "AttachStdin": True, "AttachStdout": True, "AttachStderr": True}
@@ -185,12 +188,14 @@ def test_timestamps_stand_before_each_line(api):
 def test_since_and_until_choose_by_time(api):
     c = api.sh("echo early; sleep 2.2; echo late")
     c.wait()
-    stamps = [line.split()[0] for line in c.output(timestamps=True).stdout.decode().splitlines()]
-    assert len(stamps) == 2
-    middle = int(time.time()) - 1
-    assert c.output(since=0).stdout == b"early\nlate\n"
-    assert c.output(until=middle - 100).stdout == b""
-    assert c.output(since=middle + 100).stdout == b""
+    early, late = (datetime.fromisoformat(f"{matched(r'[-0-9]+T[0-9:]+', line)[0]}+00:00").timestamp()
+                   for line in exactly(2, c.output(timestamps=True).stdout.decode().splitlines()))  # fmt: skip
+    cut = int(early) + 1
+    assert early < cut < late
+    assert c.output(since=0).stdout == c.output(until=int(late) + 2).stdout == b"early\nlate\n"
+    assert c.output(until=cut).stdout == b"early\n"
+    assert c.output(since=cut).stdout == b"late\n"
+    assert c.output(until=int(early) - 1).stdout == c.output(since=int(late) + 2).stdout == b""
 
 
 @claim("api-057")
