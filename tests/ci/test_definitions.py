@@ -2,16 +2,20 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from seatrial.ci import apply
+from seatrial.ci import apply, image
+from seatrial.cli import main
+from seatrial.commands import image as commands_image
 
 ROOT = Path(__file__).parents[2]
 JENKINS = ROOT / "jenkins"
@@ -117,6 +121,74 @@ def test_no_git_obeys_what_a_build_left_behind(path):
     clean = step[step.index("clean() {") : step.index("trap clean EXIT")]
     assert 'docker run --rm --network none --volume "$PWD":/w' in clean
     assert '-c "rm -rf /w/.git; ' in clean
+
+
+@pytest.fixture
+def docker(tmp_path):
+    """A function that runs a script with a `docker` that writes down how it was called; returns the calls of run."""
+    tools, log = tmp_path / "tools", tmp_path / "log"
+    tools.mkdir()
+    (tools / "docker").write_text(
+        f'#!/bin/sh\n[ "$1" = run ] || exit 0\nprintf "%s\\0" "$@" >>{log}\nprintf "\\n" >>{log}\n'
+    )
+    (tools / "docker").chmod(0o755)
+
+    def run(script, **environment):
+        log.unlink(missing_ok=True)
+        ran = subprocess.run(
+            ["sh"], input=script, text=True, timeout=30, cwd=tmp_path, capture_output=True,
+            env={"PATH": f"{tools}:{os.environ['PATH']}", "JOB_NAME": "j", "BUILD_NUMBER": "1", "BUILD_TAG": "t",
+                 **environment},
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        return [line.split("\0")[:-1] for line in log.read_text().split("\n")[:-1]]
+
+    return run
+
+
+def contained_script():
+    """The script by which the Jenkinsfile runs a container."""
+    return re.findall(r"script: '''(.*?)'''", (JENKINS / "Jenkinsfile").read_text(), re.DOTALL)[0]
+
+
+@pytest.fixture
+def printed_flags(monkeypatch, capsys):
+    """What `seatrial image flags` prints where an engine refuses --privileged, and the flags themselves."""
+
+    class Refusing:
+        def cli(self, *args, **_):
+            return SimpleNamespace(ok="--privileged" not in args, text="", stderr="refused\n")
+
+    monkeypatch.setattr(commands_image, "_engine", lambda _: Refusing())
+    assert main(["image", "flags"]) == 0
+    return capsys.readouterr().out.strip(), list(image.FLAGS[1])
+
+
+def test_the_flags_of_an_engine_reach_docker_as_they_are(docker, printed_flags):
+    printed, flags = printed_flags
+    assert [flag for flag in flags if " " in flag] == ["--device-cgroup-rule=a *:* rwm"]
+    first, *_ = docker(command(FREESTYLE[0]), SEATRIAL_DOCKER_FLAGS=printed)
+    after = first.index("seatrial.build=t") + 1
+    assert first[after : after + len(flags) + 1] == [*flags, "--network"]
+    first, *_ = docker(command(FREESTYLE[0]))
+    assert first[after : after + 2] == ["--privileged", "--network"]
+    names = {"CELL": "c", "IMAGE": "i", "COMMAND": "true"}
+    [called] = docker(contained_script(), FLAGS=printed, **names)
+    after = called.index("seatrial.build=t") + 1
+    assert called[after : after + len(flags) + 1] == [*flags, "--network"]
+    [called] = docker(contained_script(), FLAGS="", **names)
+    assert called[after] == "--network"
+
+
+def test_the_examples_of_flags_take_them_as_they_are(docker, printed_flags):
+    """The guide's lines and the command's own example, with a `seatrial` that prints what the real one prints."""
+    printed, flags = printed_flags
+    guide = re.search(r"^\$ (eval .*)\n\$ (docker run .*)$", (ROOT / "docs/ci.md").read_text(), re.MULTILINE)
+    [example] = [line for line in commands_image._FLAGS.splitlines() if "docker run" in line]
+    fake = f"seatrial() {{ printf '%s\\n' {shlex.quote(printed)}; }}\n"
+    for text in ("\n".join(guide.groups()), example):
+        [called] = docker(fake + text)
+        assert called[: 3 + len(flags)] == ["run", "--rm", "--init", *flags]
 
 
 def test_the_node_checks_its_host_key_and_takes_one_build():

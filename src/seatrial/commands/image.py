@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ exit codes: the command's own; 4 when no container can be started
 """
 _FLAGS = """\
 examples:
-  docker run --rm --init $(seatrial image flags --engine docker) seatrial:latest ...
+  eval "set -- $(seatrial image flags --engine docker)"; docker run --rm --init "$@" seatrial:latest ...
 
 exit codes: 0 printed, 4 no container with an engine in it can run there
 """
@@ -126,10 +127,10 @@ def run_inside(arguments: argparse.Namespace) -> int:
 
 
 def run_flags(arguments: argparse.Namespace) -> int:
-    """Print the flags on one line."""
+    """Print the flags on one line, quoted for a shell's eval: one of them may hold spaces."""
     from seatrial.ci import image
 
-    tell(" ".join(f"'{flag}'" if " " in flag else flag for flag in image.flags(_engine(arguments), arguments.tag)))
+    tell(shlex.join(image.flags(_engine(arguments), arguments.tag)))
     return Exit.OK
 
 
