@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from enum import Enum, auto
 from pathlib import Path
@@ -30,13 +30,16 @@ class Trouble(Enum):
 class Database:
     """One file with its tables, in the format `version`.
 
-    `told` gives the error that the user sees for a trouble with its cause.
+    `told` gives the error that the user sees for a trouble with its cause; `upgrades` the statements that bring a
+    file of an earlier format to this one.
     """
 
     def __init__(
-        self, path: Path, tables: str, version: int, told: Callable[[Trouble, str], SeatrialError]
+        self, path: Path, tables: str, version: int, told: Callable[[Trouble, str], SeatrialError],
+        upgrades: Mapping[int, str] | None = None,
     ) -> None:  # fmt: skip
         self.path = path
+        self._upgrades = upgrades or {}
         self._tables = tables
         self._version = version
         self._told = told
@@ -73,8 +76,8 @@ class Database:
         if self._format(db) == self._version:
             return
         db.execute("begin immediate")
-        if self._format(db) != self._version:  # nobody was quicker
-            for statement in self._tables.split(";"):
+        if (written := self._format(db)) != self._version:  # nobody was quicker
+            for statement in f"{self._upgrades.get(written, '')};{self._tables}".split(";"):
                 db.execute(statement)
             db.execute(f"pragma user_version = {self._version}")
         db.execute("commit")
@@ -93,3 +96,19 @@ class Database:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
             passing = isinstance(error, OSError) or code in _PASSING
             raise self._told(Trouble.CLOSED if passing else Trouble.BROKEN, str(error)) from error
+
+
+def records(
+    path: Path, tables: str, version: int, what: str, hint: str, upgrades: Mapping[int, str] | None = None
+) -> Database:
+    """Return a file of what cases have done, called `what`: E705 when it is broken, with `hint`, E706 when closed."""
+
+    def told(trouble: Trouble, cause: str) -> SeatrialError:
+        if trouble is Trouble.CLOSED:
+            return SeatrialError(
+                "E706", f"{what} {path} cannot be read or written", cause,
+                "free space, mend its permissions, or wait for the other writer; results are in the run's own files",
+            )  # fmt: skip
+        return SeatrialError("E705", f"{what} {path} are broken", cause, hint)
+
+    return Database(path, tables, version, told, upgrades)

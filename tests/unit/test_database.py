@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from seatrial.database import Database, Trouble
+from seatrial.database import Database, Trouble, records
 from seatrial.errors import SeatrialError
 
 TABLES = "create table words (word text not null); create index words_by_word on words (word)"
@@ -75,3 +75,22 @@ def test_a_connection_that_is_kept_serves_other_threads_and_keeps_the_file_priva
         pool.submit(db.execute, "insert into words values ('one')").result()
         assert stat.S_IMODE(os.stat(tmp_path / "d.sqlite").st_mode) == 0o600
         assert words(tmp_path / "d.sqlite") == ["one"]
+
+
+def test_a_file_of_an_earlier_format_is_brought_to_this_one(tmp_path):
+    with database(tmp_path / "d.sqlite").open() as db:
+        db.execute("insert into words values ('one')")
+    upgrade = "update words set word = word || ' (old)'; create table more (word text)"
+    tables = "create table if not exists words (word text not null)"
+    for _ in range(2):  # once only
+        with Database(tmp_path / "d.sqlite", tables, 2, told, {1: upgrade}).open() as db:
+            assert db.execute("select word from words").fetchall() == [("one (old)",)]
+            assert db.execute("select count(*) from more").fetchone() == (0,)
+
+
+def test_records_are_told_by_their_name_with_the_hint_of_their_owner(tmp_path):
+    (tmp_path / "d.sqlite").write_bytes(b"no database at all, and long enough to look like one " * 20)
+    file = records(tmp_path / "d.sqlite", TABLES, 1, "the tasks of the service", "move it away")
+    with pytest.raises(SeatrialError, match="the tasks of the service") as caught, file.open():
+        pass
+    assert (caught.value.code, caught.value.hint) == ("E705", "move it away")

@@ -59,7 +59,8 @@ examples:
 exit codes: 0 made, 4 it is there already
 """
 _LIST = """\
-A state is new, changed (the case, or what it ran on), failed or current; it is that on a target.
+A state is new, changed (the case or its files), failed or current, as the last run on a target has left it.
+Whether engine, image, host or harness are others since then is asked by seatrial oct run --only, which is there.
 
 examples:
   seatrial oct list --group Security
@@ -210,9 +211,10 @@ def run_show(arguments: argparse.Namespace) -> int:
     tell(f"{entry.name} ({entry.group}): {entry.summary}")
     tell(f"path    {arguments.library / entry.path / CASE}\nsha256  {entry.digest}")
     results = freshness.Store(arguments.results / freshness.NAME).of_case(entry.name)
-    for target, known in results.items():
+    for target, variant, known in results:
         state, why = known.state(entry.digest, None)
-        tell(f"result  {target}: {known.ending} ({known.surroundings.engine}); {state}: {why}")
+        shown = " ".join(filter(None, (target, str(variant))))
+        tell(f"result  {shown}: {known.ending} ({known.surroundings.engine}); {state}: {why}")
     tell((arguments.library / entry.path / CASE).read_text("utf-8"))
     return Exit.OK
 

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from seatrial import proc
+from seatrial.database import records
 from seatrial.errors import Exit, SeatrialError
 from seatrial.exec import base_environment
-from seatrial.oct.freshness import records
 from seatrial.oct.record import PROGRESS
 
 _TABLE = """
@@ -34,6 +34,7 @@ create table if not exists tasks (
 )
 """
 _COLUMNS = "id, case_id, target, state, ending, message, pid, started, created, changed"
+_HINT = "move the file away: a new one is begun, without the tasks; their reports stay in tasks/ beside it"
 OPEN = ("queued", "running")
 
 Command = Callable[[Path, str, Path], Sequence[str]]
@@ -77,7 +78,7 @@ class Desk:
         self._bell = threading.Event()
         self._stop = threading.Event()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._file = records(directory / "tasks.sqlite", _TABLE, 1)
+        self._file = records(directory / "tasks.sqlite", _TABLE, 1, "the tasks of the service", _HINT)
         self._take_up()
         self._thread = threading.Thread(target=self._work, name="oct-desk")
 

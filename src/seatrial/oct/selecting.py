@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from seatrial import __version__
 from seatrial.errors import SeatrialError
+from seatrial.exec import ANY, ExpectationError, run
 from seatrial.lab import images
 from seatrial.names import BUSYBOX
-from seatrial.oct.freshness import NAME, Known, State, Store, Surroundings, states
+from seatrial.oct.freshness import NAME, Known, State, Store, Surroundings, Variant, states
 from seatrial.oct.offers import os_release
 
 if TYPE_CHECKING:
+    from seatrial.engines.base import CliEngine
     from seatrial.oct.items import CaseItem
     from seatrial.results import TestResult
     from seatrial.session import Session
 
 _TOLD: set[str] = set()
+_SEEN: dict[tuple[str, str], Surroundings] = {}  # by run and target
 
 
 def store(config: pytest.Config) -> Store:
@@ -31,40 +34,72 @@ def store(config: pytest.Config) -> Store:
 def surroundings(session: Session, target: str) -> Surroundings:
     """Return what results on a target hold for; the image is the one that containers are made of."""
     assert session.plan is not None  # noqa: S101 - a session that runs has one
-    machine = os.uname()
-    host = {"kernel": machine.release, "arch": machine.machine, **os_release(Path("/"))}
-    image = session.plan.image
-    version = f"{image} {images.key()}" if image == BUSYBOX else image
-    return Surroundings.of(session.info(target), version, host, __version__)
+    key = (session.plan.run, target)
+    if key not in _SEEN:
+        info, driver = session.info(target), session.engine(target, check=False)
+        host = host_facts(driver, info.facts) if driver is not None else {}
+        _SEEN[key] = Surroundings.of(info, _image(driver, session.plan.image), host, __version__)
+    return _SEEN[key]
+
+
+def host_facts(driver: CliEngine, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the host of a target is: kernel, arch, ID and VERSION_ID, as far as it can be asked."""
+    if not driver.local:  # this machine says nothing of it; its engine does
+        return {"kernel": f"{facts.get('os')} at {driver.address}", "arch": facts.get("architecture")}
+    try:
+        kernel, arch = run(["uname", "-r", "-m"], host=driver.host).stdout.split()
+    except (SeatrialError, ExpectationError, ValueError):
+        return {}
+    return {"kernel": kernel, "arch": arch, **os_release(driver.host.root)}
+
+
+def _image(driver: CliEngine | None, image: str) -> str:
+    """Return an image with what tells its content: the key of the harness's own, the digest of any other."""
+    if image == BUSYBOX or driver is None or driver.kind == "runtime":
+        return f"{image} {images.key()}"
+    try:
+        shown = driver.cli("image", "inspect", image, expect=ANY)
+        digest = str(shown.json()[0]["Id"]) if shown.ok else ""
+    except (SeatrialError, ExpectationError, ValueError, LookupError, TypeError):
+        digest = ""
+    # the digest first: reasons show the beginning
+    return f"{digest.removeprefix('sha256:')} {image}" if digest else f"unknown {image}"
 
 
 def keep_only(session: Session, items: list[pytest.Item]) -> None:
     """Deselect the cases whose state is not asked for; what is no case stays out. Says why for each that stays."""
-    from seatrial.oct.items import CaseItem
+    from seatrial.oct.items import CaseItem, settings
 
     wanted = states(session.config.getoption("only"))
+    set_ = settings(session.config)
     kept: list[pytest.Item] = []
-    reasons: dict[tuple[str, str], str] = {}
-    known: dict[str, dict[str, Known]] = {}
+    reasons: list[str] = []
+    known: dict[str, dict[str, dict[Variant, Known]]] = {}
     for item in items:
         if not isinstance(item, CaseItem):
             continue
         if item.target not in known:
             known[item.target] = store(session.config).known(item.target)
-        state, why = _state(session, item, known[item.target])
+        variant = Variant.of(item.case.label, item.case.parameters, set_)
+        state, why = _state(session, item, known[item.target].get(item.case.name, {}).get(variant))
         if state in wanted:
             kept.append(item)
-            reasons[item.case.name, item.target] = f"{state}: {why}"
+            shown = " ".join(filter(None, (item.case.name, str(variant))))
+            reasons.append(f"{shown} on {item.target}: {state}: {why}")
     session.config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and not session.worker:
-        for (name, target), why in reasons.items():
-            reporter.write_line(f"  {name} on {target}: {why}")
+    tell(session.config, reasons)
 
 
-def _state(session: Session, item: CaseItem, known: dict[str, Known]) -> tuple[State, str]:
-    last = known.get(item.case.name)
+def tell(config: pytest.Config, reasons: Iterable[str]) -> None:
+    """Say why cases stay."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        for words in reasons:
+            reporter.write_line(f"  {words}")
+
+
+def _state(session: Session, item: CaseItem, last: Known | None) -> tuple[State, str]:
     if last is None:
         return State.NEW, f"it never ran on {item.target}"
     now = surroundings(session, item.target) if session.plan is not None else None
@@ -74,13 +109,31 @@ def _state(session: Session, item: CaseItem, known: dict[str, Known]) -> tuple[S
 def remember(session: Session, result: TestResult) -> None:
     """Keep the result of a case; trouble with the records is told once and costs no result."""
     found = result.evidence["oct"]
-    name = str(found["case"]).partition("[")[0]
     assert session.plan is not None  # noqa: S101 - a recorded result has a plan
     try:
+        name, variant = _ran(session.config, result)
         now = surroundings(session, result.target)
-        store(session.config).record(name, result.target, found["digest"], now, found["ending"], session.plan.run)
+        where = store(session.config)
+        where.record(name, result.target, variant, found["digest"], now, found["ending"], session.plan.run)
     except SeatrialError as error:
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None and str(error) not in _TOLD:
             _TOLD.add(str(error))
             reporter.write_line(str(error))
+
+
+def _ran(config: pytest.Config, result: TestResult) -> tuple[str, Variant]:
+    """Return the name of the case of a result, and what of it ran."""
+    from seatrial.oct.items import settings
+    from seatrial.oct.model import text
+
+    name, _, label = str(result.evidence["oct"]["case"]).partition("[")
+    set_ = settings(config)
+    defaults: dict[str, str] = {}
+    if set_:  # only the case knows which parameters it has
+        try:
+            document = json.loads((config.rootpath / result.file).read_bytes())
+            defaults = {name: text(value) for name, value in document.get("Parameters", {}).items()}
+        except (OSError, ValueError, AttributeError) as error:
+            raise SeatrialError("E706", f"the result of {name} is not remembered", f"{result.file}: {error}") from error
+    return name, Variant.of(label.removesuffix("]"), defaults, set_)

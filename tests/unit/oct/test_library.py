@@ -4,17 +4,19 @@ import json
 import shutil
 import sqlite3
 import time
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import astuple, replace
 
 import pytest
 
 from seatrial.errors import SeatrialError
 from seatrial.oct import library
 from seatrial.oct.bundle import Bundle
-from seatrial.oct.freshness import NAME, State, Store, Surroundings, states
+from seatrial.oct.freshness import NAME, State, Store, Surroundings, Variant, states
 from seatrial.oct.library import Filter
 
 HERE = Surroundings("docker 20.10", "busybox 1", "host1", "0.1.0")
+PLAIN = Variant()
 
 
 @pytest.fixture
@@ -67,8 +69,8 @@ def test_states_and_their_reasons(cases, tmp_path):
     entries = library.load(cases)
     store = Store(tmp_path / NAME)
     a, b = ({entry.name: entry for entry in entries}[name] for name in "ab")
-    store.record("a", "docker", a.digest, HERE, "passed", "run1")
-    store.record("b", "docker", b.digest, HERE, "timeout", "run1")
+    store.record("a", "docker", PLAIN, a.digest, HERE, "passed", "run1")
+    store.record("b", "docker", PLAIN, b.digest, HERE, "timeout", "run1")
     found = {one.entry.name: (one.state, one.reason) for one in store.plan(entries, "docker", HERE)}
     assert found == {
         "a": (State.CURRENT, "it passed as it is"), "b": (State.FAILED, "it ended as timeout"),
@@ -89,7 +91,7 @@ def test_states_and_their_reasons(cases, tmp_path):
 def test_a_result_holds_only_where_it_was_seen(cases, tmp_path, changes, reason):
     (entry,) = [entry for entry in library.load(cases) if entry.name == "a"]
     store = Store(tmp_path / NAME)
-    store.record("a", "docker", entry.digest, HERE, "passed", "run1")
+    store.record("a", "docker", PLAIN, entry.digest, HERE, "passed", "run1")
     (planned,) = store.plan([entry], "docker", replace(HERE, **changes))
     assert planned.state is State.CHANGED
     assert planned.reason.startswith(reason)
@@ -98,18 +100,73 @@ def test_a_result_holds_only_where_it_was_seen(cases, tmp_path, changes, reason)
 def test_a_clone_of_the_library_is_as_fresh_as_its_original(cases, tmp_path):
     store = Store(tmp_path / NAME)
     for entry in library.load(cases):
-        store.record(entry.name, "docker", entry.digest, HERE, "passed", "run1")
+        for label in ("1-x", "1-y", "1-z", "2-x", "2-y", "2-z") if entry.variants > 1 else ("",):
+            store.record(entry.name, "docker", Variant(label), entry.digest, HERE, "passed", "run1")
     shutil.copytree(cases, tmp_path / "clone", copy_function=shutil.copyfile)
     assert {one.state for one in store.plan(library.load(tmp_path / "clone"), "docker", HERE)} == {State.CURRENT}
 
 
-def test_of_several_variants_the_failed_one_stays(tmp_path):
+def test_of_several_results_in_one_run_the_failed_one_stays(tmp_path):
     store = Store(tmp_path / NAME)
     for ending in ("passed", "failed", "passed"):
-        store.record("b", "docker", "d", HERE, ending, "run1")
-    assert store.known("docker")["b"].ending == "failed"
-    store.record("b", "docker", "d", HERE, "passed", "run2")
-    assert store.known("docker")["b"].ending == "passed"
+        store.record("b", "docker", PLAIN, "d", HERE, ending, "run1")
+    assert store.known("docker")["b"][PLAIN].ending == "failed"
+    store.record("b", "docker", PLAIN, "d", HERE, "passed", "run2")
+    assert store.known("docker")["b"][PLAIN].ending == "passed"
+
+
+def planned(store, entry, now=HERE):
+    (one,) = store.plan([entry], "docker", now)
+    return one.state, one.reason
+
+
+def test_each_variant_has_a_result_of_its_own(cases, tmp_path):
+    (entry,) = [entry for entry in library.load(cases) if entry.name == "b"]
+    store = Store(tmp_path / NAME)
+    store.record("b", "docker", Variant("1-x"), entry.digest, HERE, "failed", "run1")
+    store.record("b", "docker", Variant("1-y"), entry.digest, HERE, "passed", "run2")
+    assert planned(store, entry) == (State.FAILED, "[1-x]: it was failed")
+    assert {str(variant): known.ending for variant, known in store.known("docker")["b"].items()} == {
+        "[1-x]": "failed", "[1-y]": "passed",
+    }  # fmt: skip
+    store.record("b", "docker", Variant("1-x"), entry.digest, HERE, "passed", "run3")
+    assert planned(store, entry) == (State.NEW, "4 of its 6 variants never ran on docker")
+    for label in ("1-z", "2-x", "2-y", "2-z"):
+        store.record("b", "docker", Variant(label), entry.digest, HERE, "passed", "run4")
+    assert planned(store, entry) == (State.CURRENT, "it passed as it is")
+    store.record("b", "docker", Variant("2-x"), entry.digest, replace(HERE, image="other"), "passed", "run5")
+    assert planned(store, entry) == (State.CHANGED, "[2-x]: another image: other -> busybox 1")
+
+
+def test_a_result_with_parameters_set_says_nothing_of_the_case_as_it_is(cases, tmp_path):
+    (entry,) = [entry for entry in library.load(cases) if entry.name == "a"]
+    store = Store(tmp_path / NAME)
+    quick = Variant.of("", {"seconds": "10", "size": "1"}, {"seconds": "1", "size": "1", "of-another-case": "x"})
+    assert quick == Variant("", "seconds=1")
+    store.record("a", "docker", quick, entry.digest, HERE, "passed", "run1")
+    assert planned(store, entry) == (State.NEW, "it never ran on docker")
+    assert store.known("docker")["a"][quick].state(entry.digest, HERE)[0] is State.CURRENT
+    assert Variant.of("", {"seconds": "10"}, {"seconds": "10"}) == PLAIN
+
+
+def test_records_that_did_not_tell_variants_apart_are_read_and_count_as_changed(cases, tmp_path):
+    (entry,) = [entry for entry in library.load(cases) if entry.name == "a"]
+    with closing(sqlite3.connect(tmp_path / NAME)) as db, db:
+        db.execute(
+            "create table results (case_name text not null, target text not null, digest text not null, "
+            "engine text not null, image text not null, host text not null, harness text not null, "
+            "ending text not null, run text not null, recorded text not null default current_timestamp, "
+            "primary key (case_name, target)) without rowid"
+        )
+        values = ("a", "docker", entry.digest, *astuple(HERE), "passed", "run1", "2026-01-01 00:00:00")
+        db.execute(f"insert into results values ({', '.join('?' * len(values))})", values)
+        db.execute("pragma user_version = 1")
+    store = Store(tmp_path / NAME)
+    assert planned(store, entry) == (State.CHANGED, "another harness: 0.1.0 (old records) -> 0.1.0")
+    store.record("a", "docker", PLAIN, entry.digest, HERE, "passed", "run2")
+    assert planned(store, entry) == (State.CURRENT, "it passed as it is")
+    with closing(sqlite3.connect(tmp_path / NAME)) as db:
+        assert db.execute("select name from sqlite_master where type = 'table'").fetchall() == [("results",)]
 
 
 def test_broken_records_are_told(tmp_path):
@@ -129,7 +186,7 @@ def test_broken_records_are_told(tmp_path):
 def test_records_that_cannot_be_written_are_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SeatrialError) as caught:
-        Store(tmp_path / "file" / NAME).record("a", "docker", "d", HERE, "passed", "run1")
+        Store(tmp_path / "file" / NAME).record("a", "docker", PLAIN, "d", HERE, "passed", "run1")
     assert caught.value.code == "E706"
 
 

@@ -257,3 +257,5 @@ def test_a_broken_database_is_told(world):
     with pytest.raises(SeatrialError) as caught:
         Desk(world / "data", lambda _: Path())
     assert caught.value.code == "E705"
+    assert "tasks" in caught.value.hint
+    assert "case" not in caught.value.hint
