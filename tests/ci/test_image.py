@@ -88,6 +88,22 @@ def test_wheels_of_another_python_are_not_made(tmp_path, monkeypatch):
     assert "python3.99" in told.value.cause
 
 
+def test_a_build_from_a_base_image_uses_no_wheels_of_an_earlier_one(tmp_path):
+    place = tmp_path / "container/wheels"
+    place.mkdir(parents=True)
+    (place / "old-1.0-cp39-cp39-linux_x86_64.whl").touch()
+    (place / ".gitignore").touch()
+    seen = []
+
+    class Building(Outer):
+        def cli(self, *args, **more):
+            seen.append(sorted(path.name for path in place.iterdir()))
+            return super().cli(*args, **more)
+
+    image.build(Building({}), tmp_path, "bookworm", "x", "debian:bookworm", lambda _: None)
+    assert seen == [[".gitignore"]]
+
+
 def test_results_come_out_of_a_copy_and_only_they(tmp_path):
     place, checkout = tmp_path / "place", tmp_path / "checkout"
     (place / "build/junit").mkdir(parents=True)

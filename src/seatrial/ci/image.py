@@ -69,8 +69,7 @@ def wheels(checkout: Path, suite: str, tell: Tell) -> None:
             f"BASE_IMAGE=debian:{suite} --tag seatrial:{suite} .",
         )  # fmt: skip
     tell("collecting wheels")
-    for old in place.glob("*.whl"):
-        old.unlink()
+    _no_wheels(checkout)
     result = command.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--wheel-dir", str(place),
          f"{checkout}[dev]", "hatchling>=1.25,<2"],
@@ -85,12 +84,20 @@ def wheels(checkout: Path, suite: str, tell: Tell) -> None:
         )  # fmt: skip
 
 
+def _no_wheels(checkout: Path) -> None:
+    """Remove wheels of an earlier build: they would be all that the next one uses, whatever its Python."""
+    for old in (checkout / "container/wheels").glob("*.whl"):
+        old.unlink()
+
+
 def build(engine: CliEngine, checkout: Path, suite: str, tag: str, base_image: str, tell: Tell) -> None:
     """Build the image: from `base_image` with a network, else from the suite's root file system and wheels."""
     inside = checkout
     if not base_image:
         base_image = base(engine, suite, tell)
         wheels(checkout, suite, tell)
+    else:
+        _no_wheels(checkout)
     if isinstance(engine.host, NamespaceHost):
         inside = _copied(checkout, ("Dockerfile", ".dockerignore", "container", "pyproject.toml", "README.md", "src"))
     tell(f"building {tag}")
