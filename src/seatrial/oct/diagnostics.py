@@ -65,9 +65,11 @@ CATALOGUE = Catalogue.of("OCT", "seatrial oct", (
          "Objects of Deploys are of the type os, Containers of the type container."),
     Rule("OCT026", _E, "an expectation names a step that does not exist",
          "Step refers to the Name of a step in Deploys or Run, or to its Object where that has one step only."),
-    Rule("OCT027", _E, "a variable is not defined",
+    Rule("OCT027", _E, "a variable is not defined, or not where it stands",
          "Known are those of Matrix and Parameters, ${engine}, ${image}, ${label}, ${prove}, ${nonce}, ${task}, ${case}"
-         " and ${OBJECT.address}, ${OBJECT.name}, ${OBJECT.id} of containers. $$ is a dollar sign."),
+         " and ${OBJECT.address}, ${OBJECT.name}, ${OBJECT.id} of containers. $$ is a dollar sign. "
+         "What only a run knows may stand in Cmd, Stdin, Env, Cwd, User, WaitFor, Args, in Files of Collects, and in "
+         "Path, Match, Equals, Contains and Value of Expect."),
     Rule("OCT028", _W, "a variable of Matrix is never used",
          "All its combinations would do the same, and be reported as several results."),
     Rule("OCT029", _E, "two steps have the same name",

@@ -18,12 +18,11 @@ from seatrial.oct.bundle import Bundle
 from seatrial.oct.commands import suspicions
 from seatrial.oct.diagnostics import Report
 from seatrial.oct.model import IMAGES, names_in
+from seatrial.oct.variables import OF_OBJECT, OF_RUN, may_stand
 from seatrial.oct.walk import entries, texts
 from seatrial.requires import REQUIREMENTS
 
 _LICENSE = re.compile(r"(LicenseRef-[\w.-]+|[A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9.]+)*\+?)(\s+(?:OR|AND|WITH)\s+[\w.+-]+)*")
-_FIXED = ("engine", "image", "nonce", "task", "case", "label", "prove")
-_OF_OBJECT = ("address", "name", "id")
 
 
 @dataclass
@@ -168,8 +167,8 @@ class Check:
     def _variables(self) -> None:
         value = self.value
         own = [name for key in ("Matrix", "Parameters") if isinstance(value.get(key), dict) for name in value[key]]
-        known = [*own, *_FIXED]
-        known += [f"{name}.{what}" for name in self.names.containers for what in _OF_OBJECT]
+        known = [*own, *OF_RUN]
+        known += [f"{name}.{what}" for name in self.names.containers for what in OF_OBJECT]
         used: set[str] = set()
         for part, content in value.items():
             if part in ("Matrix", "Parameters", "Description", "Summary") or part.startswith("x-"):
@@ -180,6 +179,9 @@ class Check:
                     if name not in known:
                         words = f"the variable ${{{name}}} is not defined"
                         self.tell("OCT027", words, where, did_you_mean(name, known))
+                    elif name not in own and not may_stand(where):
+                        words = f"the variable ${{{name}}} is known only while the case runs, and this is read before"
+                        self.tell("OCT027", words, where, "here are variables of Matrix and Parameters only")
         for name in own:
             if name not in used:
                 part = "Matrix" if name in value.get("Matrix", {}) else "Parameters"

@@ -60,9 +60,15 @@ def replaced(value: Any, variables: Mapping[str, str]) -> Any:
     return value
 
 
-def expanded(text: str, variables: Mapping[str, str]) -> str:
-    """Return a text with all its variables replaced and $$ as a dollar sign; raises `KeyError` for an unknown one."""
-    return VARIABLE.sub(lambda match: variables[match[1]] if match[1] else "$", text)
+def expanded(value: Any, variables: Mapping[str, str]) -> Any:
+    """Return a JSON value with all variables replaced and $$ as a dollar sign; raises `KeyError` for an unknown one."""
+    if isinstance(value, list):
+        return [expanded(item, variables) for item in value]
+    if isinstance(value, dict):
+        return {name: expanded(item, variables) for name, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    return VARIABLE.sub(lambda match: variables[match[1]] if match[1] else "$", value)
 
 
 def names_in(value: Any) -> Iterator[str]:

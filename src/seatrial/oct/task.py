@@ -11,7 +11,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 
 from seatrial.errors import SeatrialError
 from seatrial.exec import Result
@@ -22,9 +21,10 @@ from seatrial.oct.commands import text_of
 from seatrial.oct.containers import Containers
 from seatrial.oct.evidence import KEEPER, Nonce
 from seatrial.oct.hostside import HostSide
-from seatrial.oct.model import Case, Command, Container, Exit, Expectation, Step, expanded, names_in, replaced
+from seatrial.oct.model import Case, Container, Exit, Step, names_in
 from seatrial.oct.peaks import peaks
 from seatrial.oct.record import Ending, StepRecord, TaskRecord
+from seatrial.oct.variables import NoValueError, Variables
 from seatrial.oct.waiting import wait_for
 
 _PATIENCE = 10.0  # seconds for a container's own command to end, or to speak at all
@@ -60,10 +60,10 @@ class Task:
         self._broken = ""  # what the harness could not do
         self._refusal = ""  # what the target cannot do
         self._interrupt: BaseException | None = None
-        self._fixed = {
+        self.variables = Variables(case, containers, {
             "engine": containers.engine, "image": containers.image, "nonce": self.nonce.text, "label": containers.label,
             "task": self.record.task, "case": case.name, "prove": self.nonce.proof,
-        }  # fmt: skip
+        })  # fmt: skip
 
     def run(self) -> TaskRecord:
         """Run the case to its end and return what happened; an interrupt is raised again when all is put back."""
@@ -77,7 +77,7 @@ class Task:
         self.record.duration = time.monotonic() - began
         if not (self._interrupt or self._broken or self._refusal or self.record.problems):
             with self._kept("while judging: "):
-                judge.judge([self._known(expectation) for expectation in self.case.expect], self.record)
+                self._judge()
         self._conclude()
         if self._interrupt is not None:
             raise self._interrupt
@@ -97,6 +97,13 @@ class Task:
                 self._broken = self._broken or f"{doing}{type(error).__name__}: {error}"
         except BaseException as error:  # a time limit or ^C: the case's objects must go all the same
             self._interrupt = self._interrupt or error
+
+    def _judge(self) -> None:
+        try:
+            expectations = [self.variables.expectation(expectation) for expectation in self.case.expect]
+        except NoValueError as error:
+            raise StepFailedError(str(error)) from error
+        judge.judge(expectations, self.record)
 
     def _conclude(self) -> None:
         record = self.record
@@ -159,18 +166,18 @@ class Task:
         self._take(record, result)
         self._check(record, container.expect_exit)
         if result.ok and container.wait is not None:
-            problem = wait_for(container.wait, container.object, self.containers, self.side, self._deadline)
+            wait = self.variables.wait(container.wait)
+            problem = wait_for(wait, container.object, self.containers, self.side, self._deadline)
             if problem:
                 self._fail(record, f"it is not ready: {problem}")
+        self.variables.remember(container.object)
 
     def _create(self, container: Container) -> Result:
-        argv = self._argv(container.cmd) if container.cmd else list(KEEPER)
-        document = {"Env": dict(container.env), "Args": dict(container.args), "Cwd": container.cwd,
-            "User": container.user}
-        known = self._variables(document)
+        argv = self.variables.argv(container.cmd) if container.cmd else list(KEEPER)
+        fill = self.variables.fill
         ready = Container(
-            container.object, container.klass, (), replaced(document["Env"], known), replaced(container.cwd, known),
-            replaced(container.user, known), replaced(document["Args"], known), timeout=self._left(container.timeout),
+            container.object, container.klass, (), fill(container.env), fill(container.cwd), fill(container.user),
+            fill(container.args), timeout=self._left(container.timeout),
         )  # fmt: skip
         paths = [path for path in self._files[container.object] if path in self._own_files(container.object)]
         result = self.containers.create(ready, self.nonce.wrap(argv), self.bundle, paths)
@@ -195,6 +202,8 @@ class Task:
         inside = bool(step.cmd) and step.object in self._containers
         if inside and record.code == 0 and not record.evidence and not record.timed_out:
             self._fail(record, "it ended with 0, but nothing shows that it ran in the container")
+        if step.op:
+            self.variables.remember(step.object)
         self._check(record, step.expect_exit)
         if step.wait is not None:
             self._wait(step, record)
@@ -203,7 +212,8 @@ class Task:
         assert step.wait is not None  # noqa: S101 - for the type checker
         host = step.object in self._hosts
         name = step.name if step.background else ""
-        problem = wait_for(step.wait, step.object, self.containers, self.side, self._deadline, name, host=host)
+        wait = self.variables.wait(step.wait)
+        problem = wait_for(wait, step.object, self.containers, self.side, self._deadline, name, host=host)
         if problem:
             self._fail(record, f"it is not ready: {problem}")
 
@@ -218,21 +228,26 @@ class Task:
         return self.containers.operate(step.object, step.op, step.signal, timeout)
 
     def _command(self, step: Step) -> Result:
-        argv, env, timeout = self._argv(step.cmd), self._env(step), self._left(step.timeout)
-        stdin = self._text(step.stdin)
+        argv, cwd, env = self._words(step)
+        timeout, stdin = self._left(step.timeout), self.variables.text(step.stdin)
         if step.object in self._hosts:
             if "engine" in names_in([step.cmd] if isinstance(step.cmd, str) else list(step.cmd)):
                 self.containers.engine_used()
-            return self.side.run(step.object, argv, step.cwd, env, stdin, timeout)
-        user = self._text(step.user)
-        return self.containers.exec(step.object, self.nonce.wrap(argv), env, user, step.cwd, stdin, timeout)
+            return self.side.run(step.object, argv, cwd, env, stdin, timeout)
+        user = self.variables.text(step.user)
+        return self.containers.exec(step.object, self.nonce.wrap(argv), env, user, cwd, stdin, timeout)
+
+    def _words(self, step: Step) -> tuple[list[str], str, dict[str, str]]:
+        """Return command, working directory and environment of a step."""
+        return self.variables.argv(step.cmd), self.variables.text(step.cwd), self.variables.fill(step.env)
 
     def _start(self, step: Step, record: StepRecord) -> None:
-        argv, env = self._argv(step.cmd), self._env(step)
+        argv, cwd, env = self._words(step)
         if step.object in self._hosts:
-            self.side.start(record, argv, step.cwd, env)
+            self.side.start(record, argv, cwd, env)
         else:
-            words = self.containers.background(step.object, self.nonce.wrap(argv), env, step.user, step.cwd)
+            user = self.variables.text(step.user)
+            words = self.containers.background(step.object, self.nonce.wrap(argv), env, user, cwd)
             self.side.start(record, words, "-", {})
         if step.wait is not None:
             self._wait(step, record)
@@ -265,33 +280,6 @@ class Task:
     def _left(self, timeout: float) -> float:
         return min(timeout, self._deadline - time.monotonic())
 
-    # -- variables -----------------------------------------------------------------------------
-
-    def _variables(self, value: object) -> dict[str, str]:
-        """Return what the variables in a value stand for; the engine is asked only about containers that it names."""
-        known = dict(self._fixed)
-        for name in {word.partition(".")[0] for word in names_in(value) if "." in word}:
-            if name in self._containers:
-                known |= {f"{name}.{what}": text for what, text in self.containers.variables(name).items()}
-        return known
-
-    def _known(self, expectation: Expectation) -> Expectation:
-        """Return an expectation with the words of this run; what only a container could say is no part of one."""
-        texts = {name: replaced(getattr(expectation, name), self._fixed) for name in ("match", "equals", "contains",
-            "value")}
-        return replace(expectation, **texts)
-
-    def _text(self, text: str) -> str:
-        return expanded(text, self._variables(text)) if "$" in text else text
-
-    def _argv(self, cmd: Command) -> list[str]:
-        if isinstance(cmd, str):
-            return ["/bin/sh", "-c", self._text(cmd)]
-        return [self._text(word) for word in cmd]
-
-    def _env(self, step: Step) -> dict[str, str]:
-        return {name: self._text(value) for name, value in step.env.items()}
-
     # -- afterwards ----------------------------------------------------------------------------
 
     def _collect(self) -> None:
@@ -313,7 +301,7 @@ class Task:
             self.record.peaks = {name: peaks(self.containers.pid(name)) for name in self._made}
         self._own_output()
         for one in self.case.collects:
-            path = self._text(one.path)
+            path = self.variables.text(one.path)
             try:
                 on_host = one.object in self._hosts
                 data = self.side.read(one.object, path, one.limit) if on_host else self._read(one.object, path,
@@ -369,12 +357,13 @@ class Task:
         def destroy() -> None:
             record = StepRecord(step.phase, step.object, step.name, text_of(step.cmd))
             self.record.steps.append(record)
-            argv, cwd = self._argv(step.cmd), step.cwd
+            argv, cwd, env = self._words(step)
+            stdin = self.variables.text(step.stdin)
             if step.object in self._hosts:
-                self._take(record, self.side.run(step.object, argv, cwd, self._env(step), "", step.timeout))
+                self._take(record, self.side.run(step.object, argv, cwd, env, stdin, step.timeout))
             elif step.object in self._made:
                 self._take(record, self.containers.exec(
-                    step.object, argv, self._env(step), "", cwd, "", step.timeout))  # fmt: skip
+                    step.object, argv, env, self.variables.text(step.user), cwd, stdin, step.timeout))  # fmt: skip
 
         return destroy
 

@@ -21,6 +21,8 @@ class FakeContainers(Containers):
         self.containers = {}
         self.closed = False
         self.operations = []
+        self.made = {}
+        self.started = []  # user and directory of what runs in the background
 
     def prepare(self, require, files):
         pass
@@ -33,6 +35,7 @@ class FakeContainers(Containers):
             return self._result("create", 1, err=b"no space left on device")
         if self.wrong == "lost":
             raise ConnectionResetError("the host is gone")
+        self.made[container.object] = container
         root = self.workdir / container.object
         root.mkdir(exist_ok=True)
         for path in paths:
@@ -78,6 +81,7 @@ class FakeContainers(Containers):
             cwd=cwd or self.containers[name]["root"]))
 
     def background(self, name, argv, env, user, cwd):
+        self.started.append((user, cwd))
         return self._inside(argv)
 
     def state(self, name):

@@ -118,6 +118,22 @@ def test_a_fault_gets_its_code_and_no_other(diagnose, code):
     assert found.severity is CATALOGUE.rules[code].severity
 
 
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        ({"Owner": "${task}"}, ["Owner"]), ({"Version": "${boxA.id}"}, ["Version"]),
+        (run(Timeout=3) | {"Expect": [{**EXPECT[0], "Why": "${nonce}"}]}, ["Expect[0].Why"]),
+        (run(Cmd=["echo", "${nonce}"], Stdin="${task}", Env={"A": "${boxA.id}"}, Cwd="/${case}", User="${case}",
+             WaitFor={"LogMatch": "${nonce}"}), []),
+        (boxes(("boxA", {"Args": {"Hostname": "${task}"}, "Env": {"A": "${nonce}"}, "Cwd": "/${task}"})), []),
+        ({"Expect": [{"Step": "look", "From": "stdout", "Equals": "${boxA.address}"}]}, []),
+        ({"x-note": "${task}"}, []), ({"Owner": "${n}", "Parameters": {"n": "me"}}, []),
+    ],
+)  # fmt: skip
+def test_what_only_a_run_knows_stands_where_a_run_looks(diagnose, changes, places):
+    assert [(one.code, one.path) for one in diagnose(changes)] == [("OCT027", place) for place in places]
+
+
 JOIN = {"Args": {"Join": {"network": "boxB"}}}
 LATER = {"Until": "declared"}
 CREATE_A, CREATE_B = ({"Name": f"c{name}", "Object": name, "Op": "create"} for name in ("boxA", "boxB"))

@@ -352,8 +352,73 @@ def test_nothing_but_the_cases_own_files_is_collected_from_a_host(trial, script,
 def test_variables_of_run_and_containers(trial):
     record = trial({"Run": [run(Cmd=["echo", "${boxA.name} ${boxA.address} ${nonce} $${x}"])],
                     "Expect": [{"Step": "look", "From": "stdout",
-                        "Equals": "fake-boxA 127.0.0.1 ${nonce} ${x}"}]})  # fmt: skip
+                        "Equals": "${boxA.name} 127.0.0.1 ${nonce} $${x}"}]})  # fmt: skip
     assert ended(record) == (Ending.PASSED, "")
+
+
+def saying(text, **expect):
+    return {"Run": [run(Cmd=["echo", text])], "Expect": [{"Step": "look", "From": "stdout", **expect}]}
+
+
+@pytest.mark.parametrize("address", ["${boxA.address}", "${boxA.name}", "${boxA.id}", "$$"])
+def test_what_is_negative_is_compared_with_the_words_of_the_run(trial, address):
+    record = trial(saying(address, Contains=address, Negative=True))
+    assert record.ending is Ending.FAILED
+    assert "is seen, and must not be" in record.problems[0]
+
+
+@pytest.mark.parametrize("field", ["Equals", "Contains", "Match"])
+def test_each_way_to_compare_knows_all_variables(trial, field):
+    assert ended(trial(saying("a ${boxA.address}", **{field: "a ${boxA.address}"}))) == (Ending.PASSED, "")
+
+
+def test_a_dollar_sign_is_one_in_what_is_expected(trial):
+    assert ended(trial(saying("a$$b", Op="==", Value="a$$b\n"))) == (Ending.PASSED, "")
+    assert trial.task.record.steps[-1].stdout == "a$b\n"
+
+
+@pytest.mark.parametrize("negative", [True, False])
+def test_nothing_is_compared_with_a_variable_that_has_no_value(trial, monkeypatch, negative):
+    monkeypatch.setattr(fake.FakeContainers, "variables", lambda *_: {"name": "n", "id": "i", "address": ""})
+    record = trial(saying("hello", Contains="${boxA.address}", Negative=negative))
+    assert ended(record) == (Ending.FAILED, "Expect: ${boxA.address} has no value on this target")
+
+
+def test_what_was_known_of_a_container_outlives_it(trial, monkeypatch):
+    seen = {"running": "10.0.0.7"}
+    monkeypatch.setattr(fake.FakeContainers, "variables", lambda self, name: {
+        "name": "n", "id": "i", "address": seen.get(self.containers[name]["state"], "")})  # fmt: skip
+    changes = saying("${boxA.address}", Equals="${boxA.address}")
+    changes["Run"].append({"Name": "stop", "Object": "boxA", "Op": "stop"})
+    assert ended(trial(changes)) == (Ending.PASSED, "")
+
+
+def test_a_container_is_made_of_expanded_texts(trial):
+    box = {"Object": "boxA", "Class": "box", "Env": {"A": "$$x ${task}"}, "Cwd": "/$$w", "User": "$$u${case}",
+           "Args": {"Hostname": "h$$${case}", "Tmpfs": ["/t$$"]}}  # fmt: skip
+    trial({"Deploys": [{"Object": "hostA", "Class": "host", "Containers": [box]}]})
+    made = trial.containers.made["boxA"]
+    assert (made.env, made.cwd, made.user) == ({"A": f"$x {trial.task.record.task}"}, "/$w", "$usample")
+    assert made.args == {"Hostname": "h$sample", "Tmpfs": ["/t$"]}
+
+
+def test_directories_users_and_waits_have_variables_too(trial):
+    serve = run(Name="serve", Cmd=["sh", "-c", "echo ${nonce}; exec sleep 600"], Background=True, User="$$${case}",
+                WaitFor={"LogMatch": "^${nonce}$", "Timeout": 20})  # fmt: skip
+    touch = run(Name="touch", Cmd=["touch", "${task}"], WaitFor={"File": "/${task}", "Timeout": 5})
+    where = {"Name": "where", "Object": "hostA", "Cmd": "basename $$(pwd)", "Cwd": "${boxA.name}"}
+    last = {"Object": "hostA", "Cmd": "basename $$(pwd)", "Cwd": "${case}"}
+    record = trial({"Run": [serve, touch, where], "Destroy": [last],
+                    "Expect": [{"Step": "where", "From": "stdout", "Equals": "fake-boxA"}]})  # fmt: skip
+    assert ended(record) == (Ending.PASSED, "")
+    assert trial.containers.started == [("$sample", "")]
+    assert record.steps[-1].stdout == "sample\n"
+
+
+def test_a_container_is_waited_for_by_expanded_words(trial):
+    box = {"Object": "boxA", "Class": "box", "Cmd": ["sh", "-c", "echo ${nonce}; exec sleep 600"],
+           "WaitFor": {"LogMatch": "^${nonce}$", "Timeout": 5}}  # fmt: skip
+    assert ended(trial({"Deploys": [{"Object": "hostA", "Class": "host", "Containers": [box]}]})) == (Ending.PASSED, "")
 
 
 def test_two_runs_have_two_nonces(trial, bundle):
