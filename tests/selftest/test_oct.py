@@ -79,8 +79,9 @@ def test_each_kind_of_case_has_its_verdict_and_only_what_is_due_runs_again(libra
     assert f"good on {TARGET}: changed: the case or its files have changed" in again.stdout
     assert f"hangs on {TARGET}: failed: it ended as timeout" in again.stdout
 
-    run(library, "--only", "new")
+    spread = run(library, "--only", "new", "-n", "2")
     assert set(verdicts(library)) == {"nowhere"}  # what found no host has not run
+    assert spread.stdout.count(f"  nowhere on {TARGET}: new: it never ran on {TARGET}\n") == 1
 
 
 def test_a_case_that_does_not_validate_is_not_run(project):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -38,6 +38,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from seatrial.oct import selecting
 
         usable(lambda: selecting.keep_only(config.stash[SESSION], items))
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist sends what a worker has to say
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker say why its cases were due."""
+    if session.config.getoption("only") and hasattr(session.config, "workeroutput"):
+        from seatrial.oct import selecting
+
+        selecting.hand_over(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take from a worker why its cases were due."""
+    if node.config.getoption("only"):
+        from seatrial.oct import selecting
+
+        selecting.take_over(node.config, node)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say why cases were due, where workers collected them."""
+    if config.getoption("only") and config.getoption("numprocesses", None):
+        from seatrial.oct import selecting
+
+        if reasons := config.stash.get(selecting.REASONS, []):
+            terminalreporter.section("why cases were due")
+            selecting.show(terminalreporter, reasons)
 
 
 def pytest_seatrial_recorded(session: Session, result: TestResult) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from seatrial.results import TestResult
     from seatrial.session import Session
 
+REASONS = pytest.StashKey[list[str]]()  # why each case runs
+_REASONS = "seatrial_oct_reasons"
 _TOLD: set[str] = set()
 _SEEN: dict[tuple[str, str], Surroundings] = {}  # by run and target
 
@@ -88,15 +90,27 @@ def keep_only(session: Session, items: list[pytest.Item]) -> None:
             reasons.append(f"{shown} on {item.target}: {state}: {why}")
     session.config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
-    tell(session.config, reasons)
-
-
-def tell(config: pytest.Config, reasons: Iterable[str]) -> None:
-    """Say why cases stay."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    session.config.stash[REASONS] = reasons
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
-        for words in reasons:
-            reporter.write_line(f"  {words}")
+        show(reporter, reasons)
+
+
+def show(reporter: Any, reasons: Iterable[str]) -> None:
+    """Say why cases stay."""
+    for words in reasons:
+        reporter.write_line(f"  {words}")
+
+
+def hand_over(config: pytest.Config) -> None:
+    """Give the reasons of this worker to the controller, which collects nothing itself."""
+    config.workeroutput[_REASONS] = config.stash.get(REASONS, [])  # type: ignore[attr-defined]
+
+
+def take_over(config: pytest.Config, node: Any) -> None:
+    """Take the reasons of a worker that has ended; all collect the same, so each is kept once."""
+    told = getattr(node, "workeroutput", {}).get(_REASONS, [])
+    config.stash[REASONS] = list(dict.fromkeys([*config.stash.get(REASONS, []), *told]))
 
 
 def _state(session: Session, item: CaseItem, last: Known | None) -> tuple[State, str]:

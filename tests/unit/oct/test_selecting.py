@@ -1,12 +1,14 @@
 """What a result holds for: the image by its content, the host of the target and not this machine."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from seatrial.exec import ExpectationError
+from seatrial.exec import ExpectationError, run
 from seatrial.oct import selecting
 from seatrial.oct.freshness import Variant
 from seatrial.results import TargetInfo, TestResult
@@ -87,3 +89,33 @@ def test_a_result_is_that_of_its_variant_and_parameters(tmp_path, settings, vari
     config = SimpleNamespace(rootpath=tmp_path, getoption=lambda _: settings)
     result = TestResult("t", "docker", Verdict.PASS, "", 0.0, file="case.json", evidence={"oct": {"case": "net[1-x]"}})
     assert selecting._ran(config, result) == ("net", variant)
+
+
+CASES = """
+import pytest
+from seatrial.oct import selecting
+
+class Due(pytest.Item):
+    def runtest(self):
+        pass
+
+class Cases(pytest.File):
+    def collect(self):
+        yield Due.from_parent(self, name="due")
+
+def pytest_collect_file(file_path, parent):
+    return Cases.from_parent(parent, path=file_path) if file_path.name == "due.txt" else None
+
+def keep_only(session, items):
+    session.config.stash[selecting.REASONS] = ["due on docker: new: it never ran on docker"]
+
+selecting.keep_only = keep_only
+"""
+
+
+def test_workers_say_why_their_cases_are_due(tmp_path):
+    (tmp_path / "conftest.py").write_text(CASES)
+    (tmp_path / "due.txt").write_text("")
+    argv = [sys.executable, "-m", "pytest", "-n", "2", "--only", "new", "-p", "no:cacheprovider", "-c", os.devnull]
+    result = run([*argv, "--rootdir", str(tmp_path), str(tmp_path)], cwd=tmp_path, timeout=120)
+    assert result.stdout.count("  due on docker: new: it never ran on docker\n") == 1
