@@ -469,6 +469,45 @@ def test_long_lists_are_counted():
     assert "- and 40 more" in note
 
 
+def report(**tests):
+    """A Jenkins test report: name -> status, or the message of one that was skipped."""
+    cases = [
+        {"className": "c", "name": name, "status": word} if word in ("PASSED", "FAILED") else
+        {"className": "c", "name": name, "status": "SKIPPED", "skippedMessage": word} for name, word in tests.items()
+    ]  # fmt: skip
+    return {"suites": [{"cases": cases}]}
+
+
+def test_what_a_run_left_out_by_its_selection_is_no_difference():
+    """The branch's build runs the slow tests, a merge request's does not."""
+    slow = "DISABLED: slow: runs with --slow (make suites-full)"
+    text = wording.result_note(BUILD, "u", report(a="PASSED", b=slow), report(a="PASSED", b="PASSED"))
+    assert "No longer run" not in text
+    assert "1 passed, 0 failed, 1 skipped." in text
+    assert "No verdict differs" in text
+    text = wording.result_note(BUILD, "u", report(a="SKIP: no such kernel", b=slow), report(a="PASSED", b="PASSED"))
+    assert "No longer run (1):\n\n- `c::a`" in text
+    assert "No verdict differs" not in text
+    text = wording.result_note(BUILD, "u", report(a="PASSED"), report(a="PASSED", b="PASSED"))
+    assert "No longer run (1):\n\n- `c::b`" in text
+    text = wording.result_note(BUILD, "u", report(a="PASSED", b="FAILED"), report(a="PASSED", b=slow))
+    assert "Newly failing (1):\n\n- `c::b`" in text
+    assert "No verdict differs" not in text
+
+
+def test_disabled_is_known_by_what_the_harness_writes():
+    from seatrial.report import junit
+    from seatrial.results import TestResult
+    from seatrial.verdict import Verdict
+
+    made = junit._case(
+        TestResult("suites/cli/test_a.py::test_b", "docker", Verdict.DISABLED, "run", 0.0, reason="slow"), {}
+    )
+    [skipped] = made.skipped
+    case = {"className": "c", "name": "n", "status": "SKIPPED", "skippedMessage": skipped["message"]}
+    assert wording.verdicts({"suites": [{"cases": [case]}]}) == {"c::n": "disabled"}
+
+
 def test_nothing_differs():
     report = {"suites": [{"cases": [{"className": "c", "name": "t", "status": "PASSED"}]}]}
     assert "No verdict differs" in wording.result_note(BUILD, "u", report, report)

@@ -10,6 +10,7 @@ from typing import Any
 
 from seatrial.ci.hook.store import Build
 from seatrial.report.markdown import code
+from seatrial.verdict import Verdict
 
 _MOST = 20
 _RED = ("FAILED", "REGRESSION")
@@ -43,39 +44,54 @@ def gate_note(build: Build) -> str:
 
 
 def verdicts(report: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the tests of a Jenkins test report: class and name -> red, skipped, green."""
+    """Return the tests of a Jenkins test report: class and name -> red, disabled, skipped, green.
+
+    Disabled are those that the run's own selection left out, as the slow ones: JUnit knows them as skipped.
+    """
     found: dict[str, str] = {}
     for suite in (report or {}).get("suites") or []:
         for case in suite.get("cases") or []:
             status = str(case.get("status"))
-            colour = "red" if status in _RED else "skipped" if status == "SKIPPED" else "green"
+            colour = "red" if status in _RED else _left_out(case) if status == "SKIPPED" else "green"
             name = f"{case.get('className', '')}::{case.get('name', '')}"
             if found.get(name) != "red":
                 found[name] = colour
     return found
 
 
+def _left_out(case: Mapping[str, Any]) -> str:
+    return "disabled" if str(case.get("skippedMessage") or "").startswith(f"{Verdict.DISABLED}:") else "skipped"
+
+
+def _comparable(tests: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """Return the tests that neither run left out by its selection."""
+    return {name: colour for name, colour in tests.items() if "disabled" not in (colour, others.get(name))}
+
+
 def result_note(build: Build, url: str, report: Mapping[str, Any] | None, base: Mapping[str, Any] | None) -> str:
     """Say how a build ended, and what differs from the last build of the branch that it goes into."""
     tests, before = verdicts(report), verdicts(base)
-    counts = {colour: list(tests.values()).count(colour) for colour in ("green", "red", "skipped")}
+    counts = {colour: list(tests.values()).count(colour) for colour in ("green", "red", "skipped", "disabled")}
     words = state(build)[1]
     what = f"{code(build.commit[:12])} merged into {code(build.target)}"
     lines = [f"**Seatrial: {words}** for {what} ([build]({url}))", ""]
     if tests:
-        lines += [f"{counts['green']} passed, {counts['red']} failed, {counts['skipped']} skipped.", ""]
+        skipped = counts["skipped"] + counts["disabled"]
+        lines += [f"{counts['green']} passed, {counts['red']} failed, {skipped} skipped.", ""]
     else:
         lines += ["No tests were published: see the build's console.", ""]
     red = [name for name, colour in tests.items() if colour == "red"]
     if base is None:
         lines += _list("Failed", red)
     else:
-        lines += _list("Newly failing", [name for name in red if before.get(name) != "red"])
+        now, then = _comparable(tests, before), _comparable(before, tests)
+        newly = [name for name in red if before.get(name) != "red"]
+        lines += _list("Newly failing", newly)
         lines += _list("Failed before, too", [name for name in red if before.get(name) == "red"])
         lines += _list("Fixed", [n for n, colour in before.items() if colour == "red" and tests.get(n) == "green"])
-        gone = [n for n, colour in before.items() if colour == "green" and tests.get(n, "skipped") == "skipped"]
+        gone = [n for n, colour in then.items() if colour == "green" and tests.get(n, "skipped") == "skipped"]
         lines += _list("No longer run", gone)
-        if tests and all(tests.get(name) == colour for name, colour in before.items()) and set(tests) == set(before):
+        if tests and now == then and not newly:
             lines.append("No verdict differs from the target branch.")
     return "\n".join(lines).rstrip() + "\n"
 
