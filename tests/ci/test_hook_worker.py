@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from fakes.served import until
 
 from seatrial.ci.gitlab import MARK, GitLab
 from seatrial.ci.hook import wording
@@ -22,13 +23,6 @@ JOB = (
 )
 NAMES = ("SEATRIAL_MERGE_REQUEST", "SEATRIAL_COMMIT", "SEATRIAL_TARGET", "SEATRIAL_EVENT")
 A, B = "a" * 40, "b" * 40
-
-
-def until(holds):
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class World:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from fakes.served import until
 
 from seatrial.ci import apply, builds, hook_check, markup
 from seatrial.ci.jenkins import Controller, job_path, plain, unreachable, words
@@ -398,6 +399,48 @@ def test_verify_hook_aborts_what_has_begun(fake, connect):
     assert fake.builds("h")[0].ended.wait(5)
     assert fake.builds("h")[0].result == "ABORTED"
     assert original() == []
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_verify_hook_leaves_the_builds_of_others_alone(fake, connect, hold):
+    """One waits or runs already, one comes just before the event, and one just after it."""
+    job = fake.add("h", HOOKED.replace("<secretToken/>", "<secretToken>s</secretToken>"))
+    fake.hold, fake.run = hold, lambda build: build.aborted.wait(5)
+    client = connect()
+    others = [fake.queue(job, {}, "Triggered by GitLab Merge Request #1")]
+    sent = client.post_hook
+
+    def begun():
+        until(lambda: hold or all(item.build for item in fake.items.values()))
+
+    def post(name, body, headers):
+        if headers["X-Gitlab-Token"] != "s":
+            return sent(name, body, headers)
+        others.append(fake.queue(job, {}, "Triggered by GitLab Merge Request #2"))
+        begun()
+        status = sent(name, body, headers)
+        begun()
+        others.append(fake.queue(job, {}, "Triggered by GitLab Merge Request #3"))
+        begun()
+        return status
+
+    client.post_hook = post
+    begun()
+    said = hook_check.verify(client, "h", "s")
+    [own] = [item for item in fake.items.values() if item not in others]
+    ended = [item.cancelled or bool(item.build and item.build.aborted.is_set()) for item in others]
+    assert ended == [False, False, False]
+    assert own.cancelled is hold
+    assert hold or own.build.aborted.is_set()
+    assert said == (f"queue item {own.number}, cancelled again" if hold else "build #3, aborted again")
+
+
+def test_verify_hook_wants_an_event_that_can_be_known_again(fake, connect, tmp_path):
+    fake.add("h", HOOKED.replace("<secretToken/>", "<secretToken>s</secretToken>"))
+    (tmp_path / "event").write_text('{"object_attributes": {"iid": 1}}')
+    answer = told(lambda: hook_check.verify(connect(), "h", "s", payload=tmp_path / "event"), "E620")
+    assert "names no commit" in answer.cause
+    assert fake.items == {}
 
 
 @pytest.mark.parametrize(

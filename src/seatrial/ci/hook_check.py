@@ -2,24 +2,28 @@
 
 The GitLab plugin answers 200 to jobs that have no trigger, and to pipelines whose trigger was never
 registered, whatever the token. So a wrong token must be refused, and the right one must queue a build, which
-is then taken away again.
+is then taken away again: that build and no other, told by the event's commit and number, which nobody else has.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seatrial.ci.jenkins import Controller, job_path
 from seatrial.errors import SeatrialError
 
+_LARGEST = 2**31 - 1  # the plugin reads numbers of merge requests as Java's int
+
 
 def sample(branch: str, url: str) -> dict[str, Any]:
-    """Return a merge request event as GitLab sends it, of a commit that there is not."""
+    """Return a merge request event as GitLab sends it, of a commit and a number that there are not."""
     project = {
         "id": 1, "name": "seatrial", "description": "", "web_url": url, "avatar_url": None, "git_ssh_url": url,
         "git_http_url": url, "namespace": "seatrial", "visibility_level": 0, "path_with_namespace": "seatrial/check",
@@ -36,10 +40,11 @@ def sample(branch: str, url: str) -> dict[str, Any]:
         "project": project,
         "repository": {"name": "seatrial", "url": url, "description": "", "homepage": url},
         "object_attributes": {
-            "id": 1, "iid": 1, "target_branch": branch, "source_branch": branch, "source_project_id": 1,
-            "target_project_id": 1, "author_id": 1, "assignee_ids": [], "assignee_id": None, "reviewer_ids": [],
-            "title": "Check of the hook", "description": "", "state": "opened", "draft": False,
-            "work_in_progress": False, "merge_status": "unchecked", "detailed_merge_status": "mergeable", "url": url,
+            "id": 1, "iid": 2**30 + secrets.randbelow(_LARGEST - 2**30), "target_branch": branch,
+            "source_branch": branch, "source_project_id": 1, "target_project_id": 1, "author_id": 1,
+            "assignee_ids": [], "assignee_id": None, "reviewer_ids": [], "title": "Check of the hook", "description": "",
+            "state": "opened", "draft": False, "work_in_progress": False,
+            "merge_status": "unchecked", "detailed_merge_status": "mergeable", "url": url,
             "created_at": "2026-01-01 00:00:00 UTC", "updated_at": "2026-01-01 00:00:00 UTC", "source": project,
             "target": project, "last_commit": commit, "action": "open",
         },
@@ -61,7 +66,8 @@ def verify(
 ) -> str:  # fmt: skip
     """Send a hook and return what it queued, in words; raises `SeatrialError` E620 when it does not work."""
     body = payload.read_bytes() if payload else json.dumps(sample(branch, url)).encode()
-    before = _last(controller, job)
+    event = _Event.of(body)
+    there, before = {int(item["id"]) for item in _queued(controller, job)}, _last(controller, job)
     status = controller.post_hook(job, body, _headers(secrets.token_hex(16)))
     if status == 200:
         raise _failure(
@@ -78,14 +84,17 @@ def verify(
     tell("the token is taken (200)")
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if (item := _queued(controller, job)) is not None:
-            if not keep:
-                controller.cancel(item)
-            return f"queue item {item}" + ("" if keep else ", cancelled again")
-        if (number := _last(controller, job)) > before:
-            if not keep:
-                controller.stop(job, number)
-            return f"build #{number}" + ("" if keep else ", aborted again")
+        for item in _queued(controller, job):
+            number = int(item["id"])
+            if number not in there and event.caused(item):
+                if not keep:
+                    controller.cancel(number)
+                return f"queue item {number}" + ("" if keep else ", cancelled again")
+        for number in _newer(controller, job, before):
+            if event.caused(controller.build(job, number)):
+                if not keep:
+                    controller.stop(job, number)
+                return f"build #{number}" + ("" if keep else ", aborted again")
         time.sleep(0.3)
     raise _failure(
         job, f"it answered 200 and queued nothing within {seconds:.0f} s",
@@ -105,14 +114,41 @@ def _failure(job: str, cause: str, hint: str) -> SeatrialError:
     return SeatrialError("E620", f"the hook of {job} does not work", cause, hint)
 
 
-def _queued(controller: Controller, job: str) -> int | None:
+@dataclass(frozen=True)
+class _Event:
+    """What an event is known by again: its commit, and the number that the plugin names in a build's cause."""
+
+    commit: str
+    number: int
+
+    @classmethod
+    def of(cls, body: bytes) -> _Event:
+        try:
+            found = json.loads(body)["object_attributes"]
+            return cls(str(found["last_commit"]["id"]), int(found["iid"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise SeatrialError(
+                "E620", "the event cannot be used", "it names no commit and no number of a merge request",
+                "take one that GitLab sent, or none: the one that is made up will do",
+            ) from error  # fmt: skip
+
+    def caused(self, found: Mapping[str, Any]) -> bool:
+        """Whether a queue item or a build was queued by this event."""
+        actions = json.dumps(found.get("actions") or [])
+        return self.commit in actions or re.search(rf"Merge Request #{self.number}\b", actions) is not None
+
+
+def _queued(controller: Controller, job: str) -> list[dict[str, Any]]:
     name = job.rpartition("/")[2]
-    for item in controller.queue():
-        task = item.get("task") or {}
-        if task.get("name") == name and str(task.get("url", "")).rstrip("/").endswith(job_path(job)):
-            return int(item["id"])
-    return None
+    return [
+        item for item in controller.queue() if (item.get("task") or {}).get("name") == name
+        and str(item["task"].get("url", "")).rstrip("/").endswith(job_path(job))
+    ]  # fmt: skip
+
+
+def _newer(controller: Controller, job: str, before: int) -> list[int]:
+    return [number for build in controller.builds(job) if (number := int(build["number"])) > before]
 
 
 def _last(controller: Controller, job: str) -> int:
-    return max((int(build["number"]) for build in controller.builds(job)), default=0)
+    return max(_newer(controller, job, 0), default=0)
