@@ -36,7 +36,7 @@ exit codes: 0 no errors, 1 errors (with --strict also warnings)
 """
 _IMPORT = """\
 Reads the dialects D0 to D4 (JSON) and D5 (cases.conf). Each change is a numbered repair with its place; what
-cannot be told for sure is refused. Without --out, a single case is printed. With --out, a case goes into the
+cannot be told for sure is refused. Without --out, a single case is printed. With it, a case goes into the
 library with the files that it lists and with source/; one that would not validate there is not written.
 
 examples:
@@ -60,7 +60,7 @@ exit codes: 0 made, 4 it is there already
 """
 _LIST = """\
 A state is new, changed (the case or its files), failed or current, as the last run on a target has left it.
-Whether engine, image, host or harness are others since then is asked by seatrial oct run --only, which is there.
+Whether engine, image, host or harness are others since then only `seatrial oct run --only` asks.
 
 examples:
   seatrial oct list --group Security

@@ -149,5 +149,7 @@ def _ran(config: pytest.Config, result: TestResult) -> tuple[str, Variant]:
             document = json.loads((config.rootpath / result.file).read_bytes())
             defaults = {name: text(value) for name, value in document.get("Parameters", {}).items()}
         except (OSError, ValueError, AttributeError) as error:
-            raise SeatrialError("E706", f"the result of {name} is not remembered", f"{result.file}: {error}") from error
+            raise SeatrialError(
+                "E702", f"there is no case in {result.file}", str(error), "its results count again when it is there"
+            ) from error
     return name, Variant.of(label.removesuffix("]"), defaults, set_)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from seatrial.errors import SeatrialError
 from seatrial.exec import ExpectationError, run
 from seatrial.oct import selecting
 from seatrial.oct.freshness import Variant
@@ -89,6 +90,13 @@ def test_a_result_is_that_of_its_variant_and_parameters(tmp_path, settings, vari
     config = SimpleNamespace(rootpath=tmp_path, getoption=lambda _: settings)
     result = TestResult("t", "docker", Verdict.PASS, "", 0.0, file="case.json", evidence={"oct": {"case": "net[1-x]"}})
     assert selecting._ran(config, result) == ("net", variant)
+
+
+def test_a_result_with_parameters_whose_case_is_gone_is_told(tmp_path):
+    config = SimpleNamespace(rootpath=tmp_path, getoption=lambda _: ["seconds=3"])
+    result = TestResult("t", "docker", Verdict.PASS, "", 0.0, file="case.json", evidence={"oct": {"case": "net"}})
+    with pytest.raises(SeatrialError, match=r"there is no case in case\.json"):
+        selecting._ran(config, result)
 
 
 CASES = """
