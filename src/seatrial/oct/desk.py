@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ create table if not exists tasks (
 _COLUMNS = "id, case_id, target, state, ending, message, pid, started, created, changed"
 _HINT = "move the file away: a new one is begun, without the tasks; their reports stay in tasks/ beside it"
 OPEN = ("queued", "running")
+_PAUSE = 1.0  # seconds between two looks for tasks
 
 Command = Callable[[Path, str, Path], Sequence[str]]
 
@@ -68,13 +69,37 @@ def session(case: Path, target: str, results: Path) -> list[str]:
     return [*words, "--engine", target, "--results", str(results), str(case)]
 
 
+def _interrupt(job: Job) -> None:
+    """Send SIGINT to the session of a task, and to no other process that has its number by now."""
+    if not job.pid:
+        return
+    try:
+        handle = os.pidfd_open(job.pid)
+    except OSError:
+        return
+    try:
+        if job.started and proc.started(job.pid) == job.started:  # the handle holds the process that this speaks of
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGINT)
+    finally:
+        os.close(handle)
+
+
 class Desk:
     """Takes tasks, runs them, and tells how they stand. Raises `SeatrialError` E705, E706 like the records of cases."""
 
-    def __init__(self, directory: Path, cases: Callable[[str], Path], command: Command = session) -> None:
+    def __init__(
+        self, directory: Path, cases: Callable[[str], Path], command: Command = session,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self.directory = directory
         self._cases = cases
         self._command = command
+        self._tell = tell
+        self.trouble = ""  # why no task can be run for now
+        self._lock = threading.RLock()  # of all below, and of a task's way from queued to running
+        self._owed: dict[str, tuple[str, str]] = {}  # endings that are not recorded yet
+        self._cancelled: set[str] = set()
         self._bell = threading.Event()
         self._stop = threading.Event()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -90,9 +115,10 @@ class Desk:
         """End the running session, which puts back what it has made, and stop."""
         self._stop.set()
         self._bell.set()
-        for child in list(self._children.values()):
-            with contextlib.suppress(ProcessLookupError):
-                child.send_signal(signal.SIGINT)
+        with self._lock:
+            for child in self._children.values():
+                with contextlib.suppress(ProcessLookupError):
+                    child.send_signal(signal.SIGINT)
         if self._thread.is_alive():
             self._thread.join()
 
@@ -114,6 +140,8 @@ class Desk:
         if row is None:
             raise KeyError(id_)
         job = Job(*row)
+        if job.state == "queued" and self.trouble:
+            return replace(job, message=self.trouble)
         return self._with_progress(job) if job.state == "running" else job
 
     def jobs(self, state: str = "", case_id: str = "") -> list[Job]:
@@ -139,12 +167,16 @@ class Desk:
 
     def cancel(self, id_: str) -> None:
         """End a task: one that runs collects and puts back what it has made, one that does not is over."""
-        child = self._children.get(id_)
-        if child is not None:
-            with contextlib.suppress(ProcessLookupError):
-                child.send_signal(signal.SIGINT)
-        elif self.job(id_).state != "finished":
-            self.change(id_, "finished", ending="cancelled", message="it was ended before it ran")
+        with self._lock:
+            job, child = self.job(id_), self._children.get(id_)
+            if child is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.send_signal(signal.SIGINT)
+            elif job.state == "running":  # its session is an earlier service's, or has ended just now
+                self._cancelled.add(id_)
+                _interrupt(job)
+            elif job.state != "finished":
+                self.change(id_, "finished", ending="cancelled", message="it was ended before it ran")
 
     def place(self, id_: str) -> Path:
         """Return the directory of a task."""
@@ -159,38 +191,78 @@ class Desk:
 
     def _work(self) -> None:
         while not self._stop.is_set():
-            waiting = self.jobs("queued")
-            if not waiting:
-                self._bell.wait(1.0)
+            try:
+                busy = self._turn()
+                self.trouble = ""
+            except Exception as error:  # a full disk must not end the only thread that runs tasks
+                busy = False
+                self._tell_of(error)
+            if not busy:
+                self._bell.wait(_PAUSE)
                 self._bell.clear()
-                continue
-            self._run(waiting[-1])
+
+    def _turn(self) -> bool:
+        """Run the oldest task that waits; return whether there was one."""
+        self._settle()
+        waiting = self.jobs("queued")
+        if not waiting:
+            return False
+        self._run(waiting[-1])
+        self._settle()
+        return True
+
+    def _tell_of(self, error: Exception) -> None:
+        words = f"tasks cannot be run for now: {error or type(error).__name__}"
+        if words != self.trouble:
+            self._tell(words)
+        self.trouble = words
 
     def _run(self, job: Job) -> None:
+        with self._lock:  # whoever cancels finds a task that is not begun, or the session that it has
+            if self._stop.is_set() or self.job(job.id).state != "queued":
+                return
+            self.change(job.id, "running", pid=0, started="")
+            try:
+                child = self._children[job.id] = self._begin(job)
+            except Exception as error:
+                self._owed[job.id] = ("error", f"it cannot be started: {error}")
+                return
+        try:
+            self.change(job.id, "running", pid=child.pid, started=proc.started(child.pid))
+        except SeatrialError as error:  # the session is waited for all the same
+            self._tell_of(error)
+        code = child.wait()
+        with self._lock:
+            del self._children[job.id]
+            self._owed[job.id] = self._outcome(job.id, code)
+
+    def _begin(self, job: Job) -> subprocess.Popen[bytes]:
         place = self.place(job.id)
         place.mkdir(parents=True, exist_ok=True)
         environment = {**base_environment(), PROGRESS: str(place / "progress.json")}
         environment |= {name: value for name, value in os.environ.items() if name.startswith("SEATRIAL_")}
-        try:
-            argv = self._command(self._cases(job.case_id), job.target, place / "reports")
-            with (place / "log").open("wb") as log:
-                child = subprocess.Popen(
-                    argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=place,
-                    start_new_session=True,
-                )  # fmt: skip
-        except (OSError, KeyError) as error:
-            self.change(job.id, "finished", ending="error", message=f"it cannot be started: {error}")
-            return
-        self._children[job.id] = child
-        try:
-            self.change(job.id, "running", pid=child.pid, started=proc.started(child.pid))
-            code = child.wait()
-        finally:
-            del self._children[job.id]
-        self._conclude(job.id, code)
+        argv = self._command(self._cases(job.case_id), job.target, place / "reports")
+        with (place / "log").open("wb") as log:
+            return subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=place,
+                start_new_session=True,
+            )  # fmt: skip
 
-    def _conclude(self, id_: str, code: int | None) -> None:
-        """Record how a task ended, by what its session has written."""
+    def _settle(self) -> None:
+        """Record how sessions have ended; what cannot be recorded is owed until it can."""
+        with self._lock:
+            for id_, (ending, message) in list(self._owed.items()):
+                self.change(id_, "finished", ending=ending, message=message)
+                del self._owed[id_]
+
+    def _outcome(self, id_: str, code: int | None) -> tuple[str, str]:
+        """Return how a task ended by what its session has written, with words about it."""
+        try:
+            return self._told(id_, code)
+        except Exception as error:
+            return "error", f"its result cannot be read: {error}"
+
+    def _told(self, id_: str, code: int | None) -> tuple[str, str]:
         from seatrial import results
 
         ending, message = "lost", "its session ended without a result"
@@ -209,12 +281,12 @@ class Desk:
             tail = log.read_text("utf-8", "replace").strip()[-2000:] if log.exists() else ""
             ending = "interrupted" if code in (Exit.INTERRUPTED, -signal.SIGINT) else "error"
             message = tail or f"its session ended with exit code {code}"
-        self.change(id_, "finished", ending=ending, message=message)
+        return ending, message
 
     def _with_progress(self, job: Job) -> Job:
         with contextlib.suppress(OSError, ValueError, KeyError):
             told = json.loads((self.place(job.id) / "progress.json").read_text())
-            return Job(**{**asdict(job), "message": f"{told['state']}: {told['steps']} steps done"})
+            return replace(job, message=f"{told['state']}: {told['steps']} steps done")
         return job
 
     def _take_up(self) -> None:
@@ -223,10 +295,17 @@ class Desk:
             if proc.started(job.pid) == job.started and job.started:
                 threading.Thread(target=self._outlive, args=(job,), daemon=True).start()
             else:
-                self._conclude(job.id, None)
+                self._owed[job.id] = self._outcome(job.id, None)
+        self._settle()
 
     def _outlive(self, job: Job) -> None:
         while proc.started(job.pid) == job.started and not self._stop.is_set():
             time.sleep(0.2)
-        if not self._stop.is_set():
-            self._conclude(job.id, None)
+        if self._stop.is_set():
+            return
+        with self._lock:
+            self._owed[job.id] = self._outcome(job.id, Exit.INTERRUPTED if job.id in self._cancelled else None)
+        try:
+            self._settle()
+        except SeatrialError as error:  # the desk's own thread tries again
+            self._tell_of(error)

@@ -24,7 +24,7 @@ def serve(address: Address, directory: Path, libraries: Sequence[Path], target: 
             "give it --token-file FILE, or let it listen on 127.0.0.1:PORT",
         )  # fmt: skip
     office = Office(directory, libraries, target)
-    desk = Desk(directory, office.case_file)
+    desk = Desk(directory, office.case_file, tell=tell)
     listener = address.listen()
     tell(f"listening on {listening.where(listener)}, {len(office.entries())} cases")
     desk.start()
