@@ -295,6 +295,13 @@ def test_scripts(path):
     assert os.access(path, os.X_OK)
 
 
+def test_the_agents_docker_starts_again_in_a_container_that_was_stopped():
+    lines = (JENKINS / "agent/start").read_text().splitlines()
+    [pid] = [number for number, line in enumerate(lines) if line == "rm -f /run/docker.pid"]
+    [daemon] = [number for number, line in enumerate(lines) if line.startswith("dockerd ")]
+    assert pid < daemon
+
+
 def test_the_secrets_that_are_made_are_those_of_the_compose_file(tmp_path):
     if not shutil.which("ssh-keygen"):
         pytest.skip("ssh-keygen is not installed (apt-get install openssh-client)")

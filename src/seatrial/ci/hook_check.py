@@ -42,8 +42,8 @@ def sample(branch: str, url: str) -> dict[str, Any]:
         "object_attributes": {
             "id": 1, "iid": 2**30 + secrets.randbelow(_LARGEST - 2**30), "target_branch": branch,
             "source_branch": branch, "source_project_id": 1, "target_project_id": 1, "author_id": 1,
-            "assignee_ids": [], "assignee_id": None, "reviewer_ids": [], "title": "Check of the hook", "description": "",
-            "state": "opened", "draft": False, "work_in_progress": False,
+            "assignee_ids": [], "assignee_id": None, "reviewer_ids": [], "title": "Check of the hook",
+            "description": "", "state": "opened", "draft": False, "work_in_progress": False,
             "merge_status": "unchecked", "detailed_merge_status": "mergeable", "url": url,
             "created_at": "2026-01-01 00:00:00 UTC", "updated_at": "2026-01-01 00:00:00 UTC", "source": project,
             "target": project, "last_commit": commit, "action": "open",
