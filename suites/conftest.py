@@ -2,6 +2,8 @@
 
 import pytest
 
+from seatrial.exec import run
+
 
 @pytest.fixture
 def greeter():
@@ -13,3 +15,13 @@ def greeter():
         return c
 
     return start
+
+
+@pytest.fixture
+def host_namespace(engine):
+    """Call it with a kind (pid, net, ...) to get the namespace of the engine's host, as `kernel.namespace` names it."""
+
+    def get(kind):
+        return run(["readlink", f"/proc/self/ns/{kind}"], host=engine.raw.host, journal=engine.journal).text
+
+    return get

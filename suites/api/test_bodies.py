@@ -9,7 +9,7 @@ claim = pytest.mark.claim
 BROKEN = {
     "nothing": b"", "cut-off": b'{"Image": "busy', "array": b"[]", "string": b'"text"', "number": b"7",
     "not-a-number": b'{"Image": NaN}', "deep": b"[" * 20_000, "binary": b"\0\xff\xfe",
-    "single-quotes": b"{'Image': 'x'}",
+    "single-quotes": b"{'Image': 'x'}", "no-utf-8": b'{"Image": "\xff"}',
 }  # fmt: skip
 
 
@@ -68,6 +68,16 @@ def test_of_two_fields_of_one_name_the_last_counts(api):
 def test_unknown_fields_are_ignored(api):
     c = api.create(Unknown={"a": [1]}, HostConfig={"Unheard": True})
     assert "Unknown" not in c.inspect()
+
+
+@claim("api-076", "api-078")
+@pytest.mark.parametrize(("levels", "status"), [(1_000, 201), (10_000, 400)], ids=["ignored", "refused"])
+def test_an_unknown_field_is_ignored_as_deep_as_a_decoder_goes(api, engine, levels, status):
+    known = json.dumps({"Image": engine.image, "Labels": engine.labels})[:-1]
+    name = engine.name()
+    body = f'{known}, "Unknown": {"[" * levels}{"]" * levels}}}'.encode()
+    api.post("/containers/create", expect=status, query={"name": name}, body=body)
+    api.get(f"/containers/{name}/json", expect=200 if status == 201 else 404)
 
 
 @claim("api-076")

@@ -33,11 +33,8 @@ CONFIG = [
     ("User", "operator", "id -un", "operator"),
     ("Env", ["WORD=two words", "EMPTY="], "echo \"[$WORD][$EMPTY]\"", "[two words][]"),
     ("WorkingDir", "/var/tmp", "pwd", "/var/tmp"),
-    ("Labels", {"key": "value"}, "echo any", "any"),
-    ("StopSignal", "SIGUSR1", "echo any", "any"),
-    ("Domainname", "example.org", "echo any", "any"),
+    ("Domainname", "example.org", "cat /proc/sys/kernel/domainname", "example.org"),
     ("Tty", True, "tty", "/dev/pts/0"),
-    ("ExposedPorts", {"80/tcp": {}, "53/udp": {}}, "echo any", "any"),
 ]
 
 
@@ -47,14 +44,35 @@ CONFIG = [
 def test_settings_are_described_and_take_effect(api, field, value, script, seen):
     c = api.sh(script, **{field: value})
     kept = c.inspect()["Config"][field]
-    if isinstance(value, dict):
-        assert value.items() <= kept.items()
-    elif isinstance(value, list):
+    if isinstance(value, list):
         assert set(value) <= set(kept)
     else:
         assert kept == value
     assert c.wait() == 0
     assert _text(c, terminal=field == "Tty") == seen
+
+
+@claim("api-051")
+@pytest.mark.parametrize(
+    ("field", "value"), [("Labels", {"key": "value"}), ("ExposedPorts", {"80/tcp": {}, "53/udp": {}})],
+    ids=["Labels", "ExposedPorts"],
+)  # fmt: skip
+def test_what_is_only_told_is_described(api, field, value):
+    c = api.create(**{field: value})
+    assert value.items() <= c.inspect()["Config"][field].items()
+
+
+@claim("api-051")
+def test_the_signal_of_a_stop_is_described(api):
+    assert api.create(StopSignal="SIGUSR1").inspect()["Config"]["StopSignal"] == "SIGUSR1"
+
+
+@claim("api-051")
+def test_the_signal_of_a_stop_is_what_a_stop_sends(api):
+    c = api.sh("trap 'echo usr1; exit 0' USR1; echo ready; while :; do sleep 0.05; done", StopSignal="SIGUSR1")
+    c.until("ready", lambda: c.output().stdout)
+    c.post("stop", expect=204, query={"t": 20})
+    assert c.output().stdout == b"ready\nusr1\n"
 
 
 def _text(c, *, terminal=False):
@@ -76,7 +94,13 @@ HOST = [
     ("Init", True, "tr '\\0' ' ' </proc/1/cmdline | grep -c init", "1"),
     ("GroupAdd", ["37"], "id -G | tr ' ' '\\n' | grep -x 37", "37"),
     ("Sysctls", {"net.ipv4.ip_default_ttl": "77"}, "cat /proc/sys/net/ipv4/ip_default_ttl", "77"),
-]
+    ("Devices", [{"PathOnHost": "/dev/zero", "PathInContainer": "/dev/pier", "CgroupPermissions": "r"}],
+     "head -c 7 /dev/pier | wc -c", "7"),
+    ("SecurityOpt", ["no-new-privileges"], "grep NoNewPrivs /proc/self/status | tr -d '\\t'", "NoNewPrivs:1"),
+    ("IpcMode", "none", "grep -q ' /dev/shm ' /proc/mounts || echo none", "none"),
+    ("MaskedPaths", ["/proc/meminfo"], "wc -c </proc/meminfo", "0"),
+    ("ReadonlyPaths", ["/etc"], "touch /tmp/x && ! touch /etc/x 2>/dev/null && echo refused", "refused"),
+]  # fmt: skip
 
 
 @claim("api-051")
@@ -86,6 +110,81 @@ def test_settings_of_the_host_are_described_and_take_effect(api, field, value, s
     assert c.wait() == 0, c.output()
     assert c.output().stdout.decode().strip() == seen
     assert c.inspect()["HostConfig"].get(field) == value
+
+
+@claim("api-051")
+@requires("privileged", "seccomp")
+@pytest.mark.parametrize(("value", "seen"), [(True, "Seccomp:0"), (False, "Seccomp:2")], ids=["on", "off"])
+def test_privileges_are_described_and_take_the_filter_away(api, value, seen):
+    c = api.sh("grep ^Seccomp: /proc/self/status | tr -d '\\t'", HostConfig={"Privileged": value})
+    assert c.wait() == 0, c.output()
+    assert c.output().stdout.decode().strip() == seen
+    assert c.inspect()["HostConfig"]["Privileged"] is value
+
+
+@claim("api-051")
+def test_volumes_of_another_are_described_and_shared(api):
+    volume = api.volume()
+    owner = api.create(HostConfig={"Binds": [f"{volume}:/hold"]})
+    c = api.sh("echo cargo >/hold/cargo", HostConfig={"VolumesFrom": [owner.name]})
+    assert c.wait() == 0, c.output()
+    reader = api.sh("cat /hold/cargo", HostConfig={"VolumesFrom": [owner.name]})
+    assert reader.wait() == 0, reader.output()
+    assert reader.output().stdout == b"cargo\n"
+    assert [(mount["Name"], mount["Destination"]) for mount in c.inspect()["Mounts"]] == [(volume, "/hold")]
+    assert c.inspect()["HostConfig"]["VolumesFrom"] == [owner.name]
+
+
+@claim("api-051")
+def test_a_log_driver_is_described_and_nothing_is_kept_by_none(api):
+    kept, lost = api.sh("echo word"), api.sh("echo word", HostConfig={"LogConfig": {"Type": "none", "Config": {}}})
+    assert (kept.wait(), lost.wait()) == (0, 0)
+    assert kept.output().stdout == b"word\n"
+    assert lost.inspect()["HostConfig"]["LogConfig"]["Type"] == "none"
+    assert b"word\n" not in lost.get("logs", expect=None, query={"stdout": True}).body
+
+
+KINDS = {"IpcMode": "ipc", "PidMode": "pid", "UTSMode": "uts"}
+
+
+@claim("api-051")
+@pytest.mark.parametrize("field", list(KINDS))
+def test_the_hosts_namespace_is_described_and_joined(api, host_namespace, field):
+    c = api.run(HostConfig={field: "host"})
+    assert {name: c.kernel.namespace(kind) == host_namespace(kind) for name, kind in KINDS.items()} == {
+        name: name == field for name in KINDS
+    }
+    assert c.inspect()["HostConfig"][field] == "host"
+
+
+@claim("api-051")
+@pytest.mark.parametrize("field", ["IpcMode", "PidMode"])
+def test_the_namespace_of_another_is_described_and_joined(api, field):
+    owner, stranger = (api.run(HostConfig={"IpcMode": "shareable"}) for _ in range(2))
+    c = api.run(HostConfig={field: f"container:{owner.id}"})
+    kind = KINDS[field]
+    assert c.kernel.namespace(kind) == owner.kernel.namespace(kind) != stranger.kernel.namespace(kind)
+    assert c.inspect()["HostConfig"][field] == f"container:{owner.id}"
+
+
+@claim("api-051")
+def test_a_link_address_is_described_and_that_of_the_interface(api):
+    c = api.sh("cat /sys/class/net/eth0/address; sleep 60", MacAddress="02:42:ac:77:00:07")
+    c.until("its address", lambda: c.output().stdout)
+    assert c.output().stdout == b"02:42:ac:77:00:07\n"
+    network = one(c.inspect()["NetworkSettings"]["Networks"].values())
+    assert network["MacAddress"] == "02:42:ac:77:00:07"
+
+
+@claim("api-051")
+def test_all_exposed_ports_are_published_when_told_so(api):
+    exposed = {"80/tcp": {}, "53/udp": {}}
+    c, other = (api.run(ExposedPorts=exposed, HostConfig={"PublishAllPorts": all_}) for all_ in (True, False))
+    ports = c.inspect()["NetworkSettings"]["Ports"]
+    assert set(ports) == set(exposed)
+    assert all(0 < int(bindings[0]["HostPort"]) < 65536 for bindings in ports.values())
+    assert not any((other.inspect()["NetworkSettings"]["Ports"] or {}).values())
+    assert [made.inspect()["HostConfig"]["PublishAllPorts"] for made in (c, other)] == [True, False]
 
 
 @claim("api-051")
@@ -127,6 +226,22 @@ def test_limits_are_described_and_reach_the_kernel(api, field, value, limit):
     c = api.run(HostConfig={field: value})
     assert c.inspect()["HostConfig"][field] == value
     assert c.kernel.cgroup(limit) == value
+
+
+@claim("api-051")
+@requires("memory", "swap")
+def test_a_limit_of_memory_and_swap_is_described_and_reaches_the_kernel(api):
+    c = api.run(HostConfig={"Memory": 67108864, "MemorySwap": 134217728})
+    assert c.inspect()["HostConfig"]["MemorySwap"] == 134217728
+    assert (c.kernel.cgroup("memory"), c.kernel.cgroup("memory_and_swap")) == (67108864, 134217728)
+
+
+@claim("api-051")
+@requires("cpuset")
+def test_processors_are_described_and_reach_the_kernel(api):
+    c = api.run(HostConfig={"CpusetCpus": "0"})
+    assert c.inspect()["HostConfig"]["CpusetCpus"] == "0"
+    assert c.kernel.cgroup_text("cpus") == c.kernel.status["Cpus_allowed_list"] == "0"
 
 
 @claim("api-052")

@@ -172,16 +172,6 @@ def subnet(engine):
 
 
 @pytest.fixture
-def host_namespace(engine):
-    """Call it with a kind (pid, net, ...) to get the namespace of the engine's host, as `kernel.namespace` names it."""
-
-    def get(kind):
-        return run(["readlink", f"/proc/self/ns/{kind}"], host=engine.raw.host, journal=engine.journal).text
-
-    return get
-
-
-@pytest.fixture
 def host_links(engine):
     """Call it to get the names of the interfaces of the engine's host."""
 
