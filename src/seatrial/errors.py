@@ -140,6 +140,7 @@ CODES = {
     "E653": "no container with an engine in it can run",
     "E654": "there is no image of the harness",
     "E655": "a directory is no checkout of the harness",
+    "E656": "an event cannot be used to try a hook",
     "E701": "there is no diagnostic of such a code",
     "E702": "there is no case of such a name, or none in a place",
     "E703": "a bundle cannot be made in a place",

@@ -438,7 +438,7 @@ def test_verify_hook_leaves_the_builds_of_others_alone(fake, connect, hold):
 def test_verify_hook_wants_an_event_that_can_be_known_again(fake, connect, tmp_path):
     fake.add("h", HOOKED.replace("<secretToken/>", "<secretToken>s</secretToken>"))
     (tmp_path / "event").write_text('{"object_attributes": {"iid": 1}}')
-    answer = told(lambda: hook_check.verify(connect(), "h", "s", payload=tmp_path / "event"), "E620")
+    answer = told(lambda: hook_check.verify(connect(), "h", "s", payload=tmp_path / "event"), "E656")
     assert "names no commit" in answer.cause
     assert fake.items == {}
 

@@ -128,7 +128,7 @@ class _Event:
             return cls(str(found["last_commit"]["id"]), int(found["iid"]))
         except (ValueError, KeyError, TypeError) as error:
             raise SeatrialError(
-                "E620", "the event cannot be used", "it names no commit and no number of a merge request",
+                "E656", "the event cannot be used", "it names no commit and no number of a merge request",
                 "take one that GitLab sent, or none: the one that is made up will do",
             ) from error  # fmt: skip
 
