@@ -116,7 +116,8 @@ def test_settings_of_the_host_are_described_and_take_effect(api, field, value, s
 @requires("seccomp")
 @pytest.mark.parametrize(
     ("value", "seen"),
-    [pytest.param(True, "Seccomp:0", marks=requires("privileged"), id="on"), pytest.param(False, "Seccomp:2", id="off")],
+    [pytest.param(True, "Seccomp:0", marks=requires("privileged"), id="on"),
+     pytest.param(False, "Seccomp:2", id="off")],
 )  # fmt: skip
 def test_privileges_are_described_and_take_the_filter_away(api, value, seen):
     c = api.sh("grep ^Seccomp: /proc/self/status | tr -d '\\t'", HostConfig={"Privileged": value})
