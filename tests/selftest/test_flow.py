@@ -29,7 +29,7 @@ from seatrial.ci.jenkins import Controller
 from seatrial.lab import images
 from seatrial.listening import Address
 from seatrial.names import BUSYBOX
-from seatrial.paths import share_dir
+from seatrial.paths import locked, share_dir, state_dir
 
 ROOT = Path(__file__).parents[2]
 TARGET = "docker@bookworm"
@@ -218,9 +218,11 @@ class Site:
 @pytest.fixture(scope="module")
 def site(engine, image):
     root = share_dir() / f"flow-{os.getpid()}"
-    with Site(root, engine, image) as made:
-        yield made
-    assert made.containers() == []
+    # jobs name containers after themselves, so two controllers cannot share an engine
+    with locked(state_dir() / "locks" / "flow.lock"):
+        with Site(root, engine, image) as made:
+            yield made
+        assert made.containers() == []
     shutil.rmtree(root)
 
 
@@ -320,6 +322,7 @@ def test_what_a_build_puts_into_git_does_not_outlive_it(site):
 def test_what_an_agent_that_was_lost_left_behind_is_not_obeyed(site):
     """The build was cut off before it could clean: the next one begins with an empty workspace."""
     workspace, marker = site.agent.workspace("merge_request_hook"), site.root / "escaped-too"
+    workspace.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(workspace / ".git", ignore_errors=True)
     git(workspace, "init", "--quiet")
     hook = workspace / ".git/hooks/post-checkout"
