@@ -18,6 +18,21 @@ def greeter():
 
 
 @pytest.fixture
+def remapping(private_engine):
+    """Call it with a number to get a daemon of the test's own whose containers have users from that number on."""
+
+    def start(first):
+        d = private_engine("--userns-remap", "daemon", start=False)
+        for file in ("subuid", "subgid"):
+            d.host.path(f"/etc/{file}").write_text(f"daemon:{first}:65536\n")
+        d.daemon.start()
+        d.provide_image()
+        return d
+
+    return start
+
+
+@pytest.fixture
 def host_namespace(engine):
     """Call it with a kind (pid, net, ...) to get the namespace of the engine's host, as `kernel.namespace` names it."""
 

@@ -359,11 +359,11 @@ class Bench:
             return
         self.raw.remove(kind, names)
         left = self._left(kind, label)
-        fewer = bool(left)
-        while fewer:  # an image goes only after those that are made from it
+        before = len(left) + 1
+        while 0 < len(left) < before:  # an image goes only after those that are made from it
+            before = len(left)
             self.raw.remove(kind, left)
-            before, left = left, self._left(kind, label)
-            fewer = 0 < len(left) < len(before)
+            left = self._left(kind, label)
         self._problems += [f"{kind} {name} of this test cannot be removed" for name in left]
 
     def _left(self, kind: str, label: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,12 +59,21 @@ def engine(request: pytest.FixtureRequest, target: TargetInfo) -> Iterator[Bench
 
 
 @pytest.fixture
-def prober(engine: Bench) -> Prober:
-    """The probe in containers of the engine under test; its image is brought in when first needed."""
+def prober_in() -> Callable[[Bench], Prober]:
+    """Call it with an engine to get the probe in its containers; its image is brought in when first needed."""
     from seatrial.security.prober import Prober
 
-    _provide(engine, PROBE)
-    return Prober(engine)
+    def provide(engine: Bench) -> Prober:
+        _provide(engine, PROBE)
+        return Prober(engine)
+
+    return provide
+
+
+@pytest.fixture
+def prober(engine: Bench, prober_in: Callable[[Bench], Prober]) -> Prober:
+    """The probe in containers of the engine under test."""
+    return prober_in(engine)
 
 
 @pytest.fixture

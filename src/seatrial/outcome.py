@@ -112,12 +112,13 @@ class Trial:
             verdict = Verdict.WARN
         where = f"{report.when}: " if report.when != "call" else ""
         words = _words(error)
-        if report.when == "call" and _engines_fault(error):
+        refuted = report.when == "call" and _engines_fault(error)  # what the test claims, by the engine
+        if refuted:
             self.ignored = [option for option in self.effects if self._accepted(option)]
             if self.ignored:
                 words = f"accepted without effect: {', '.join(self.ignored)}\n{words}"
         known = self._expected(report.when, words) if _engines_fault(error) else None
-        if known is None and self.known is not None and report.when == "call" and _engines_fault(error):
+        if refuted and known is None and self.known is not None:
             words += f"\nanother failure than the known one: {self.known.reason}"
         self.messages.append(where + words)
         if known is not None:

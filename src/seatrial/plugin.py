@@ -14,6 +14,7 @@ from seatrial.fixtures import (
     private_daemon,
     private_engine,
     prober,
+    prober_in,
     registry,
     registry_with,
     runtime,
@@ -24,8 +25,8 @@ from seatrial.selection import known_requirements, pattern, seconds
 from seatrial.session import SESSION, Session, usable
 
 __all__ = [
-    "bundle", "client", "engine", "guard", "private_daemon", "private_engine", "prober", "pytest_addhooks",
-    "pytest_addoption", "pytest_cmdline_main", "pytest_configure", "pytest_plugins",
+    "bundle", "client", "engine", "guard", "private_daemon", "private_engine", "prober", "prober_in",
+    "pytest_addhooks", "pytest_addoption", "pytest_cmdline_main", "pytest_configure", "pytest_plugins",
     "registry", "registry_with", "runtime", "target", "toolbox",
 ]
 

@@ -37,12 +37,8 @@ def test_hosts_namespace_can_be_shared(engine, option, kind, host_namespace):
 @claim("cli-083")
 @effect("run --userns")
 @requires("private_daemon")
-def test_remapped_users_are_left_for_the_hosts_by_an_option(private_daemon):
-    d = private_daemon("--userns-remap", "daemon", start=False)
-    for file in ("subuid", "subgid"):
-        d.host.path(f"/etc/{file}").write_text("daemon:200000:65536\n")
-    d.daemon.start()
-    d.provide_image()
+def test_remapped_users_are_left_for_the_hosts_by_an_option(remapping):
+    d = remapping(200000)
     remapped, hosts = d.run(), d.run("--userns", "host")
     assert remapped.kernel.status["Uid"].split()[0] == "200000"
     assert hosts.kernel.status["Uid"].split()[0] == "0"

@@ -1,15 +1,10 @@
 """Containers whose users are others on the host: root in them is nobody there."""
 
 import stat
-from pathlib import Path
 
 import pytest
 
-from seatrial.lab import images
-from seatrial.names import PROBE
-from seatrial.security.prober import Prober
 from seatrial.security.syscalls import numbers
-from seatrial.waiting import wait_until
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 pytestmark = requires("lab", "rootful", "amd64")
@@ -18,55 +13,30 @@ CALLS, AT_CWD = numbers(), -100
 FIRST, COUNT = 200000, 65536  # no user of a Debian host has such a number
 
 
-@pytest.fixture(scope="module")
-def mapping():
-    """The options that map users for one container, where an engine has them."""
-    return tuple(part for kind in ("uid", "gid") for part in (f"--{kind}map", f"0:{FIRST}:{COUNT}"))
+UNMAPPED = ("--userns", "host")
+MAPPED = tuple(part for kind in ("uid", "gid") for part in (f"--{kind}map", f"0:{FIRST}:{COUNT}"))
 
 
 @pytest.fixture
-def remapped(engine, private_engine, mapping):
+def remapped(engine, remapping):
     """An engine, and the options of `run` under which it maps a container's users."""
-    if engine.trait("maps_users") == "options":
-        return engine, mapping
-    d = private_engine("--userns-remap", "daemon", start=False)
-    for file in ("subuid", "subgid"):
-        d.host.path(f"/etc/{file}").write_text(f"daemon:{FIRST}:{COUNT}\n")
-    d.daemon.start()
-    d.provide_image()
-    return d, ()
+    return (engine, MAPPED) if engine.trait("maps_users") == "options" else (remapping(FIRST), ())
 
 
-@pytest.fixture
-def unmapped(remapped):
-    """Options of `run` that leave a container its users, whatever the engine's mode."""
-    return ("--userns", "host") if not remapped[1] else ()
-
-
-@claim("security-008", "security-016", "security-019", "security-128")
-@effect("dockerd --userns-remap", "run --uidmap")
-def test_root_of_a_remapped_container_is_nobody_of_the_host(remapped, unmapped, guard):
+@claim("security-008", "security-016", "security-019", "security-128", "security-130")
+@effect("dockerd --userns-remap", "run --uidmap", "run --userns")
+def test_root_of_a_remapped_container_is_nobody_of_the_host(remapped, host_namespace, guard):
     engine, options = remapped
-    shut, free = (engine.run(*chosen).kernel for chosen in (options, unmapped))
-    own = Path("/proc/self/ns/user").readlink()
+    shut, free = (engine.run(*chosen).kernel for chosen in (options, UNMAPPED))
     assert [shut.status[field].split()[0] for field in ("Uid", "Gid")] == [str(FIRST)] * 2
-    assert [kernel.namespace("user") == str(own) for kernel in (shut, free)] == [False, True]
+    assert [kernel.namespace("user") == host_namespace("user") for kernel in (shut, free)] == [False, True]
     assert shut.proc.joinpath("uid_map").read_text().split() == ["0", str(FIRST), str(COUNT)]
     assert free.status["Uid"].split()[0] == "0"
     guard.note("root of the container on the host", FIRST, mode="users remapped", state="holds")
 
 
-@claim("security-130")
-@effect("run --userns")
-def test_a_container_may_be_left_out_of_the_remapping(remapped, unmapped):
-    engine, _ = remapped
-    kernel = engine.run(*unmapped).kernel
-    assert kernel.status["Uid"].split()[0] == "0"
-    assert kernel.namespace("user") == str(Path("/proc/self/ns/user").readlink())
-
-
 @claim("security-019")
-def test_files_of_the_hosts_root_are_closed_to_a_remapped_root(remapped, unmapped, guard):
+def test_files_of_the_hosts_root_are_closed_to_a_remapped_root(remapped, guard):
     engine, options = remapped
     place = engine.workdir / "given"
     place.mkdir()
@@ -74,7 +44,7 @@ def test_files_of_the_hosts_root_are_closed_to_a_remapped_root(remapped, unmappe
     (place / "secret").chmod(0o600)
     place.chmod(0o777)
     seen = {}
-    for which, chosen in (("shut", options), ("free", unmapped)):
+    for which, chosen in (("shut", options), ("free", UNMAPPED)):
         c = engine.run("--volume", f"{place}:/given", *chosen)
         seen[which] = c.sh("cat /given/secret", expect=None).stdout.strip() or "refused"
         c.sh(f"echo mine >/given/{which}")
@@ -95,9 +65,9 @@ def test_users_beyond_the_map_are_none(remapped, guard):
 
 
 @claim("security-020", "security-129", "security-019")
-def test_capabilities_of_a_remapped_root_end_at_its_namespace(remapped, unmapped, guard):
+def test_capabilities_of_a_remapped_root_end_at_its_namespace(remapped, prober_in, guard):
     engine, options = remapped
-    images.provide(engine.raw, (PROBE,))
+    prober = prober_in(engine)
     asked = ("--cap-add", "SYS_TIME", "--cap-add", "MKNOD", "--cap-add", "SYS_PACCT", "--security-opt",
              "seccomp=unconfined")  # fmt: skip
     calls = {  # asked to do nothing, which succeeds for whoever may
@@ -105,7 +75,7 @@ def test_capabilities_of_a_remapped_root_end_at_its_namespace(remapped, unmapped
         "a device": (CALLS["mknodat"], AT_CWD, b"=/tmp/null", stat.S_IFCHR | 0o600, 0x103),
         "accounting of processes": (CALLS["acct"], 0),
     }
-    shut, free = (Prober(engine).fates(*asked, *chosen, calls=calls) for chosen in (options, unmapped))
+    shut, free = (prober.fates(*asked, *chosen, calls=calls) for chosen in (options, UNMAPPED))
     guard.each("what only the host's root may, with its capabilities", shut, free, mode="users remapped")
 
 
@@ -118,7 +88,6 @@ def test_set_user_id_root_of_a_remapped_container_is_nobodys_on_the_host(remappe
     place.chmod(0o777)
     engine.once("--volume", f"{place}:/given", *options, engine.image, "sh", "-c",
                 "cp /bin/busybox /given/shell && chmod 4755 /given/shell")  # fmt: skip
-    wait_until("the file", lambda: (place / "shell").exists())
     left = (place / "shell").stat()
     assert left.st_uid == FIRST
     assert left.st_mode & stat.S_ISUID

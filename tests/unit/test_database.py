@@ -9,8 +9,9 @@ from threading import Barrier
 
 import pytest
 
-from seatrial.database import Database, Trouble, records
+from seatrial.database import Database, Trouble
 from seatrial.errors import SeatrialError
+from seatrial.oct.records import records
 
 TABLES = "create table words (word text not null); create index words_by_word on words (word)"
 CODES = {Trouble.BROKEN: "E305", Trouble.NEWER: "E309", Trouble.CLOSED: "E403"}

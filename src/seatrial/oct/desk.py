@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from seatrial import proc
-from seatrial.database import records
 from seatrial.errors import Exit, SeatrialError
 from seatrial.exec import base_environment
 from seatrial.oct.record import PROGRESS
+from seatrial.oct.records import records
 
 _TABLE = """
 create table if not exists tasks (

@@ -14,9 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from seatrial.database import records
 from seatrial.errors import SeatrialError
 from seatrial.oct.library import Entry
+from seatrial.oct.records import records
 from seatrial.results import TargetInfo
 
 FORMAT = 2

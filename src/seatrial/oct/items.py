@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from seatrial.claims import Claim
     from seatrial.known import Known
     from seatrial.oct.containers import Containers
+    from seatrial.oct.freshness import Variant
     from seatrial.oct.model import Case
     from seatrial.oct.record import TaskRecord
     from seatrial.results import TargetInfo
@@ -102,6 +104,13 @@ class CaseItem(pytest.Item):
         return [Claim(self.case.name, self.case.level, self.case.summary, source or self.case.group, "",
                       self.case.group.partition("/")[0])]  # fmt: skip
 
+    @property
+    def variant(self) -> Variant:
+        """What of the case this is: the label of its variant, and the parameters that were set."""
+        from seatrial.oct.freshness import Variant
+
+        return Variant.of(self.case.label, self.case.parameters, settings(self.config))
+
     def known_on(self, info: TargetInfo) -> Known | None:
         """Return the failure that the case itself expects of a target."""
         from seatrial.known import Known
@@ -160,7 +169,8 @@ class CaseItem(pytest.Item):
         except OSError:  # the stream is on the same disk and will tell
             path = Path()
         return {
-            "case": self.case.id, "digest": self.digest, "ending": record.ending.value, "task": record.task,
+            "case": self.case.id, "name": self.case.name, "variant": asdict(self.variant), "digest": self.digest,
+            "ending": record.ending.value, "task": record.task,
             "record": str(path), "metrics": record.metrics, "spent": record.spent, "hosts": record.hosts,
         }  # fmt: skip
 

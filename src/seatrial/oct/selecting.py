@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -70,10 +69,9 @@ def _image(driver: CliEngine | None, image: str) -> str:
 
 def keep_only(session: Session, items: list[pytest.Item]) -> None:
     """Deselect the cases whose state is not asked for; what is no case stays out. Says why for each that stays."""
-    from seatrial.oct.items import CaseItem, settings
+    from seatrial.oct.items import CaseItem
 
     wanted = states(session.config.getoption("only"))
-    set_ = settings(session.config)
     kept: list[pytest.Item] = []
     reasons: list[str] = []
     known: dict[str, dict[str, dict[Variant, Known]]] = {}
@@ -82,11 +80,10 @@ def keep_only(session: Session, items: list[pytest.Item]) -> None:
             continue
         if item.target not in known:
             known[item.target] = store(session.config).known(item.target)
-        variant = Variant.of(item.case.label, item.case.parameters, set_)
-        state, why = _state(session, item, known[item.target].get(item.case.name, {}).get(variant))
+        state, why = _state(session, item, known[item.target].get(item.case.name, {}).get(item.variant))
         if state in wanted:
             kept.append(item)
-            shown = " ".join(filter(None, (item.case.name, str(variant))))
+            shown = " ".join(filter(None, (item.case.name, str(item.variant))))
             reasons.append(f"{shown} on {item.target}: {state}: {why}")
     session.config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
@@ -125,31 +122,11 @@ def remember(session: Session, result: TestResult) -> None:
     found = result.evidence["oct"]
     assert session.plan is not None  # noqa: S101 - a recorded result has a plan
     try:
-        name, variant = _ran(session.config, result)
-        now = surroundings(session, result.target)
+        now, variant = surroundings(session, result.target), Variant(**found["variant"])
         where = store(session.config)
-        where.record(name, result.target, variant, found["digest"], now, found["ending"], session.plan.run)
+        where.record(found["name"], result.target, variant, found["digest"], now, found["ending"], session.plan.run)
     except SeatrialError as error:
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None and str(error) not in _TOLD:
             _TOLD.add(str(error))
             reporter.write_line(str(error))
-
-
-def _ran(config: pytest.Config, result: TestResult) -> tuple[str, Variant]:
-    """Return the name of the case of a result, and what of it ran."""
-    from seatrial.oct.items import settings
-    from seatrial.oct.model import text
-
-    name, _, label = str(result.evidence["oct"]["case"]).partition("[")
-    set_ = settings(config)
-    defaults: dict[str, str] = {}
-    if set_:  # only the case knows which parameters it has
-        try:
-            document = json.loads((config.rootpath / result.file).read_bytes())
-            defaults = {name: text(value) for name, value in document.get("Parameters", {}).items()}
-        except (OSError, ValueError, AttributeError) as error:
-            raise SeatrialError(
-                "E702", f"there is no case in {result.file}", str(error), "its results count again when it is there"
-            ) from error
-    return name, Variant.of(label.removesuffix("]"), defaults, set_)

@@ -1,6 +1,5 @@
 """What a result holds for: the image by its content, the host of the target and not this machine."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -8,12 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from seatrial.errors import SeatrialError
 from seatrial.exec import ExpectationError, run
 from seatrial.oct import selecting
 from seatrial.oct.freshness import Variant
-from seatrial.results import TargetInfo, TestResult
-from seatrial.verdict import Verdict
+from seatrial.oct.items import CaseItem
+from seatrial.results import TargetInfo
 
 
 class Host:
@@ -85,18 +83,10 @@ def test_an_image_that_cannot_be_asked_for_is_never_the_same_as_one_that_can(dri
     [([], Variant("1-x")), (["seconds=10"], Variant("1-x")), (["seconds=3"], Variant("1-x", "seconds=3")),
      (["other=3"], Variant("1-x"))],
 )  # fmt: skip
-def test_a_result_is_that_of_its_variant_and_parameters(tmp_path, settings, variant):
-    (tmp_path / "case.json").write_text(json.dumps({"Parameters": {"seconds": 10}}))
-    config = SimpleNamespace(rootpath=tmp_path, getoption=lambda _: settings)
-    result = TestResult("t", "docker", Verdict.PASS, "", 0.0, file="case.json", evidence={"oct": {"case": "net[1-x]"}})
-    assert selecting._ran(config, result) == ("net", variant)
-
-
-def test_a_result_with_parameters_whose_case_is_gone_is_told(tmp_path):
-    config = SimpleNamespace(rootpath=tmp_path, getoption=lambda _: ["seconds=3"])
-    result = TestResult("t", "docker", Verdict.PASS, "", 0.0, file="case.json", evidence={"oct": {"case": "net"}})
-    with pytest.raises(SeatrialError, match=r"there is no case in case\.json"):
-        selecting._ran(config, result)
+def test_an_item_is_known_by_its_variant_and_the_parameters_that_were_set(settings, variant):
+    case = SimpleNamespace(label="1-x", parameters={"seconds": "10"})
+    item = SimpleNamespace(case=case, config=SimpleNamespace(getoption=lambda _: settings))
+    assert CaseItem.variant.fget(item) == variant
 
 
 CASES = """
