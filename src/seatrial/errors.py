@@ -123,6 +123,7 @@ CODES = {
     "E812": "a run has measured nothing that could be kept as a baseline",
     "E813": "a text is no address of a webhook",
     "E624": "there are more tests than GitLab takes",
+    "E625": "a value has no place in the definitions",
     "E631": "GitLab does not answer",
     "E632": "GitLab refuses a token",
     "E633": "GitLab does not know what it is asked for",

@@ -16,13 +16,13 @@ import yaml
 from seatrial.ci import apply, image
 from seatrial.cli import main
 from seatrial.commands import image as commands_image
+from seatrial.errors import SeatrialError
 
 ROOT = Path(__file__).parents[2]
 JENKINS = ROOT / "jenkins"
 JOBS = sorted((JENKINS / "jobs").glob("*.xml"))
-FREESTYLE = [path for path in JOBS if path.stem != "pipeline"]
+FREESTYLE = [path for path in JOBS if path.stem not in ("branches", "pipeline")]
 TRIGGER = ".//com.dabsquared.gitlabjenkins.GitLabPushTrigger"
-GROOVY = "groovy"
 
 
 def root_of(path):
@@ -42,17 +42,17 @@ def test_jenkins_holds_no_python():
 
 def test_the_jobs_are_there():
     assert [path.stem for path in JOBS] == [
-        "merge_request_head", "merge_request_hook", "merge_request_test", "pipeline", "post_merge",
+        "branches", "merge_request_head", "merge_request_hook", "merge_request_test", "pipeline", "post_merge",
     ]  # fmt: skip
 
 
 def test_the_definitions_can_be_applied():
     values = {"SEATRIAL_AGENT_HOST": "a", "SEATRIAL_AGENT_KEY_TYPE": "ssh-ed25519", "SEATRIAL_AGENT_KEY": "k"}
     found = apply.load(JENKINS, values={**values, "SEATRIAL_REPOSITORY": "https://gitlab.example.org/up/seatrial.git"})
-    assert len(found.jobs) == 5
+    assert len(found.jobs) == 6
     assert list(found.nodes) == ["seatrial-1"]
     assert "${SEATRIAL_" not in found.nodes["seatrial-1"]
-    assert "https://gitlab.example.org/up/seatrial.git" in found.jobs["merge_request_test"]
+    assert all("https://gitlab.example.org/up/seatrial.git" in xml for xml in found.jobs.values())
     assert {"git", "gitlab-plugin", "junit", "workflow-aggregator"} <= set(found.plugins)
 
 
@@ -86,7 +86,7 @@ def test_no_secret_and_no_display_name_of_a_fork_is_in_a_job(path):
     assert [node.text for node in job.iter("secretToken") if node.text] == []
     assert "gitlabSourceRepoName" not in path.read_text(), "a display name with a space breaks the fetch"
     triggers = job.findall(TRIGGER)
-    assert len(triggers) == (0 if path.stem == "merge_request_hook" else 1)
+    assert len(triggers) == (0 if path.stem in ("merge_request_hook", "branches") else 1)
     for trigger in triggers:
         assert trigger.findtext("triggerOnMergeRequest") == ("false" if path.stem == "post_merge" else "true")
         assert trigger.findtext("triggerOnPush") == ("true" if path.stem == "post_merge" else "false")
@@ -318,140 +318,26 @@ def test_the_secrets_that_are_made_are_those_of_the_compose_file(tmp_path):
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "secrets").iterdir())
 
 
-# The Jenkinsfile ------------------------------------------------------------------------------------------------
+def test_a_multibranch_job_needs_the_address_of_its_repository(connect, fake):
+    """Jenkins scans it without a build: nothing in its environment is filled in."""
+    wanted = apply.load(JENKINS, ["branches"])
+    wanted.plugins.clear()
+    with pytest.raises(SeatrialError) as told:
+        apply.plan(connect(), wanted)
+    assert told.value.code == "E615"
+    wanted = apply.load(JENKINS, ["branches"], {"SEATRIAL_REPOSITORY": "https://gitlab.example.org/up/seatrial.git"})
+    wanted.plugins.clear()
+    assert apply.carry_out(apply.plan(connect(), wanted), lambda _: None) == 1
+    job = ET.fromstring(fake.jobs["branches"].xml)
+    assert [node.text for node in job.iter("remote")] == ["https://gitlab.example.org/up/seatrial.git"]
+    assert job.findtext("factory/scriptPath") == "jenkins/Jenkinsfile"
+    assert job.find(".//jenkins.plugins.git.traits.BranchDiscoveryTrait") is not None
+    assert "refs/merge-requests" not in fake.jobs["branches"].xml, "a fork would bring its own Jenkinsfile"
 
 
-def blocks(text):
-    """The blocks of a Jenkinsfile: nested (name, arguments, children, own text), strings and comments taken out."""
-    text = re.sub(r"'''.*?'''|//[^\n]*", lambda m: "''" if m[0][0] == "'" else "", text, flags=re.DOTALL)
-    strings = []
-
-    def keep(match):
-        strings.append(match[0][1:-1])
-        return f"\x01{len(strings) - 1}\x01"
-
-    text = re.sub(r"'[^'\n]*'|\"[^\"\n]*\"", keep, text)
-    root = ("", "", [], [])
-    stack, last = [root], 0
-    for match in re.finditer(r"([{}])", text):
-        before = text[last : match.start()]
-        last = match.end()
-        if match[1] == "{":
-            head = re.search(r"(\w+)\s*(\([^()]*\))?\s*$", before)
-            name, arguments = (head[1], head[2] or "") if head else ("", "")
-            arguments = re.sub("\x01(\\d+)\x01", lambda m: strings[int(m[1])], arguments)
-            stack[-1][3].append(before)
-            child = (name, arguments.strip("()"), [], [])
-            stack[-1][2].append(child)
-            stack.append(child)
-        else:
-            stack[-1][3].append(before)
-            stack.pop()
-    assert len(stack) == 1, "braces do not match"
-    return root[2]
-
-
-SECTIONS = {"agent", "options", "parameters", "stages", "post", "environment", "when", "steps", "matrix", "axes",
-            "triggers", "tools", "input"}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def pipeline():
-    [found] = [block for block in blocks((JENKINS / "Jenkinsfile").read_text()) if block[0] == "pipeline"]
-    return found
-
-
-def stages(block):
-    """Every stage below a block, with the blocks around it."""
-
-    def walk(node, around):
-        for child in node[2]:
-            if child[0] == "stage":
-                yield child, around
-            yield from walk(child, (*around, node))
-
-    return list(walk(block, ()))
-
-
-def names(block):
-    return [child[0] for child in block[2]]
-
-
-def test_the_stages_come_in_the_order_of_the_flow(pipeline):
-    [section] = [child for child in pipeline[2] if child[0] == "stages"]
-    assert [stage[1] for stage in section[2]] == ["check", "unit", "integration", "system"]
-    assert set(names(pipeline)) <= SECTIONS
-    assert "agent none" in "".join(pipeline[3])
-
-
-def test_each_stage_has_one_body_an_agent_and_a_time(pipeline):
-    found = stages(pipeline)
-    assert len(found) == 5
-    for stage, around in found:
-        assert set(names(stage)) <= SECTIONS
-        assert sum(names(stage).count(body) for body in ("steps", "stages", "matrix", "parallel")) == 1, stage[1]
-        if "steps" in names(stage):
-            assert "agent" in names(stage) or any("agent" in names(outer) for outer in around[-2:]), stage[1]
-            [options] = [child for child in stage[2] if child[0] == "options"]
-            assert "timeout(" in "".join(options[3]), stage[1]
-
-
-def test_each_stage_cleans_and_publishes(pipeline):
-    text = (JENKINS / "Jenkinsfile").read_text()
-    assert text.count("leaveNothing(") == 1 + 4
-    assert text.count("deleteDir()") >= 4
-    assert text.count("publish(true)") == 3
-    assert "followSymlinks: false" in text
-    assert "skipOldReports: true" in text
-
-
-def test_nothing_of_a_merge_request_reaches_a_shell():
-    text = (JENKINS / "Jenkinsfile").read_text()
-    scripts = re.findall(r"script: (''')(.*?)'''", text, re.DOTALL)
-    assert len(scripts) == 2
-    assert "\"\"\"" not in text, "an interpolated script"
-    rest = re.sub(r"'''.*?'''", "'''", text, flags=re.DOTALL)
-    calls = [line.strip() for line in rest.splitlines() if re.match(r"\s*(sh|bat|powershell)\b", line)]
-    assert calls == ["sh label: cell, script: '''", "sh label: 'clean', script: '''"]
-    assert all("gitlab" not in script for _, script in scripts)
-    for _, script in scripts:
-        assert subprocess.run(["sh", "-n"], input=script, text=True, timeout=10).returncode == 0
-
-
-def test_only_steps_of_plugins_that_are_listed(pipeline):
-    text = (JENKINS / "Jenkinsfile").read_text()
-    text = re.sub(r"'''.*?'''|//[^\n]*|'[^'\n]*'|\"[^\"\n]*\"", "", text, flags=re.DOTALL)
-    steps = set(re.findall(r"\b([a-z]\w+)\s*\(", text))
-    steps |= set(re.findall(r"^\s+([a-z]\w+) (?=\w+:)", text, re.MULTILINE))
-    own = {"sources", "contained", "leaveNothing", "publish"}
-    known = {
-        "git": {"checkout", "scmGit"}, "junit": {"junit"},
-        "gitlab-plugin": {"gitLabConnection", "gitlabBuilds", "gitlabCommitStatus", "updateGitlabCommitStatus"},
-        "workflow-aggregator": {
-            "archiveArtifacts", "buildDiscarder", "containsValue", "contains", "deleteDir", "disableConcurrentBuilds",
-            "logRotator", "sh", "skipDefaultCheckout", "stage", "stash", "string", "timeout", "toString", "tokenize",
-            "unstash", "withEnv",
-        },
-    }  # fmt: skip
-    listed = set(apply._plugins(JENKINS / "plugins.txt"))
-    assert set(known) <= listed
-    assert steps - own - set().union(*known.values()) - {"if"} == set()
-    assert len(steps) > 20
-
-
-def test_the_jenkinsfile_is_groovy(tmp_path):
-    """By the very version that Jenkins carries, where Debian's package is installed."""
-    jar = Path("/usr/share/java/groovy-all.jar")
-    if not jar.exists() or not shutil.which("java"):
-        pytest.skip("needs Groovy: apt-get install groovy default-jre-headless")
-    script = tmp_path / "parse.groovy"
-    script.write_text(
-        "import org.codehaus.groovy.control.*\ndef unit = new CompilationUnit()\nunit.addSource(new File(args[0]))\n"
-        "unit.compile(Phases.CANONICALIZATION)\n"
-    )
-    argv = ["java", "-cp", str(jar), "groovy.ui.GroovyMain", str(script)]
-    good = subprocess.run([*argv, str(JENKINS / "Jenkinsfile")], capture_output=True, text=True, timeout=240)
-    assert good.returncode == 0, good.stderr
-    (tmp_path / "Bad").write_text((JENKINS / "Jenkinsfile").read_text().replace("pipeline {", "pipeline {{"))
-    bad = subprocess.run([*argv, str(tmp_path / "Bad")], capture_output=True, text=True, timeout=240)
-    assert bad.returncode != 0
+def test_a_value_that_no_definition_has_a_place_for():
+    with pytest.raises(SeatrialError) as told:
+        apply.load(JENKINS, ["post_merge"], {"SEATRIAL_REPOSITRY": "x"})
+    assert told.value.code == "E625"
+    assert "SEATRIAL_REPOSITORY" in told.value.cause
+    apply.load(JENKINS, ["post_merge"], {"SEATRIAL_AGENT_HOST": "a"})

@@ -2,7 +2,7 @@
 
 The directory holds plugins.txt, nodes/<name>.xml and jobs/<name>.xml. A plan is made first, of everything;
 nothing is changed before it is whole. `${SEATRIAL_...}` in a definition stands for a value of the site: a
-named one is filled in, others are left to the controller's global environment.
+named one is filled in, others are left to the controller's global environment, where Jenkins looks there at all.
 """
 
 from __future__ import annotations
@@ -57,11 +57,19 @@ class Step:
 def load(directory: Path, only: Collection[str] = (), values: Mapping[str, str] | None = None) -> Definitions:
     """Read the definitions of a directory, with the site's values in place of their names.
 
-    `only` names the nodes and jobs that are wanted. Raises `SeatrialError` E613 for what cannot be read.
+    `only` names the nodes and jobs that are wanted. Raises `SeatrialError` E613 for what cannot be read, E625 for a
+    value that stands in none of the definitions, wanted or not.
     """
     if not (directory / "jobs").is_dir():
         raise _broken(directory, "there is no directory jobs in it")
     site = dict(values or {})
+    texts = [text for kind in ("nodes", "jobs") for _, text in _texts(directory / kind)]
+    known = {name for text in texts for name in _TOKEN.findall(text)}
+    if strange := sorted(set(site) - known):
+        raise SeatrialError(
+            "E625", f"no definition in {directory} has a place for {strange[0]}",
+            f"they have places for {', '.join(sorted(known)) or 'nothing'}", "is the name right?",
+        )  # fmt: skip
     found = Definitions(
         _plugins(directory / "plugins.txt"),
         dict(_documents(directory / "nodes", only, site)),
@@ -97,14 +105,21 @@ def _plugins(path: Path) -> dict[str, str]:
     return found
 
 
-def _documents(directory: Path, only: Collection[str], values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _texts(directory: Path) -> Iterator[tuple[Path, str]]:
     for path in sorted(directory.glob("*.xml")):
+        try:
+            yield path, path.read_text("utf-8")
+        except (OSError, ValueError) as error:
+            raise _broken(path, str(error)) from error
+
+
+def _documents(directory: Path, only: Collection[str], values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for path, text in _texts(directory):
         if only and path.stem not in only:
             continue
         try:
-            text = path.read_text("utf-8")
             foreign.parse(text)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise _broken(path, str(error)) from error
         yield path.stem, _TOKEN.sub(lambda match: escape(values.get(match[1], match[0])), text)
 
@@ -112,7 +127,8 @@ def _documents(directory: Path, only: Collection[str], values: Mapping[str, str]
 def plan(controller: Controller, wanted: Definitions, *, folder: str = "", hook_token: str = "") -> list[Step]:
     """Compare what is wanted with what is there. Jobs go into `folder`; `hook_token` is what GitLab will send.
 
-    Raises `SeatrialError` E615 for a node without a value and E616 for a job that anyone could trigger.
+    Raises `SeatrialError` E615 for what needs a value that it was not given and E616 for a job that anyone could
+    trigger.
     """
     installed = controller.plugins() if wanted.plugins else {}
     steps = [_plugin_step(name, version, installed.get(name)) for name, version in wanted.plugins.items()]
@@ -142,16 +158,20 @@ def _older(installed: str, wanted: str) -> bool:
 
 
 def _node_step(controller: Controller, name: str, xml: str) -> Step:
-    if missing := sorted(set(_TOKEN.findall(xml))):
-        raise SeatrialError(
-            "E615", f"the node {name} needs a value for {missing[0]}", "Jenkins fills nothing in there",
-            f"--set {missing[0]}=VALUE",
-        )  # fmt: skip
+    _complete(f"the node {name}", xml)
     current = controller.node_config(name)
     if current is None:
         return Step("node", name, "create", _added(xml), lambda: controller.create_node(name, xml))
     diff = markup.difference(current, xml, subset=True)
     return Step("node", name, "update" if diff else "same", diff, lambda: controller.update_node(name, xml))
+
+
+def _complete(what: str, xml: str) -> None:
+    if missing := sorted(set(_TOKEN.findall(xml))):
+        raise SeatrialError(
+            "E615", f"{what} needs a value for {missing[0]}", "Jenkins fills nothing in there",
+            f"--set {missing[0]}=VALUE",
+        )  # fmt: skip
 
 
 def _folder_step(controller: Controller, name: str) -> Step:
@@ -162,6 +182,8 @@ def _folder_step(controller: Controller, name: str) -> Step:
 
 def _job_step(controller: Controller, name: str, xml: str, hook_token: str) -> Step:
     job_path(name)
+    if foreign.parse(xml).tag.endswith("MultiBranchProject"):
+        _complete(f"the job {name}", xml)  # it is scanned without a build, and so without a build's environment
     current = controller.job_config(name)
     wanted, changed = _secured(name, xml, current or "<none/>", hook_token)
     if current is None:

@@ -20,12 +20,15 @@ Jenkins, Security), readable by you alone.
 exit codes: those of its verbs; 4 it cannot be done (error code, cause and hint are printed)
 """
 _APPLY = """\
-Prints a plan with the differences, then carries it out. Once more, it changes nothing.
+Prints a plan with the differences, then carries it out. Once more, it changes nothing. ${SEATRIAL_REPOSITORY}
+and the like in the definitions are filled in by --set, or by Jenkins from its own environment; nodes and
+multibranch jobs need --set.
 
 examples:
-  seatrial jenkins apply --url http://ci:8080 --user admin --token-file token --dry-run
+  seatrial jenkins apply --only merge_request_head --hook-token-file hook-token --dry-run
   seatrial jenkins apply --url http://ci:8080 --user admin --token-file token \\
-      --hook-token-file hook-token --set SEATRIAL_REPOSITORY=https://gitlab.example.org/up/seatrial.git
+      --hook-token-file hook-token --set SEATRIAL_REPOSITORY=https://gitlab.example.org/up/seatrial.git \\
+      --only merge_request_head --only post_merge
   seatrial jenkins apply jenkins --only post_merge --folder team/engines
 
 exit codes: 0 all is as wanted, 1 --dry-run and something would change, 4 it cannot be done
