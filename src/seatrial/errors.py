@@ -153,6 +153,12 @@ CODES = {
     "E709": "there is no such case in a library",
     "E710": "no case of a library is meant by the options",
     "E712": "the service of cases would be open to others without a token",
+    "E713": "a cluster would be open to others without keys",
+    "E714": "the keys of a cluster cannot be used",
+    "E715": "the scheduler of a cluster cannot be used",
+    "E717": "a text is no address of a cluster",
+    "E718": "the keys of a cluster cannot be made",
+    "E716": "cases that do not validate are to be run on a cluster",
 }
 
 

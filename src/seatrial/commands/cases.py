@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.commands import FORMATS, explain, say, tell, verb
+from seatrial.commands import FORMATS, cluster, explain, say, tell, verb
 from seatrial.errors import Exit, SeatrialError
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ examples:
   seatrial oct run --engine docker@bookworm -n 4
   seatrial oct run --engine podman@sid --only new,changed,failed --group Spec
   seatrial oct run --engine docker --name 'network-*' --set seconds=10
+  seatrial oct run --engine docker@bookworm --scheduler 127.0.0.1:8786
+
+With --scheduler each case runs on a host of the cluster that offers the target and has what the case
+wishes; one that has no such host is skipped, and says which wish failed on which. A case whose host is lost is
+run again.
 
 exit codes: pytest's: 0 all passed, 1 some failed, 2 interrupted, 5 nothing to run
 """
@@ -139,6 +144,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     start.add_argument("--only", metavar="STATES", default="", help="only in these states: new,changed,failed")
     start.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of cases")
     start.add_argument("-n", "--workers", metavar="N", type=int, default=0, help="how many run at once (default: one)")
+    cluster.add(inner, start)
     serve = verb(inner, "serve", run_serve, "serve cases and tasks over HTTP", _SERVE)
     serve.add_argument("--listen", metavar="ADDRESS", default="127.0.0.1:8011",
                        help="HOST:PORT, or a path for a unix socket (default: 127.0.0.1:8011)")  # fmt: skip
@@ -229,6 +235,8 @@ def run_run(arguments: argparse.Namespace) -> int:
     entries = library.select(library.load(arguments.library), wanted)
     if not entries:
         raise SeatrialError("E710", f"no case in {arguments.library} is meant", "", "seatrial oct list shows all")
+    if arguments.scheduler:
+        return cluster.run_across(arguments, entries)
     words = [sys.executable, "-m", "pytest", "-n", str(arguments.workers), "--results", str(arguments.results)]
     words += [word for name in engines for word in ("--engine", name)]
     words += ["--only", arguments.only] if arguments.only else []

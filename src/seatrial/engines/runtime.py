@@ -101,9 +101,11 @@ class RuntimeEngine(CliEngine):
     def make_ready(self, run: str, image: str) -> None:
         """Make the root file system of the run's bundles and run one container; raises `SeatrialError` E110."""
         from seatrial.bench import Owner
+        from seatrial.names import test_key
         from seatrial.oci.bench import Runtime
 
-        runtime = Runtime(self, Owner(run, f"warm{self.target.lab_name}"))
+        # other sessions warm the same lab up: containers, cgroups and processes are told apart by the key
+        runtime = Runtime(self, Owner(run, test_key(f"{run} warm {self.target}")))
         try:
             if self.host.hidden:  # the probe's streams and processes belong to another kernel
                 runtime.foreground(runtime.bundle.sh("true"))

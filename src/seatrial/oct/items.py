@@ -124,6 +124,7 @@ class CaseItem(pytest.Item):
     def runtest(self) -> None:
         """Run the case and raise what it ended with."""
         from seatrial.oct import offers
+        from seatrial.oct.across import hosting
         from seatrial.oct.bundle import Bundle
         from seatrial.oct.task import Task
 
@@ -131,12 +132,15 @@ class CaseItem(pytest.Item):
         session = self.config.stash[SESSION]
         driver = session.engine(self.target)
         assert driver is not None  # noqa: S101 - a missing one has been told before
-        placing = offers.place(self.case, [offers.here(driver.host, name=driver.host.name)])
-        if placing.why_not:
-            pytest.skip(placing.why_not)
+        hosts = hosting.given_hosts()
+        if not hosts:
+            placing = offers.place(self.case, [offers.here(driver.host, name=driver.host.name)])
+            if placing.why_not:
+                pytest.skip(placing.why_not)
+            hosts = placing.hosts
         containers = self._containers()
         bundle = Bundle(self.path.parent, self.path.name)
-        task = Task(self.case, bundle, containers, target=self.target, digest=self.digest, hosts=placing.hosts,
+        task = Task(self.case, bundle, containers, target=self.target, digest=self.digest, hosts=hosts,
                     progress=_teller())  # fmt: skip
         try:
             task.run()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,34 @@ class Offer:
     engines: tuple[str, ...] = ()
     root: str = "/"
     facts: Mapping[str, Any] = field(default_factory=dict)
+    worker: str = ""  # the address of the worker that it comes from, empty for this machine
+    tools: frozenset[str] | None = None  # None: they are looked for below `root`
+
+    @classmethod
+    def load(cls, plain: Mapping[str, Any]) -> Offer:
+        """Build an offer from what `plain` has made of it."""
+        return cls(**{**plain, "engines": tuple(plain["engines"]), "tools": frozenset(plain["tools"] or ())})
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The offer as JSON, with its tools, so that it can be judged on another machine."""
+        tools = _installed(Path(self.root)) if self.tools is None else self.tools
+        return {**asdict(self), "engines": list(self.engines), "tools": sorted(tools)}
 
     def has_tool(self, name: str) -> bool:
         """Tell whether a command is installed."""
+        if self.tools is not None:
+            return name in self.tools
         return any(resolve(Path(self.root), f"{place}/{name}").exists() for place in _TOOLS)
+
+
+def _installed(root: Path) -> frozenset[str]:
+    """Return the names of the commands below a root directory."""
+    found: set[str] = set()
+    for place in _TOOLS:
+        with contextlib.suppress(OSError):
+            found |= set(os.listdir(resolve(root, place)))
+    return frozenset(found)
 
 
 def here(host: Host, name: str = "this machine", engines: Sequence[str] = ()) -> Offer:
@@ -89,28 +114,35 @@ class Placing:
         return "; ".join(self.reasons)
 
 
-def place(case: Case, offers: Iterable[Offer]) -> Placing:
+def place(case: Case, offers: Iterable[Offer], target: str = "") -> Placing:
     """Give each host object a host: one of its own as long as there are enough, else they share.
 
-    A class with an Amount wants so many different hosts.
+    A class with an Amount wants so many different hosts. With a target, only hosts that offer it fit.
     """
     available = list(offers)
     chosen: dict[str, Offer] = {}
     reasons: list[str] = []
     tools = [require for require in case.requires if require.type == "tool"]
+
+    def why_not(wish: Require, offer: Offer) -> list[str]:
+        missing = target and target not in offer.engines
+        words = [f"engine {target} wanted, {', '.join(offer.engines) or 'none'} offered"] if missing else []
+        return [*words, *refusals(wish, offer), *(why for tool in tools for why in refusals(tool, offer))]
+
     for part in case.hosts:
         wish = case.classes[part.klass]
-        fitting = [offer for offer in available if not refusals(wish,
-            offer) and not any(refusals(t, offer) for t in tools)]
+        refused = [(offer, why_not(wish, offer)) for offer in available]
+        fitting = [offer for offer, why in refused if not why]
         unused = [offer for offer in fitting if offer not in chosen.values()]
         if fitting:
             chosen[part.object] = (unused or fitting)[0]
-        for offer in [] if fitting else available:
-            why = [*refusals(wish, offer), *(why for tool in tools for why in refusals(tool, offer))]
+        for offer, why in [] if fitting else refused:
             reasons.append(f"{part.object} ({part.klass}) on {offer.name}: {', '.join(why)}")
     for require in case.requires:
-        fitting = [offer for offer in available if not refusals(require, offer)]
-        if require.type == "os" and require.amount > max(1, len(fitting)):
+        if require.type != "os" or require.amount < 2:
+            continue
+        fitting = [offer for offer in available if not why_not(require, offer)]
+        if require.amount > len(fitting):
             reasons.append(f"{require.name}: {require.amount} hosts wanted, {len(fitting)} offered")
     if not available:
         reasons.append("no host is offered")

@@ -1,0 +1,202 @@
+"""A scheduler and three workers as processes of their own: lost hosts, lost clients, wishes that nobody meets, keys."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seatrial import proc
+from seatrial.waiting import wait_until
+
+TARGET = "runc@bookworm"
+NAMES = ("alpha", "beta", "gamma")
+BOX = {
+    "SchemaVersion": "1", "Name": "", "Summary": "a sample", "Group": "Function/Samples",
+    "Requires": [{"Class": "host", "Type": "os"}, {"Class": "box", "Type": "container"}],
+    "Deploys": [{"Object": "hostA", "Class": "host", "Containers": [{"Object": "boxA", "Class": "box"}]}],
+    "Run": [{"Name": "look", "Object": "boxA", "Cmd": ["echo", "hello"]}],
+    "Collects": [], "Expect": [{"Step": "look", "From": "stdout", "Equals": "hello"}],
+}  # fmt: skip
+
+
+class Started:
+    """A process whose output is read from a file while it runs."""
+
+    def __init__(self, project, name, *args):
+        self.log = project.root / f"{name}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "seatrial", "oct", *args], cwd=project.root, env=project.environment,
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def says(self, pattern, timeout=90):
+        def said():
+            assert self.process.poll() is None or re.search(pattern, self.text), self.text
+            return re.search(pattern, self.text)
+
+        return wait_until(f"{self.log.name} has /{pattern}/", said, timeout)
+
+    @property
+    def text(self):
+        return self.log.read_text()
+
+    def end(self, number=signal.SIGTERM):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        self.process.wait(60)
+
+
+@contextlib.contextmanager
+def cluster(project, names=NAMES, options=()):
+    """The address of a scheduler, and its workers by name."""
+    started = [Started(project, "scheduler", "scheduler", "--listen", "127.0.0.1:0", *options)]
+    try:
+        address = started[0].says(r"listening on (\S+)")[1]
+        workers = {}
+        for name in names:
+            workers[name] = Started(project, name, "worker", address, "--engine", TARGET, "--name", name, *options)
+            started.append(workers[name])
+        for worker in workers.values():
+            worker.says("offers")
+        yield address, workers
+    finally:
+        for one in reversed(started):
+            one.end()
+
+
+def write(project, name, **changes):
+    place = project.root / "cases" / name
+    place.mkdir(parents=True)
+    (place / "case.json").write_text(json.dumps({**BOX, "Name": name, **changes}))
+
+
+def arguments(address, *options):
+    return ("run", "--library", "cases", "--engine", TARGET, "--scheduler", address, *options)
+
+
+def sleepers(seconds):
+    """The processes that sleep for just so long."""
+    found = []
+    for pid in proc.processes():
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if Path(f"/proc/{pid}/cmdline").read_bytes() == f"sleep\0{seconds}\0".encode():
+                found.append(pid)
+    return found
+
+
+def asleep(seconds):
+    return wait_until(f"somebody sleeps for {seconds} s", lambda: sleepers(seconds), 90)
+
+
+def awake(seconds):
+    wait_until(f"nobody sleeps for {seconds} s", lambda: not sleepers(seconds), 60)
+
+
+def runs(project):
+    """The runs that are noted, by whether they live."""
+    files = Path(project.environment["SEATRIAL_STATE"], "runs").glob("*.json")
+    noted = [json.loads(path.read_text()) for path in files]
+    return [one["run"] for one in noted if proc.started(one["pid"]) != one["started"]]
+
+
+def test_a_case_whose_host_is_lost_runs_on_another_and_is_recorded_once(project):
+    seconds = f"7.{os.getpid()}"
+    step = {"Name": "look", "Object": "boxA", "Cmd": ["sh", "-c", f"sleep {seconds}; echo hello"]}
+    write(project, "slow", Run=[step])
+    for name in ("one", "two", "three"):
+        write(project, name)
+    write(project, "nowhere", Requires=[{"Class": "host", "Type": "os", "Version": "12.04"}, BOX["Requires"][1]])
+    with cluster(project) as (address, workers):
+        run = Started(project, "run", *arguments(address))
+        lost = run.says(rf"begins +slow {TARGET}  on (\w+)")[1]
+        asleep(seconds)
+        workers[lost].end(signal.SIGKILL)
+        assert run.process.wait(120) == 0, run.text
+        awake(seconds)
+        found = {result.test.rpartition("::")[2]: result for result in project.run.results}
+        assert len(project.run.results) == 5
+        assert {name: result.verdict.value for name, result in found.items()} == {
+            "slow": "PASS", "one": "PASS", "two": "PASS", "three": "PASS", "nowhere": "SKIP",
+        }  # fmt: skip
+        (finding,) = project.run.findings
+        assert (finding.kind, finding.test) == ("lost", "slow")
+        assert f"slow on {TARGET} was lost with its host {lost} " in finding.message
+        assert found["slow"].worker in set(NAMES) - {lost}
+        assert found["slow"].evidence["oct"]["hosts"] == {"hostA": found["slow"].worker}
+        record = json.loads((project.directory / found["slow"].evidence["oct"]["record"]).read_text())
+        assert record["ending"] == "passed"
+        for name in NAMES:
+            assert f"hostA (host) on {name}: Version 12.04 wanted, 12 offered" in found["nowhere"].reason
+        # the session of the lost worker has put back what it had made; of the worker only its own note is left
+        wait_until("the lost session has ended", lambda: len(runs(project)) == 1, 60)
+        share = Path(project.environment["SEATRIAL_DATA"], "share")
+        assert sorted(path.name for path in share.glob("2*")) == []
+        listed = project.seatrial("oct", "list", "--library", "cases", "--engine", TARGET)
+        assert re.search(r"^slow .*  current  ", listed.stdout, re.MULTILINE)
+
+        again = Started(project, lost, "worker", address, "--engine", TARGET, "--name", lost)
+        again.says("offers")
+        assert runs(project) == []
+        again.end()
+
+
+def test_a_client_that_is_killed_leaves_nothing_and_holds_nothing(project):
+    seconds = f"301.{os.getpid()}"
+    write(project, "endless", Run=[{"Name": "look", "Object": "boxA", "Cmd": ["sleep", seconds]}])
+    write(project, "short")
+    with cluster(project, NAMES[:1]) as (address, _):
+        run = Started(project, "run", *arguments(address, "--name", "endless"))
+        asleep(seconds)
+        run.end(signal.SIGKILL)
+        awake(seconds)
+        after = project.seatrial("oct", *arguments(address, "--name", "short"))
+        assert after.returncode == 0, after.stdout + after.stderr
+        assert [result.verdict.value for result in project.run.results] == ["PASS"]
+        assert runs(project) == []
+
+
+def test_an_interrupt_puts_back_and_keeps_what_was_found(project):
+    seconds = f"302.{os.getpid()}"
+    write(project, "a-short")
+    write(project, "endless", Run=[{"Name": "look", "Object": "boxA", "Cmd": ["sleep", seconds]}])
+    with cluster(project, NAMES[:1]) as (address, _):
+        run = Started(project, "run", *arguments(address))
+        asleep(seconds)
+        run.end(signal.SIGINT)
+        assert run.process.returncode == 2
+        awake(seconds)
+    assert [result.test for result in project.run.results] == ["a-short::a-short"]
+    assert project.run.footer.cause == "interrupted"
+
+
+def test_whoever_has_no_key_is_not_spoken_to(project):
+    write(project, "short")
+    assert project.seatrial("oct", "keys", "keys").returncode == 0
+    assert project.seatrial("oct", "keys", "others").returncode == 0
+    with cluster(project, NAMES[:1], ("--tls", "keys")) as (address, _):
+        assert address.startswith("tls://")
+        good = project.seatrial("oct", *arguments(address, "--tls", "keys"))
+        assert good.returncode == 0, good.stdout + good.stderr
+        for options in ((), ("--tls", "others")):
+            refused = project.seatrial("oct", *arguments(address, *options))
+            assert refused.returncode == 4
+            assert refused.stderr.startswith("E715: the scheduler at ")
+            assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("words", [("scheduler", "--listen", "0.0.0.0:0"), ("worker", "10.1.2.3:8786"),
+                                   ("worker", "127.0.0.1:1", "--listen", "[::]:0"),
+                                   ("run", "--scheduler", "host.example:8786")])  # fmt: skip
+def test_nothing_is_open_to_others_without_keys(project, words):
+    write(project, "short")
+    options = ("--library", "cases", "--engine", TARGET) if words[0] == "run" else ()
+    refused = project.seatrial("oct", *words, *options)
+    assert refused.returncode == 4
+    assert refused.stderr.startswith("E713: ")
