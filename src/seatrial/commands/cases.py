@@ -84,8 +84,8 @@ examples:
   seatrial oct run --engine docker@bookworm --scheduler 127.0.0.1:8786
 
 With --scheduler each case runs on a host of the cluster that offers the target and has what the case
-wishes; one that has no such host is skipped, and says which wish failed on which. A case whose host is lost is
-run again.
+wishes; one that has no such host is skipped, and says which wish failed on which. A case whose host is lost
+is run again.
 
 exit codes: pytest's: 0 all passed, 1 some failed, 2 interrupted, 5 nothing to run
 """

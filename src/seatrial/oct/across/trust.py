@@ -34,8 +34,8 @@ class Place:
     def parse(cls, text: str, keys: Path | None) -> Place:
         """Read HOST:PORT, perhaps with tcp:// or tls:// before it.
 
-        Raises `SeatrialError` E644 and E717 for what is no address, E713 for one beyond loopback without keys, E714 for keys
-        that cannot be used.
+        Raises `SeatrialError` E644 and E717 for what is no address, E713 for one beyond loopback without keys, E714
+        for keys that cannot be used.
         """
         address = Address.parse(text.rpartition("://")[2])
         if address.path or not address.host:
