@@ -144,7 +144,7 @@ def test_start_attach_forwards_signals(engine, send_signal):
     talk.wait(21)
 
 
-@claim("cli-035")
+@claim("cli-035", "cli-124", "cli-115")
 def test_start_attach_takes_one_container(engine):
     names = [engine.create().name for _ in range(2)]
     engine.fails("start", "--attach", *names, code=engine.code("error"),

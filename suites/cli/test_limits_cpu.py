@@ -110,33 +110,38 @@ def throttled(stat) -> int:
     return int(dict(line.split() for line in stat.read_text().splitlines())["nr_throttled"])
 
 
-@claim("cli-066")
+@claim("cli-066", "cli-040")
 @effect("run --cpuset-cpus")
 @requires("cpuset")
 def test_cpuset_confines_to_the_named_cpus(engine):
-    all_ = f"{CPUS[0]}-{CPUS[-1]}" if len(CPUS) > 1 else str(CPUS[0])
-    for asked in (str(CPUS[0]), str(CPUS[-1]), ",".join(map(str, CPUS))):
+    first, last = CPUS[0], CPUS[-1]
+    whole = f"{first}-{last}" if len(CPUS) > 1 else str(first)
+    for asked, seen, number in (
+        (str(first), str(first), 1), (str(last), str(last), 1),
+        (",".join(map(str, CPUS)), whole, len(CPUS)), (f"{first}-{last}", whole, len(CPUS)),
+    ):  # fmt: skip
         c = engine.run("--cpuset-cpus", asked)
-        seen = asked if "," not in asked else all_
         assert c.kernel.cgroup_text("cpus") == seen
         assert c.kernel.status["Cpus_allowed_list"] == seen
-        assert int(c.exec("nproc").text) == len(asked.split(","))
+        assert int(c.exec("nproc").text) == number
 
 
-@claim("cli-066", "cli-115")
+@claim("cli-066", "cli-040", "cli-041", "cli-115")
 @requires("cpuset")
-def test_bad_cpusets_are_refused(engine):
-    for option, asked, says in (
-        ("--cpuset-cpus", BEYOND, "CPUs are not available"),
-        ("--cpuset-cpus", f"0-{int(BEYOND) + 7}", "CPUs are not available"),
-        ("--cpuset-cpus", "1-0", "invalid value 1-0 for cpuset cpus"),
-        ("--cpuset-cpus", "one", "invalid value one for cpuset cpus"),
-        ("--cpuset-mems", "4000", "memory nodes are not available"),
-    ):  # fmt: skip
-        engine.fails("run", "--rm", option, asked, engine.image, "true", says=says)
+@pytest.mark.parametrize(("option", "bad", "absent", "missing"), [
+    case("--cpuset-cpus", ("1-0", "one", "0,,1", "-1", "0-", "0;1", "0 1"), (BEYOND, f"0-{int(BEYOND) + 7}", "4095"),
+         "CPUs are not available", id="cpus"),
+    case("--cpuset-mems", ("1-0", "x", "-1"), ("999", "4000"), "memory nodes are not available", id="mems"),
+])  # fmt: skip
+def test_bad_cpusets_are_refused(engine, option, bad, absent, missing):
+    name = engine.name()
+    for asked in (*bad, *absent):
+        says = missing if asked in absent else f"invalid value {re.escape(asked)} for {option[2:].replace('-', ' ')}"
+        engine.fails("run", "--rm", "--name", name, f"{option}={asked}", engine.image, "true", says=says, code=125)
+    assert not engine.exists(name)
 
 
-@claim("cli-066")
+@claim("cli-066", "cli-041")
 @effect("run --cpuset-mems")
 @requires("cpuset", "numa")
 def test_cpuset_mems_confines_to_the_named_node(engine):

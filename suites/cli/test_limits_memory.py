@@ -9,28 +9,33 @@ case = pytest.param
 MIB = 1 << 20
 
 
-@claim("cli-067")
+@claim("cli-067", "cli-042")
 @requires("memory")
 def test_memory_limit_is_the_cgroups(engine):
     for asked, seen in (
-        ("200M", 200 * MIB), ("204800k", 200 * MIB),
-        ("1g", 1024 * MIB), ("209715200b", 200 * MIB),
+        ("200M", 200 * MIB), ("204800k", 200 * MIB), ("209715200", 200 * MIB),
+        ("1g", 1024 * MIB), ("0.5g", 512 * MIB), ("209715200b", 200 * MIB),
         ("16m", 16 * MIB), ("0", UNLIMITED),  # in less than that, not every runtime can start
     ):  # fmt: skip
         assert engine.run("-m", asked).kernel.cgroup("memory") == seen
 
 
-@claim("cli-067", "cli-115")
-@requires("memory")
+@claim("cli-067", "cli-042", "cli-115")
 def test_bad_memory_sizes_are_refused(engine):
-    for asked in ("-1", "1x", "m", "1.5.5g"):
-        engine.fails("run", "--rm", f"--memory={asked}", engine.image, "true", says="bad_memory")
+    name = engine.name()
+    for asked in ("-1", "1x", "10q", "m", "1 0m", "ten", "0x10", "1e", "--", "12mm", "1.5.5g"):
+        engine.fails("run", "--rm", "--name", name, f"--memory={asked}", engine.image, "true", says="bad_memory",
+                     code=125)  # fmt: skip
+    assert not engine.exists(name)
 
 
-@claim("cli-067", "cli-115")
+@claim("cli-067", "cli-042", "cli-115")
 @requires("memory")
 def test_memory_too_small_for_any_process_is_refused(engine):
-    engine.fails("run", "--rm", "--memory", "512k", engine.image, "true", says="memory_too_small")
+    name = engine.name()
+    for asked in ("512k", engine.trait("memory_below_minimum")):
+        engine.fails("run", "--rm", "--name", name, "--memory", asked, engine.image, "true", says="memory_too_small")
+    assert not engine.exists(name)
 
 
 @claim("cli-067", "cli-115")
@@ -115,8 +120,15 @@ def test_memory_swap_of_zero(engine):
 @requires("memory_reservation", "cgroup_v1")
 def test_memory_reservation_is_the_soft_limit(engine):
     assert engine.run("-m", "100m", "--memory-reservation", "50m").kernel.cgroup("memory_reservation") == 50 * MIB
-    engine.fails("run", "--rm", "-m", "50m", "--memory-reservation", "100m", engine.image, "true",
-                 says="memory limit can ?not be less than memory reservation")  # fmt: skip
+
+
+@claim("cli-252", "cli-042", "cli-115")
+@requires("memory_reservation")
+def test_a_limit_below_the_reservation_is_refused(engine):
+    name = engine.name()
+    engine.fails("run", "--rm", "--name", name, "--memory", "64m", "--memory-reservation", "65m", engine.image, "true",
+                 says="memory limit can ?not be less than memory reservation", code=125)  # fmt: skip
+    assert not engine.exists(name)
 
 
 @claim("cli-253")

@@ -1,11 +1,6 @@
-"""Namespaces of a container: its own, the host's, another container's; and how exec joins them."""
-
-import os
-import time
+"""Namespaces of a container: its own, the host's, another container's."""
 
 import pytest
-
-from seatrial.probes.kernel import Kernel
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
@@ -139,40 +134,3 @@ def test_cgroup_namespace_hides_the_path(engine):
     assert {line.split(":", 2)[2] for line in inside} == {"/"}
     c = engine.run("--cgroupns", "host")
     assert c.id in c.read("/proc/self/cgroup")
-
-
-@claim("cli-084")
-@requires("exec_support")
-def test_exec_joins_namespaces_and_cgroups(engine):
-    c = engine.run("-m", "100m")
-    talk = engine.spawn("exec", c.name, "sleep", "777")
-    pid = c.until("exec'd", lambda: next((pid for pid in c.kernel.cgroup_processes if sleeps(pid)), 0))
-    joined = Kernel(pid)
-    for kind in (*KINDS, "cgroup", "user"):
-        assert joined.namespace(kind) == c.kernel.namespace(kind), kind
-    for controller in ("memory", "pids", "cpu"):
-        assert joined.cgroup_path(controller) == c.kernel.cgroup_path(controller), controller
-    assert (joined.proc / "root").stat().st_ino == (c.kernel.proc / "root").stat().st_ino
-    assert joined.status["NSpid"].split()[-1] != "1"
-    os.kill(pid, 9)
-    talk.wait(137)
-    assert c.status == "running"
-
-
-def sleeps(pid):
-    try:
-        return Kernel(pid).argv == ["sleep", "777"]
-    except AssertionError:  # it is gone
-        return False
-
-
-@claim("cli-084")
-@requires("exec_support")
-def test_end_of_init_ends_exec(engine):
-    c = engine.run()
-    talk = engine.spawn("exec", c.name, "sleep", "778")
-    c.until("exec'd", lambda: "sleep 778" in c.exec("ps", "-o", "args").stdout)
-    began = time.monotonic()
-    engine.cli("kill", c.name)
-    assert talk.wait().code not in (0, None)
-    assert time.monotonic() - began < 15

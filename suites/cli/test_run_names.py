@@ -150,7 +150,9 @@ def test_without_rm_the_container_stays(engine):
     assert engine.cli("logs", name).stdout == "kept\n"
 
 
-@claim("cli-214")
+@claim("cli-214", "cli-256", "cli-115")
 def test_rm_and_a_restart_policy_exclude_each_other(engine):
-    engine.fails("run", "--rm", "--restart", "always", engine.image, "true",
-                 says="[Cc]onflicting options|conflicts with --restart", code=125)  # fmt: skip
+    name = engine.name()
+    engine.fails("run", "--name", name, "--rm", "--restart", "always", engine.image, "true", code=125,
+                 says="conflicting options: .*--restart and --rm|--rm option conflicts with")  # fmt: skip
+    assert not engine.exists(name)

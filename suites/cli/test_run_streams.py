@@ -94,39 +94,6 @@ def test_a_terminal_is_asked_for_where_there_is_none(engine):
         assert engine.cli(*words, stderr="not a TTY").text == "ran"
 
 
-@claim("cli-209")
-def test_ctrl_c_on_the_terminal_interrupts_the_process(engine):
-    script = "trap 'echo interrupted; exit 9' INT; echo ready; while :; do sleep 0.1; done"
-    talk = engine.spawn("run", "--rm", "--interactive", "--tty", engine.image, "sh", "-c", script, tty=True)
-    talk.wait_for("ready")
-    talk.send("\x03")
-    talk.wait_for("interrupted")
-    talk.wait(9)
-
-
-@claim("cli-210")
-@pytest.mark.parametrize("name", ["TERM", "INT", "USR1"])
-def test_signals_to_the_client_reach_the_process(engine, send_signal, name):
-    script = f"trap 'echo got {name}; exit 33' {name}; echo ready; while :; do sleep 0.1; done"
-    talk = engine.spawn("run", "--rm", engine.image, "sh", "-c", script)
-    talk.wait_for("ready")
-    send_signal(talk, getattr(signal, f"SIG{name}"))
-    talk.wait_for(f"got {name}")
-    talk.wait(33)
-
-
-@claim("cli-210")
-def test_without_the_proxy_signals_stay_with_the_client(engine, send_signal):
-    name = engine.name()
-    talk = engine.spawn("run", "--sig-proxy=false", "--name", name, engine.image, "sh", "-c",
-                        "trap 'echo got' USR1 TERM; echo ready; while :; do sleep 0.1; done")  # fmt: skip
-    talk.wait_for("ready")
-    send_signal(talk, signal.SIGTERM)
-    time.sleep(1)  # a signal that is passed on arrives at once
-    assert engine.inspect(name)["State"]["Running"] is True
-    assert "got" not in engine.cli("logs", name).output
-
-
 @claim("cli-211")
 def test_a_killed_client_leaves_the_container_running(engine):
     name = engine.name()

@@ -10,9 +10,9 @@ from seatrial.waiting import wait_until
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
-# writes the name of each signal that it gets
+# writes the name of each signal that it gets, until it is told to end
 RECORDER = """for s in HUP INT QUIT TERM USR1 USR2; do trap "echo got-$s" $s; done
-echo ready; while :; do sleep 0.1; done"""
+echo ready; while [ ! -e /end ]; do sleep 0.1; done; exit 33"""
 
 
 @claim("cli-086")
@@ -38,7 +38,7 @@ def test_end_of_init_ends_its_children(engine):
     c.until("no process left", lambda: not any((kernel.proc.parent / str(pid)).exists() for pid in processes))
 
 
-@claim("cli-086")
+@claim("cli-086", "cli-210")
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=lambda n: n.name)
 def test_client_forwards_its_signals(engine, send_signal, number):
     c = engine.name()
@@ -47,9 +47,11 @@ def test_client_forwards_its_signals(engine, send_signal, number):
     send_signal(talk, number)
     talk.wait_for(f"got-{number.name.removeprefix('SIG')}")
     assert engine.inspect(c)["State"]["Status"] == "running"
+    engine.cli("exec", c, "touch", "/end")
+    talk.wait(33)
 
 
-@claim("cli-086")
+@claim("cli-086", "cli-210")
 @effect("run --sig-proxy")
 def test_client_keeps_signals_to_itself_when_told(engine, send_signal):
     c = engine.name()
@@ -59,6 +61,7 @@ def test_client_keeps_signals_to_itself_when_told(engine, send_signal):
     engine.cli("kill", "--signal", "USR2", c)
     wait_until("the other signal", lambda: "got-USR2" in engine.cli("logs", c).stdout)
     assert "got-TERM" not in engine.cli("logs", c).stdout
+    assert engine.inspect(c)["State"]["Running"] is True
 
 
 @claim("cli-086", "cli-089")
@@ -89,16 +92,18 @@ def test_container_lives_while_its_supervisor_lives(engine):
     assert c.status == "running"
 
 
-@claim("cli-086", "cli-115")
-@pytest.mark.parametrize("words", [("BOGUS", "0", "65", "SIGSIG"), ("-1",)], ids=["unknown", "negative"])
+@claim("cli-086", "cli-019", "cli-115")
+@pytest.mark.parametrize("words", [("BOGUS", "0", "65", "99999", "SIG", "SIGSIG", "TERM "), ("-1",)],
+                         ids=["unknown", "negative"])  # fmt: skip
 def test_unknown_signals_are_refused_and_not_sent(engine, words):
     c = engine.run()
     for word in words:
-        engine.fails("kill", f"--signal={word}", c.name, says="invalid_signal")
+        refused = engine.fails("kill", f"--signal={word}", c.name, says="invalid_signal", code=engine.code("error"))
+        assert refused.stdout == ""
         assert c.kernel.alive
 
 
-@claim("cli-131")
+@claim("cli-131", "cli-209")
 def test_interrupt_typed_on_the_terminal_reaches_the_main_process(engine):
     c = engine.name()
     talk = engine.spawn("run", "--interactive", "--tty", "--name", c, engine.image, "sh", "-c", RECORDER, tty=True)
@@ -106,6 +111,8 @@ def test_interrupt_typed_on_the_terminal_reaches_the_main_process(engine):
     talk.send("\x03")
     talk.wait_for("got-INT")
     assert engine.inspect(c)["State"]["Status"] == "running"
+    engine.cli("exec", c, "touch", "/end")
+    talk.wait(33)
 
 
 @claim("cli-130")

@@ -155,13 +155,6 @@ def test_named_container_runs_again_attached(engine):
     assert engine.cli("ps", "--all", "--filter", f"name=^/?{c.name}$", "--format", "{{.Names}}").text == c.name
 
 
-@claim("cli-124", "cli-115")
-def test_start_of_several_cannot_attach(engine):
-    one, two = engine.create(), engine.create()
-    engine.fails("start", "--attach", one.name, two.name, says="cannot start and attach multiple containers")
-    assert (one.status, two.status) == ("created", "created")
-
-
 @claim("cli-087")
 @pytest.mark.parametrize(
     ("changes", "command", "seen"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seatrial.examples import examples
 from seatrial.probes.kernel import Kernel
 
-claim, requires = pytest.mark.claim, pytest.mark.requires
+claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
 
 # Some engines raise what is not named to the most that the kernel has, which root without
@@ -34,7 +34,8 @@ KINDS = {
 }  # fmt: skip
 
 
-@claim("cli-071", "cli-074")
+@claim("cli-071", "cli-074", "cli-039")
+@effect("run --ulimit")
 def test_every_kind_of_ulimit_is_the_processes(engine):
     limits = engine.run(*ulimits(*KINDS)).kernel.limits
     assert {name: limits[name] for name in KINDS.values()} == {
@@ -49,7 +50,7 @@ def test_one_number_is_soft_and_hard_and_minus_one_unlimited(engine):
     assert limits["Max core file size"] == ("unlimited", "unlimited")
 
 
-@claim("cli-071", "cli-115")
+@claim("cli-071", "cli-039", "cli-115")
 def test_bad_ulimits_are_refused(engine):
     for asked, says in (
         ("nofile=200:100", "soft limit must be less than or equal to hard limit"),
@@ -58,7 +59,7 @@ def test_bad_ulimits_are_refused(engine):
         ("nofile", "invalid ulimit argument"), ("bogus=1", "invalid ulimit type"),
         ("as=1048576", "invalid ulimit type"), ("=5", "ulimit"),
     ):  # fmt: skip
-        engine.fails("run", "--rm", "--ulimit", asked, engine.image, "true", says=says)
+        engine.fails("run", "--rm", "--ulimit", asked, engine.image, "true", says=says, code=125)
 
 
 @claim("cli-071", "cli-115")
