@@ -80,7 +80,12 @@ def test_cp_of_a_directorys_content_and_into_a_directory(engine, tree):
 def test_cp_copies_a_link_and_follows_it_when_asked(engine):
     c = engine.run()
     c.sh("echo target >/target; ln -s /target /link")
-    engine.cli("cp", f"{c.name}:/link", str(engine.workdir / "link"))
+    engine.cli("cp", f"{c.name}:/link", str(link := engine.workdir / "link"))
+    if engine.trait("cp_follows"):
+        assert os.readlink(link) == "/target"
+    else:
+        assert not link.is_symlink()
+        assert link.read_text() == "target\n"
     engine.cli("cp", *engine.trait("cp_follows"), f"{c.name}:/link", str(engine.workdir / "followed"))
     assert (engine.workdir / "followed").read_text() == "target\n"
     assert not (engine.workdir / "followed").is_symlink()

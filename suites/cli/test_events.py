@@ -109,15 +109,19 @@ def test_filters_of_events_narrow(engine):
 
 
 @claim("cli-015")
+@requires("freezer")
 def test_events_tell_pause_rename_and_kill(engine):
     words = engine.trait("event_words")
     before = moment()
     c, new = engine.run(), engine.name("new")
+    engine.cli("pause", c.name)
+    engine.cli("unpause", c.name)
     engine.cli("rename", c.name, new)
     engine.cli("kill", new)
     seen = wait_until("the end", lambda: (found := told(engine, before, f"container={c.id}")) and words["die"] in found
                       and found)  # fmt: skip
-    assert [word for word in seen if word in ("rename", "kill")] == ["rename", "kill"]
+    wanted = ["pause", "unpause", "rename", "kill"]
+    assert [word for word in seen if word in wanted] == wanted
 
 
 @claim("cli-015")

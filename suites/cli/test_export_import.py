@@ -88,7 +88,7 @@ def test_export_works_on_a_container_that_is(engine, state):
     names = members(export(engine, c))
     assert "bin/busybox" in names
     assert ("mark" in names) == (state != "created")
-    assert c.status == state
+    c.until(state, lambda: c.status == state)
     if state == "paused":
         engine.cli("unpause", c.name)
 

@@ -55,7 +55,7 @@ def test_rmi_of_an_image_that_a_container_uses_is_refused(engine, state):
     c = engine.create(image)
     if state == "exited":
         engine.cli("start", "--attach", c.name)
-    assert c.status == state
+    c.until(state, lambda: c.status == state)
     engine.fails("rmi", image, says="is using its referenced image|image is in use by a container",
                  code=engine.code("image_in_use"))  # fmt: skip
     assert engine.exists(image, "image")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -10,19 +11,30 @@ case = pytest.param
 MIB = 1 << 20
 
 
+def stays_ended(c, restarts):
+    """Watch a container that has ended for longer than an engine waits before it starts one again."""
+    began = time.monotonic()
+    while time.monotonic() - began < 3:
+        seen = c.inspect()
+        assert (seen["State"]["Status"], seen["State"]["Pid"], seen["RestartCount"]) == ("exited", 0, restarts)
+        time.sleep(0.3)
+
+
 @claim("cli-256", "cli-080")
 @effect("run --restart")
 def test_on_failure_restarts_as_often_as_said(engine):
     c = engine.run("--restart", "on-failure:2", engine.image, "sh", "-c", "echo try; exit 7")
     c.until("three tries", lambda: c.logs().stdout.count("try") == 3 and c.status == "exited", 60)
-    assert (c.state["ExitCode"], c.inspect()["RestartCount"]) == (7, 2)
+    stays_ended(c, restarts=2)
+    assert c.state["ExitCode"] == 7
 
 
 @claim("cli-256")
 def test_on_failure_leaves_success_alone(engine):
     c = engine.run("--restart", "on-failure", engine.image, "sh", "-c", "echo try")
     c.until("exited", lambda: c.status == "exited")
-    assert (c.logs().lines, c.inspect()["RestartCount"]) == (["try"], 0)
+    stays_ended(c, restarts=0)
+    assert c.logs().lines == ["try"]
 
 
 @claim("cli-256")
@@ -35,7 +47,7 @@ def test_always_restarts_after_death_but_not_after_stop(engine, policy):
     assert c.inspect()["RestartCount"] == 1
     engine.cli("stop", "-t", "0", c.name)
     c.until("exited", lambda: c.status == "exited")
-    assert c.pid == 0
+    stays_ended(c, restarts=1)
 
 
 @claim("cli-256")
@@ -43,7 +55,8 @@ def test_without_a_policy_the_dead_stay_dead(engine):
     c = engine.run()
     os.kill(c.kernel.pid, signal.SIGKILL)
     c.until("exited", lambda: c.status == "exited")
-    assert (c.state["ExitCode"], c.inspect()["RestartCount"]) == (137, 0)
+    stays_ended(c, restarts=0)
+    assert c.state["ExitCode"] == 137
 
 
 @claim("cli-256", "cli-115")
@@ -53,7 +66,6 @@ def test_bad_restart_policies_are_refused(engine):
         (("--restart", "on-failure:many"), "retry count must be an integer|parsing restart policy"),
         (("--restart", "on-failure:-1"), "retry count (cannot be negative|as a number greater than 0)"),
         (("--restart", "always:3"), "maximum retry count can(not| only) be used with|retries can only be specified"),
-        (("--rm", "--restart", "always"), "conflicting options: .*--restart and --rm|--rm option conflicts with"),
     ):  # fmt: skip
         engine.fails("run", *options, engine.image, "true", says=says)
 
