@@ -124,6 +124,7 @@ CODES = {
     "E813": "a text is no address of a webhook",
     "E624": "there are more tests than GitLab takes",
     "E625": "a value has no place in the definitions",
+    "E626": "a build was not for a merge request",
     "E631": "GitLab does not answer",
     "E632": "GitLab refuses a token",
     "E633": "GitLab does not know what it is asked for",

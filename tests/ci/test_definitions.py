@@ -21,7 +21,8 @@ from seatrial.errors import SeatrialError
 ROOT = Path(__file__).parents[2]
 JENKINS = ROOT / "jenkins"
 JOBS = sorted((JENKINS / "jobs").glob("*.xml"))
-FREESTYLE = [path for path in JOBS if path.stem not in ("branches", "pipeline")]
+FREESTYLE = [path for path in JOBS if path.stem not in ("branches", "pipeline", "merge_request_report")]
+UNTRIGGERED = ("branches", "merge_request_hook", "merge_request_report")
 TRIGGER = ".//com.dabsquared.gitlabjenkins.GitLabPushTrigger"
 
 
@@ -42,17 +43,24 @@ def test_jenkins_holds_no_python():
 
 def test_the_jobs_are_there():
     assert [path.stem for path in JOBS] == [
-        "branches", "merge_request_head", "merge_request_hook", "merge_request_test", "pipeline", "post_merge",
+        "branches", "merge_request_head", "merge_request_hook", "merge_request_report", "merge_request_test",
+        "pipeline", "post_merge",
     ]  # fmt: skip
 
 
 def test_the_definitions_can_be_applied():
-    values = {"SEATRIAL_AGENT_HOST": "a", "SEATRIAL_AGENT_KEY_TYPE": "ssh-ed25519", "SEATRIAL_AGENT_KEY": "k"}
-    found = apply.load(JENKINS, values={**values, "SEATRIAL_REPOSITORY": "https://gitlab.example.org/up/seatrial.git"})
-    assert len(found.jobs) == 6
-    assert list(found.nodes) == ["seatrial-1"]
-    assert "${SEATRIAL_" not in found.nodes["seatrial-1"]
-    assert all("https://gitlab.example.org/up/seatrial.git" in xml for xml in found.jobs.values())
+    values = {
+        f"SEATRIAL_{node}_{what}": text for node in ("AGENT", "REPORTER")
+        for what, text in (("HOST", node.lower()), ("KEY_TYPE", "ssh-ed25519"), ("KEY", f"key of {node}"))
+    }  # fmt: skip
+    site = {"SEATRIAL_REPOSITORY": "https://gitlab.example.org/up/seatrial.git", "SEATRIAL_GITLAB": "https://g.example"}
+    found = apply.load(JENKINS, values={**values, **site})
+    assert len(found.jobs) == 7
+    assert list(found.nodes) == ["seatrial-1", "seatrial-report"]
+    assert all("${SEATRIAL_" not in xml for xml in found.nodes.values())
+    assert "key of AGENT" not in found.nodes["seatrial-report"], "an agent could pass for the other one"
+    for name, xml in found.jobs.items():
+        assert site["SEATRIAL_GITLAB" if name == "merge_request_report" else "SEATRIAL_REPOSITORY"] in xml
     assert {"git", "gitlab-plugin", "junit", "workflow-aggregator"} <= set(found.plugins)
 
 
@@ -86,7 +94,7 @@ def test_no_secret_and_no_display_name_of_a_fork_is_in_a_job(path):
     assert [node.text for node in job.iter("secretToken") if node.text] == []
     assert "gitlabSourceRepoName" not in path.read_text(), "a display name with a space breaks the fetch"
     triggers = job.findall(TRIGGER)
-    assert len(triggers) == (0 if path.stem in ("merge_request_hook", "branches") else 1)
+    assert len(triggers) == (0 if path.stem in UNTRIGGERED else 1)
     for trigger in triggers:
         assert trigger.findtext("triggerOnMergeRequest") == ("false" if path.stem == "post_merge" else "true")
         assert trigger.findtext("triggerOnPush") == ("true" if path.stem == "post_merge" else "false")
@@ -206,6 +214,28 @@ def test_plugins_are_pinned_and_have_reasons():
         assert re.fullmatch(r"[a-z-]+:\d[\w.]* +# .{10,}", row), row
 
 
+def test_the_plugins_of_the_jobs_are_listed():
+    """By the packages of the classes that their XML names."""
+    packages = {
+        "com.dabsquared.gitlabjenkins": "gitlab-plugin", "hudson.plugins.git": "git", "hudson.tasks.junit": "junit",
+        "hudson.plugins.parameterizedtrigger": "parameterized-trigger", "jenkins.plugins.git": "git",
+        "org.jenkinsci.plugins.credentialsbinding": "credentials-binding", "hudson.plugins.sshslaves": "ssh-slaves",
+        "org.jenkinsci.plugins.workflow": "workflow-aggregator", "jenkins.branch": "workflow-aggregator",
+        "com.cloudbees.hudson.plugins.folder": "workflow-aggregator",
+    }  # fmt: skip
+    core = ("hudson.model.", "hudson.tasks.", "hudson.scm.", "jenkins.model.", "hudson.slaves.")
+    classes = set()
+    for path in [*JOBS, *(JENKINS / "nodes").glob("*.xml")]:
+        names = {name for node in root_of(path).iter() for name in (node.tag, node.get("class", ""))}
+        classes |= {name for name in names if re.match(r"(com|org|hudson|jenkins)\.", name)}
+    assert len(classes) > 20
+    listed = apply._plugins(JENKINS / "plugins.txt")
+    for name in classes:
+        owners = {plugin for package, plugin in packages.items() if name.startswith(package)}
+        assert owners <= set(listed), name
+        assert owners or name.startswith(core), name
+
+
 CASC = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((JENKINS / "casc").glob("*.yaml"))}
 
 
@@ -215,10 +245,11 @@ def test_casc():
     assert jenkins["numExecutors"] == 0
     assert jenkins["authorizationStrategy"]["loggedInUsersCanDoAnything"]["allowAnonymousRead"] is False
     assert CASC["controller"]["unclassified"]["location"]["url"]
-    [node] = [entry["permanent"] for entry in CASC["agent"]["jenkins"]["nodes"]]
-    strategy = node["launcher"]["ssh"]["sshHostKeyVerificationStrategy"]
-    assert list(strategy) == ["manuallyProvidedKeyVerificationStrategy"]
-    assert "seatrial" in node["labelString"].split()
+    nodes = [entry["permanent"] for entry in CASC["agent"]["jenkins"]["nodes"]]
+    keys = [node["launcher"]["ssh"]["sshHostKeyVerificationStrategy"] for node in nodes]
+    assert [list(strategy) for strategy in keys] == [["manuallyProvidedKeyVerificationStrategy"]] * 2
+    assert keys[0] != keys[1]
+    assert [node["labelString"].split() for node in nodes] == [["seatrial", "docker"], ["seatrial-report"]]
     [connection] = CASC["gitlab"]["unclassified"]["gitLabConnectionConfig"]["connections"]
     assert connection["ignoreCertificateErrors"] is False
     assert CASC["gitlab"]["unclassified"]["gitLabConnectionConfig"]["useAuthenticatedEndpoint"] is True
@@ -244,25 +275,26 @@ def test_secrets_are_references_and_jobs_name_credentials_that_there_are():
     [entry] = CASC["credentials"]["credentials"]["system"]["domainCredentials"]
     values = [value for credential in entry["credentials"] for value in credential.values()]
     ids = {value["id"] for value in values}
-    assert ids == {"agent-ssh", "gitlab-clone", "gitlab-api"}
+    assert ids == {"agent-ssh", "gitlab-clone", "gitlab-api", "gitlab-report", "jenkins-report"}
     secrets = [
-        value.get("password") or value.get("apiToken") or value["privateKeySource"]["directEntry"]["privateKey"]
-        for value in values
-    ]
-    assert all(re.fullmatch(r"\$\{[a-z-]+\}", secret) for secret in secrets)
+        value.get("password") or value.get("apiToken") or value.get("secretBytes")
+        or value["privateKeySource"]["directEntry"]["privateKey"] for value in values
+    ]  # fmt: skip
+    assert all(re.fullmatch(r"\$\{([a-z-]+|readFileBase64:/run/secrets/[a-z-]+)\}", secret) for secret in secrets)
     named = {node.text for path in JOBS for node in root_of(path).iter("credentialsId")}
-    assert named == {"gitlab-clone"}
+    assert named == {"gitlab-clone", "gitlab-report", "jenkins-report"}
     assert CASC["agent"]["jenkins"]["nodes"][0]["permanent"]["launcher"]["ssh"]["credentialsId"] in ids
     assert CASC["gitlab"]["unclassified"]["gitLabConnectionConfig"]["connections"][0]["apiTokenId"] in ids
 
 
 def test_every_secret_of_casc_comes_with_the_compose_file():
     compose = yaml.safe_load((JENKINS / "compose.yaml").read_text())
-    wanted = set(re.findall(r"\$\{([a-z][a-z-]+)\}", "".join(p.read_text() for p in (JENKINS / "casc").glob("*"))))
-    assert len(wanted) == 5
+    casc = "".join(path.read_text() for path in (JENKINS / "casc").glob("*"))
+    wanted = set(re.findall(r"\$\{(?:readFileBase64:/run/secrets/)?([a-z][a-z-]+)\}", casc))
+    assert len(wanted) == 7
     assert wanted <= set(compose["services"]["controller"]["secrets"])
     assert set(compose["secrets"]) >= set(compose["services"]["controller"]["secrets"])
-    variables = re.findall(r"\$\{([A-Z_]+)(?::-[^}]*)?\}", "".join(p.read_text() for p in (JENKINS / "casc").glob("*")))
+    variables = re.findall(r"\$\{([A-Z_]+)(?::-[^}]*)?\}", casc)
     assert set(variables) - set(compose["services"]["controller"]["environment"]) == {"SEATRIAL_IMAGE"}
     assert all("docker.sock" not in str(service) for service in compose["services"].values())
 
@@ -288,7 +320,10 @@ def test_gitlab_ci_publishes_junit_always():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", [ROOT / "autotest.sh", JENKINS / "make-secrets", JENKINS / "agent/start"], ids=str)
+@pytest.mark.parametrize(
+    "path", [ROOT / "autotest.sh", *(JENKINS / name for name in ("make-secrets", "agent/start", "reporter/start"))],
+    ids=str,
+)
 def test_scripts(path):
     shell = "bash" if path.read_text().startswith("#!/bin/bash") else "sh"
     assert subprocess.run([shell, "-n", str(path)], timeout=10).returncode == 0
@@ -313,7 +348,7 @@ def test_the_secrets_that_are_made_are_those_of_the_compose_file(tmp_path):
         assert {**after, **before} == after
     compose = yaml.safe_load((JENKINS / "compose.yaml").read_text())
     files = {Path(secret["file"]).name for secret in compose["secrets"].values()}
-    assert len(files) == 7
+    assert len(files) == 10
     assert files <= set(after)
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "secrets").iterdir())
 

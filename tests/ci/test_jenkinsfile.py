@@ -124,9 +124,9 @@ def test_only_steps_of_plugins_that_are_listed(pipeline):
         "git": {"checkout", "scmGit"}, "junit": {"junit"},
         "gitlab-plugin": {"gitLabConnection", "gitlabBuilds", "gitlabCommitStatus", "updateGitlabCommitStatus"},
         "workflow-aggregator": {
-            "archiveArtifacts", "buildDiscarder", "containsValue", "contains", "deleteDir", "disableConcurrentBuilds",
-            "logRotator", "sh", "skipDefaultCheckout", "stage", "stash", "string", "timeout", "toString", "tokenize",
-            "unstash", "withEnv",
+            "archiveArtifacts", "build", "buildDiscarder", "catchError", "containsValue", "contains", "deleteDir",
+            "disableConcurrentBuilds", "logRotator", "sh", "skipDefaultCheckout", "stage", "stash", "string", "timeout",
+            "toString", "tokenize", "unstash", "withEnv",
         },
     }  # fmt: skip
     listed = set(apply._plugins(JENKINS / "plugins.txt"))
@@ -173,7 +173,10 @@ class Ran:
 
 
 JOB = {"userRemoteConfigs": [{"url": "https://gitlab.example.org/up/seatrial.git", "credentialsId": "gitlab-clone"}]}
-REQUEST = {"gitlabMergeRequestIid": "7", "gitlabTargetBranch": "stable"}
+REQUEST = {
+    "gitlabMergeRequestIid": "7", "gitlabTargetBranch": "stable", "gitlabMergeRequestLastCommit": "c" * 40,
+    "gitlabMergeRequestTargetProjectId": "3", "JOB_NAME": "team/pipeline", "BUILD_NUMBER": "12",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -231,7 +234,7 @@ def test_a_stage_that_fails_ends_the_build_and_cleans(run):
     ran = run(REQUEST, fail="SEATRIAL_AUTOTEST=unit")
     assert ran.result == "FAILURE"
     assert ran.containers() == ["check", "unit"]
-    assert ran.log[-1][0] == "deleteDir"
+    assert [step for step, _, _ in ran.log][-4:] == ["deleteDir", "script", "catchError", "build"]
     assert [arguments[0]["label"] for arguments in ran.calls("sh")] == ["check", "clean", "unit", "clean"]
 
 
@@ -248,3 +251,21 @@ def test_cells_that_are_not_wanted_are_not_run_and_none_is_no_success(run):
     ran = run(REQUEST, cells="")
     assert ran.containers() == ["check", "unit", "system"]
     assert ran.calls("updateGitlabCommitStatus") == [[{"name": "integration", "state": "canceled"}]]
+
+
+@groovy
+@pytest.mark.parametrize("fail", ["", "SEATRIAL_AUTOTEST=lint"])
+def test_however_it_ends_the_merge_request_is_told(run, fail):
+    ran = run(REQUEST, fail=fail)
+    [[call]] = ran.calls("build")
+    assert (call["job"], call["wait"]) == ("merge_request_report", False)
+    assert {value["string"]["name"]: value["string"]["value"] for value in call["parameters"]} == {
+        "SEATRIAL_JOB": "team/pipeline", "SEATRIAL_BUILD": "12", "SEATRIAL_PROJECT": "3", "SEATRIAL_MERGE_REQUEST": "7",
+        "SEATRIAL_COMMIT": "c" * 40,
+    }  # fmt: skip
+
+
+@groovy
+@pytest.mark.parametrize("environment", [{}, {"BRANCH_NAME": "feature", **REQUEST}])
+def test_what_is_no_merge_request_of_this_job_is_not_told(run, environment):
+    assert run(environment).calls("build") == []

@@ -40,7 +40,7 @@ def test_the_definitions_are_taken_and_stay_as_they_are(any_jenkins, folder):
     wanted.nodes.clear()
     wanted.plugins.clear()
     steps = apply.plan(any_jenkins, wanted, folder=folder, hook_token="0123456789abcdef")
-    assert apply.carry_out(steps, lambda _: None) == 5
+    assert apply.carry_out(steps, lambda _: None) == 7
     again = apply.plan(any_jenkins, wanted, folder=folder, hook_token="0123456789abcdef")
     assert [step.diff for step in again if step.diff] == []
 

@@ -23,6 +23,7 @@ from seatrial.errors import SeatrialError
 _TOKEN = re.compile(r"\$\{(SEATRIAL_[A-Z_]+)\}")
 _PLUGIN = re.compile(r"([A-Za-z0-9_.-]+):(\S+)")
 SECRET = "secretToken"  # noqa: S105 - the element's name
+_STARTED = ".//hudson.plugins.parameterizedtrigger.BuildTriggerConfig/projects"
 _TRIGGER = "com.dabsquared.gitlabjenkins.GitLabPushTrigger"
 
 
@@ -37,7 +38,10 @@ class Definitions:
 
 @dataclass
 class Step:
-    """One line of a plan: `action` is same, create, update, missing or old; `diff` says what would change."""
+    """One line of a plan: `action` is same, create, update, missing or old; `diff` says what would change.
+
+    An action of lacks tells of a job that another one starts and that is not there: Jenkins would not say so.
+    """
 
     kind: str
     name: str
@@ -52,6 +56,11 @@ class Step:
     def blocks(self) -> bool:
         """Whether nothing may be applied because of it."""
         return self.action in ("missing", "old")
+
+    @property
+    def changes(self) -> bool:
+        """Whether something is not as wanted that the plan speaks of."""
+        return self.action not in ("same", "lacks")
 
 
 def load(directory: Path, only: Collection[str] = (), values: Mapping[str, str] | None = None) -> Definitions:
@@ -136,9 +145,16 @@ def plan(controller: Controller, wanted: Definitions, *, folder: str = "", hook_
     if wanted.jobs and folder:
         parts = folder.strip("/").split("/")
         steps += [_folder_step(controller, "/".join(parts[:depth])) for depth in range(1, len(parts) + 1)]
-    for name, xml in wanted.jobs.items():
-        steps.append(_job_step(controller, f"{folder.strip('/')}/{name}" if folder else name, xml, hook_token))
-    return steps
+    prefix = f"{folder.strip('/')}/" if folder else ""
+    steps += [_job_step(controller, f"{prefix}{name}", xml, hook_token) for name, xml in wanted.jobs.items()]
+    started = {name for xml in wanted.jobs.values() for name in _started(xml)} - set(wanted.jobs)
+    absent = [name for name in sorted(started) if controller.job_config(f"{prefix}{name}") is None]
+    return steps + [Step("job", f"{prefix}{name}, which others start", "lacks") for name in absent]
+
+
+def _started(xml: str) -> Iterator[str]:
+    for node in foreign.parse(xml).iterfind(_STARTED):
+        yield from (name.strip() for name in (node.text or "").split(",") if name.strip())
 
 
 def _plugin_step(name: str, version: str, installed: str | None) -> Step:

@@ -156,6 +156,12 @@ class GitLab:
             notes.create({"body": body})
         return "created"
 
+    def head(self, project: str | int, number: int) -> tuple[str, str]:
+        """Return the commit that a merge request is at, and the branch that it goes into."""
+        with self._asking(f"the merge request !{number} of {project}"):
+            found = self._project(project).mergerequests.get(number)
+            return str(found.sha), str(found.target_branch)
+
     def access_level(self, project: str | int, user: int) -> int:
         """Return a user's access level in a project, inherited ones too: 30 Developer, 40 Maintainer; 0 for none."""
         try:

@@ -49,6 +49,17 @@ examples:
 
 exit codes: 0 the build is a SUCCESS, 1 it is not, 2 ABORTED, 5 it published no tests, 4 it cannot be done
 """
+_REPORT = """\
+Tells a merge request how a build of it ended: the commit's status, and one note with the verdicts that differ
+from the last build of the branch that it goes into. Waits for the build's end. The job merge_request_report
+calls it, on an agent that runs nothing of a merge request.
+
+examples:
+  seatrial jenkins report merge_request_head 12 --gitlab https://gitlab.example.org --gitlab-token-file api-token \\
+      --project up/seatrial --merge-request 17 --commit 9f2c1e...
+
+exit codes: 0 it was told, whatever the build's result; 4 it cannot be done
+"""
 _VERIFY = """\
 A hook that answers 200 proves nothing: jobs without a trigger answer so, too. This one sends a wrong token,
 which must be refused, and then an event that must queue a build, which is cancelled again.
@@ -91,6 +102,19 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     collect.add_argument("build", metavar="BUILD", type=int, help="the build's number")
     collect.add_argument("--out", metavar="DIR", type=Path, default=Path("build/jenkins"),
                          help="where it goes (default: build/jenkins)")  # fmt: skip
+    report = _asking(verb(inner, "report", run_report, "tell a merge request how a build of it ended", _REPORT))
+    report.add_argument("job", metavar="JOB", help="the job, folders before a slash")
+    report.add_argument("build", metavar="BUILD", type=int, help="the build's number")
+    report.add_argument("--gitlab", metavar="URL", required=True, help="GitLab's address")
+    report.add_argument("--gitlab-token-file", metavar="FILE", type=Path, required=True,
+                        help="a file with a project access token of scope api")  # fmt: skip
+    report.add_argument("--gitlab-ca", metavar="FILE", type=Path, help="certificates to trust, in PEM")
+    report.add_argument("--project", required=True, help="the project that it goes into: its path or number")
+    report.add_argument("--merge-request", metavar="NUMBER", required=True, help="the merge request's number")
+    report.add_argument("--commit", metavar="SHA", required=True, help="the commit that was built, in full")
+    report.add_argument("--baseline", metavar="JOB", default="post_merge",
+                        help="the job beside JOB that it is compared with (default: post_merge)")  # fmt: skip
+    report.add_argument("--context", default="seatrial", help="the status's name (default: seatrial)")
     verify = _asking(verb(inner, "verify-hook", run_verify, "find out whether a job's hook queues a build", _VERIFY))
     verify.add_argument("job", metavar="JOB", help="the job, folders before a slash")
     verify.add_argument("--hook-token-file", metavar="FILE", type=Path, required=True,
@@ -154,7 +178,7 @@ def run_apply(arguments: argparse.Namespace) -> int:
         tell(str(step))
         for line in step.diff:
             tell(f"         {line}")
-    changes = sum(step.action != "same" for step in steps)
+    changes = sum(step.changes for step in steps)
     if arguments.dry_run:
         tell(f"{changes} of {len(steps)} would change" if changes else "nothing would change")
         return Exit.FAILED if changes else Exit.OK
@@ -194,6 +218,22 @@ def run_collect(arguments: argparse.Namespace) -> int:
     say(f"{arguments.job} #{arguments.build}: {found.result}; {counts}")
     code = builds.exit_code(found.result)
     return Exit.NOTHING if code == Exit.OK and not sum(found.counts.values()) else code
+
+
+def run_report(arguments: argparse.Namespace) -> int:
+    """Set status and note, and say so."""
+    from seatrial.ci import builds, merge_request, secret
+    from seatrial.ci.gitlab import GitLab
+
+    request = merge_request.Request.of(arguments.project, arguments.merge_request, arguments.commit)
+    reporter = GitLab(arguments.gitlab, secret.read(arguments.gitlab_token_file), ca=arguments.gitlab_ca)
+    controller = _controller(arguments)
+    for line in merge_request.tell(
+        controller, reporter, arguments.job, arguments.build, request, builds.Patience(arguments.timeout, tell=say),
+        baseline=merge_request.beside(arguments.job, arguments.baseline), context=arguments.context,
+    ):  # fmt: skip
+        tell(line)
+    return Exit.OK
 
 
 def run_verify(arguments: argparse.Namespace) -> int:

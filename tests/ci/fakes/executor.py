@@ -14,6 +14,11 @@ from pathlib import Path
 MERGE = "scm/extensions/hudson.plugins.git.extensions.impl.PreBuildMerge/options/"
 WIPE = "scm/extensions/hudson.plugins.git.extensions.impl.WipeWorkspace"
 CLEAN = "scm/extensions/hudson.plugins.git.extensions.impl.CleanBeforeCheckout"
+JUNIT = "publishers/hudson.tasks.junit.JUnitResultArchiver"
+BINDING = (
+    "buildWrappers/org.jenkinsci.plugins.credentialsbinding.impl.SecretBuildWrapper/bindings/"
+    "org.jenkinsci.plugins.credentialsbinding.impl.FileBinding"
+)
 REMOTES = "scm/userRemoteConfigs/hudson.plugins.git.UserRemoteConfig"
 
 
@@ -22,13 +27,13 @@ class StepError(Exception):
 
 
 class Agent:
-    """Executes builds below a directory; `environment` is the node's.
+    """Executes builds below a directory; `environment` is the node's, `credentials` are files that jobs may bind.
 
     A job's workspace stays for its next build, as on a real agent; builds at the same time get NAME@2 and so on.
     """
 
-    def __init__(self, root, environment):
-        self.root, self.environment = Path(root), environment
+    def __init__(self, root, environment, credentials=None):
+        self.root, self.environment, self.credentials = Path(root), environment, credentials or {}
         self.processes = {}
         self._lock, self._taken = threading.Lock(), set()
 
@@ -57,25 +62,38 @@ class Agent:
         env = {
             **self.environment, **build.parameters, "JOB_NAME": build.job.name, "BUILD_NUMBER": str(build.number),
             "BUILD_ID": str(build.number), "BUILD_TAG": f"jenkins-{build.job.name}-{build.number}",
-            "WORKSPACE": str(workspace),
+            "WORKSPACE": str(workspace), **build.item.environment,
         }  # fmt: skip
+        build.environment = env
+        bound = self._bound(job)
         build.write(f"Building remotely on seatrial-1 (seatrial docker) in workspace {workspace}\n")
         result = "SUCCESS"
         try:
             self._sources(build, job, workspace, env)
             for step in job.findall("builders/hudson.tasks.Shell/command"):
-                self._shell(build, step.text, workspace, env)
+                self._shell(build, step.text, workspace, {**env, **bound})
         except StepError as error:
             build.write(f"{error}\n")
             result = "ABORTED" if build.aborted.is_set() else "FAILURE"
         self._publish(build, job, workspace)
         if result == "SUCCESS" and any(state == "FAILED" for _, _, state in build.cases or []):
             result = "UNSTABLE"
-        if build.cases is None and result == "SUCCESS":
+        if job.find(JUNIT) is not None and build.cases is None and result == "SUCCESS":
             build.write("None of the test reports contained any result\n")
             result = "FAILURE"
         build.write(f"Finished: {result}\n")
         build.result = result
+
+    def _bound(self, job):
+        """Credentials as files that the build's user alone reads: variable -> path."""
+        paths = {}
+        for binding in job.findall(BINDING):
+            path = self.root / f"credential-{binding.findtext('credentialsId')}"
+            path.unlink(missing_ok=True)
+            path.write_text(self.credentials[binding.findtext("credentialsId")])
+            path.chmod(0o400)
+            paths[binding.findtext("variable")] = str(path)
+        return paths
 
     def _git(self, build, workspace, *args):
         build.write(f" > git {' '.join(args)} # timeout=10\n")
@@ -85,6 +103,9 @@ class Agent:
         return ran.stdout.strip()
 
     def _sources(self, build, job, workspace, env):
+        if job.find("scm").get("class") == "hudson.scm.NullSCM":
+            return
+
         def expand(text):
             return string.Template(text).safe_substitute(env)
 
@@ -133,7 +154,9 @@ class Agent:
             raise StepError("Build step 'Execute shell' marked build as failure")
 
     def _publish(self, build, job, workspace):
-        pattern = job.findtext("publishers/hudson.tasks.junit.JUnitResultArchiver/testResults")
+        if job.find(JUNIT) is None:
+            return
+        pattern = job.findtext(f"{JUNIT}/testResults")
         for path in sorted(workspace.glob(pattern)):
             build.cases = build.cases or []
             for case in ET.parse(path).iter("testcase"):

@@ -21,6 +21,7 @@ class FakeGitLab(Served):
         self.hooks, self.notes, self.statuses, self.members = {}, {}, [], {}
         self.commits = {1: set(), 2: set()}
         self.branches = {1: set(), 2: set()}  # the commits that a branch contains; the others are heads of requests
+        self.heads = {}  # (project, number) -> the commit of a merge request
         self.sent_tests = []
         self.next = 100
 
@@ -88,6 +89,9 @@ class _Handler(Handler):
             self._hook(project, int(match[1]), match[3], data)
         elif (match := re.fullmatch(r"statuses/(\w+)", rest)) and self.command == "POST":
             self._status(project, match[1], data)
+        elif (match := re.fullmatch(r"merge_requests/(\d+)", rest)) and (project, int(match[1])) in fake.heads:
+            head = fake.heads[project, int(match[1])]
+            self._answer(200, {"iid": int(match[1]), "sha": head, "target_branch": "main", "state": "opened"})
         elif match := re.fullmatch(r"merge_requests/(\d+)/notes(?:/(\d+))?", rest):
             self._notes(project, int(match[1]), match[2], data)
         elif match := re.fullmatch(r"members/all/(\d+)", rest):

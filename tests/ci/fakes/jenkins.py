@@ -8,6 +8,7 @@ import base64
 import json
 import re
 import secrets
+import string
 import threading
 import time
 import xml.etree.ElementTree as ET
@@ -17,6 +18,11 @@ from fakes.served import Handler, Served
 
 VERSION = "2.516.2"
 PLUGINS = {"git": "5.10.1", "gitlab-plugin": "1.9.12", "junit": "1369.v15da_00283f06"}
+TRIGGERED = (
+    "publishers/hudson.plugins.parameterizedtrigger.BuildTrigger/configs/"
+    "hudson.plugins.parameterizedtrigger.BuildTriggerConfig"
+)
+PREDEFINED = "configs/hudson.plugins.parameterizedtrigger.PredefinedBuildParameters/properties"
 NOTE = "\x1b[8mha:////4DSzBSdf9TQXvX7dFxnRlhSLzsXq\x1b[0m"
 
 
@@ -29,6 +35,7 @@ class Build:
         self.result = None
         self.artifacts = {}
         self.cases = None  # [(classname, name, "PASSED" | "FAILED" | "SKIPPED")]
+        self.environment = {}
         self.aborted = threading.Event()
         self.ended = threading.Event()
 
@@ -43,8 +50,9 @@ class Build:
 class Item:
     """A queue item: waits for `quiet` seconds and until it is let go, then becomes a build."""
 
-    def __init__(self, number, job, parameters, cause):
+    def __init__(self, number, job, parameters, cause, environment):
         self.number, self.job, self.parameters, self.cause = number, job, parameters, cause
+        self.environment = environment  # what a plugin adds to the build's
         self.cancelled = False
         self.build = None
 
@@ -105,9 +113,9 @@ class FakeJenkins(Served):
         self.jobs[name] = Job(name, xml)
         return self.jobs[name]
 
-    def queue(self, job, parameters, cause="Started by user admin"):
+    def queue(self, job, parameters, cause="Started by user admin", environment=None):
         with self.lock:
-            item = Item(len(self.items) + 15, job, {**job.parameters, **parameters}, cause)
+            item = Item(len(self.items) + 15, job, {**job.parameters, **parameters}, cause, environment or {})
             self.items[item.number] = item
         threading.Thread(target=self._launch, args=(item,), daemon=True).start()
         return item
@@ -130,6 +138,19 @@ class FakeJenkins(Served):
             build.write("Build was aborted\nAborted by admin\nFinished: ABORTED\n")
             build.result = "ABORTED"
         build.ended.set()
+        self._trigger(build)
+
+    def _trigger(self, build):
+        """What the plugin parameterized-trigger does: the builds that this one's end starts."""
+        for config in build.job.root.findall(TRIGGERED):
+            text = string.Template(config.findtext(PREDEFINED)).safe_substitute(build.environment)
+            given = dict(line.split("=", 1) for line in text.splitlines())
+            folder = build.job.name.rpartition("/")[0]
+            job = self.jobs.get(f"{folder}/{config.findtext('projects')}".strip("/"))
+            if job is None:  # the plugin says nothing, either
+                continue
+            declared = {name: value for name, value in given.items() if name in job.parameters}
+            self.queue(job, declared, f'Started by upstream project "{build.job.name}" build number {build.number}')
 
     def builds(self, name):
         return self.jobs[name].builds
@@ -416,7 +437,13 @@ class _Handler(Handler):
                 self._answer(500, "<html/>", "text/html")
                 return
             if event["action"] in ("open", "reopen"):
-                fake.queue(job, {}, f"Triggered by GitLab Merge Request #{event['iid']}")
+                variables = {
+                    "gitlabMergeRequestIid": str(event["iid"]), "gitlabTargetBranch": event["target_branch"],
+                    "gitlabSourceBranch": event["source_branch"],
+                    "gitlabMergeRequestLastCommit": event["last_commit"]["id"],
+                    "gitlabMergeRequestTargetProjectId": str(event["target_project_id"]),
+                }  # fmt: skip
+                fake.queue(job, {}, f"Triggered by GitLab Merge Request #{event['iid']}", variables)
             self._answer(200)
 
 

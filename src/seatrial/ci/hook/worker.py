@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from seatrial.ci import changes
 from seatrial.ci.gitlab import GitLab
 from seatrial.ci.hook import wording
 from seatrial.ci.hook.config import Project
@@ -225,15 +226,11 @@ class Worker:
             else:
                 jenkins = self._connect_jenkins()
                 report = jenkins.test_report(project.job, build.build or 0) if build.result != "DELETED" else None
-                text = wording.result_note(build, self._url(build, project), report, self._base(jenkins, project))
+                base = changes.baseline(jenkins, project.baseline) if project.baseline else None
+                url = self._url(build, project)
+                text = changes.note(build.commit, build.target, build.result or "", url, report, base)
             self._connect_gitlab().note(build.gitlab, build.number, text)
         self._store.update(build, self._now(), noted=build.state)
-
-    def _base(self, jenkins: Controller, project: Project) -> Mapping[str, Any] | None:
-        if not project.baseline:
-            return None
-        ended = [one for one in jenkins.builds(project.baseline) if one.get("result") in ("SUCCESS", "UNSTABLE")]
-        return jenkins.test_report(project.baseline, int(ended[0]["number"])) if ended else None
 
 
 def _event(found: Mapping[str, Any]) -> str:
