@@ -18,7 +18,7 @@ RUN python3 -m venv /opt/seatrial \
     && if ls /wheels/*.whl >/dev/null 2>&1; then set -- --no-index --find-links /wheels; else set --; fi \
     && /opt/seatrial/bin/pip install --quiet --disable-pip-version-check "$@" "/seatrial[dev]" "hatchling>=1.25,<2" \
     && rm -rf /wheels
-COPY container/seatrial-engine /usr/local/bin/seatrial-engine
+COPY container/seatrial-engine container/seatrial-cgroups /usr/local/bin/
 ENV SEATRIAL_LABS=never PATH=/opt/seatrial/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 VOLUME /var/lib/docker /var/lib/containers
 CMD ["bash"]

@@ -214,6 +214,17 @@ def test_plugins_are_pinned_and_have_reasons():
         assert re.fullmatch(r"[a-z-]+:\d[\w.]* +# .{10,}", row), row
 
 
+def test_the_guides_way_of_a_package_names_all_of_them():
+    """Its `sed` takes what the list holds, and nothing else."""
+    guide = (ROOT / "docs/ci.md").read_text()
+    [expression] = re.findall(r"install-plugin \$\(sed -n '([^']+)' jenkins/plugins.txt\)", guide)
+    ran = subprocess.run(
+        ["sed", "-n", expression, str(JENKINS / "plugins.txt")], capture_output=True, text=True, check=True, timeout=10
+    )
+    listed = apply._plugins(JENKINS / "plugins.txt")
+    assert ran.stdout.split() == [f"{name}:{version}" for name, version in listed.items()]
+
+
 def test_the_plugins_of_the_jobs_are_listed():
     """By the packages of the classes that their XML names."""
     packages = {
@@ -335,6 +346,53 @@ def test_the_agents_docker_starts_again_in_a_container_that_was_stopped():
     [pid] = [number for number, line in enumerate(lines) if line == "rm -f /run/docker.pid"]
     [daemon] = [number for number, line in enumerate(lines) if line.startswith("dockerd ")]
     assert pid < daemon
+
+
+@pytest.mark.parametrize(
+    "path", [JENKINS / "agent/start", ROOT / "container/seatrial-engine"], ids=lambda path: path.name
+)
+def test_cgroups_are_made_ready_before_an_engine_starts(path):
+    """What the script does is tried in a lab with cgroup v2: tests/selftest/test_kernels.py."""
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    [ready] = [number for number, line in enumerate(lines) if line == "seatrial-cgroups"]
+    daemons = [number for number, line in enumerate(lines) if line.endswith("&") and re.match("dockerd|podman", line)]
+    assert daemons
+    assert ready < min(daemons)
+
+
+@pytest.mark.parametrize("service", ["controller", "agent", "reporter"])
+def test_what_images_copy_is_in_their_context(service):
+    found = yaml.safe_load((JENKINS / "compose.yaml").read_text())["services"][service]["build"]
+    context = (JENKINS / found["context"]).resolve()
+    copied = [
+        source for line in (context / found["dockerfile"]).read_text().splitlines() if line.startswith("COPY ")
+        for source in line.split()[1:-1]
+    ]  # fmt: skip
+    assert copied
+    taken = [line[1:] for line in (context / ".dockerignore").read_text().split() if line.startswith("!")]
+    for source in copied:
+        assert (context / source).exists(), source
+        assert any(source.startswith(name) for name in taken), source
+
+
+@pytest.mark.parametrize("context", [ROOT, JENKINS], ids=["root", "jenkins"])
+def test_secrets_are_in_no_context(context):
+    first, *rest = (context / ".dockerignore").read_text().split()
+    assert first == "*"
+    assert rest
+    assert not {"!jenkins", "!secrets", "!jenkins/secrets", "!images"} & set(rest)
+
+
+def test_cgroups_of_v1_and_the_machines_own_root_are_left_alone(tmp_path):
+    script = ROOT / "container/seatrial-cgroups"
+    assert os.access(script, os.X_OK)
+    (tmp_path / "cgroup.procs").write_text("1\n")
+    for name in ("", "cgroup.controllers"):
+        if name:
+            (tmp_path / name).write_text("memory\n")
+        before = sorted(path.name for path in tmp_path.iterdir())
+        assert subprocess.run([str(script), str(tmp_path)], timeout=10).returncode == 0
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_the_secrets_that_are_made_are_those_of_the_compose_file(tmp_path):

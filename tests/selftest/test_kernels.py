@@ -75,6 +75,44 @@ def test_what_a_command_leaves_behind_keeps_its_output(lab):
     assert time.monotonic() - began >= 1
 
 
+# As a container with cgroups of its own sees them, where an engine is to be started; $1 is the script to prepare them.
+NESTED = """
+mkdir /sys/fs/cgroup/nest
+echo $$ >/sys/fs/cgroup/nest/cgroup.procs
+sleep 300 &
+other=$!
+unshare --cgroup --mount sh -uc '
+    mount -t tmpfs none /mnt && mkdir /mnt/c && mount -t cgroup2 none /mnt/c && cd /mnt/c && mkdir inner || exit
+    echo +memory 2>/dev/null >cgroup.subtree_control && echo "passed on before"
+    [ -e inner/memory.max ] && echo "a limit before"
+    sh -c "$1" sh /mnt/c
+    echo "exit code: $?"
+    echo "controllers: $(cat cgroup.subtree_control)"
+    echo "in the root: $(wc -l <cgroup.procs), in init: $(grep -cx -e $$ -e "$2" init/cgroup.procs)"
+    echo 64M >inner/memory.max && echo "a limit: $(cat inner/memory.max)"
+    rmdir inner
+' sh "$1" "$other"
+kill "$other"
+wait "$other" 2>/dev/null
+echo $$ >/sys/fs/cgroup/cgroup.procs
+rmdir /sys/fs/cgroup/nest/init /sys/fs/cgroup/nest
+# the machine's own root is bound by no such rule, and its processes stay where they are
+before=$(cat /proc/1/cgroup)
+sh -c "$1"
+[ "$(cat /proc/1/cgroup)" = "$before" ] && [ ! -e /sys/fs/cgroup/init ] && echo "left alone"
+"""
+
+
+def test_an_engine_in_a_container_can_limit_what_it_runs(lab):
+    script = (Path(__file__).parents[2] / "container/seatrial-cgroups").read_text()
+    told = command.run(["sh", "-uc", NESTED, "sh", script], host=lab.host)
+    assert told.stderr == ""
+    assert told.lines == [
+        "exit code: 0", "controllers: cpu io memory pids", "in the root: 0, in init: 2", "a limit: 67108864",
+        "left alone",
+    ]  # fmt: skip
+
+
 def test_facts_and_requirements(lab):
     facts = guest.facts(lab.host)
     assert facts["cgroup"] == {"version": "v2", "controllers": ["cpu", "io", "memory", "pids"]}
