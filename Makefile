@@ -22,7 +22,7 @@ TESTDIRS ?=
 DEADLINE := 60m
 suites-full: DEADLINE := 8h
 TIMEOUT ?= $(DEADLINE)
-export DOCKER_GRAPHDRIVER DOCKER_EXECDRIVER
+export DOCKER_GRAPHDRIVER DOCKER_EXECDRIVER TESTFLAGS
 
 # a kernel of their own (user-mode Linux), for mandatory access control
 KERNEL_LABS := docker@bookworm/apparmor podman@bookworm/apparmor runc@bookworm/apparmor runc@bookworm/selinux crun@bookworm/selinux
@@ -31,8 +31,8 @@ LABS := docker@bookworm docker@trixie docker@sid podman@bookworm podman@trixie p
 engines = $(foreach target,$(ENGINE),--engine '$(target)')
 # for what takes one target only
 engine = $(if $(word 2,$(ENGINE)),$(error make $@ takes one ENGINE, not several: $(ENGINE)),$(engines))
-# `-check.f REGEX` is Docker's; anything else is handed to pytest
-flags = $(if $(filter -check.f,$(firstword $(TESTFLAGS))),--check.f '$(wordlist 2,99,$(TESTFLAGS))',$(TESTFLAGS))
+# read by the plugin: a shell would take a REGEX apart
+flags = $(if $(TESTFLAGS),--testflags="$$TESTFLAGS")
 paths = $(if $(TESTDIRS),$(TESTDIRS:%=$(1)/%),$(1))
 suites = $(if $(SUITE),$(SUITE:%=suites/%),$(call paths,suites))
 pytest = $(PY) -m pytest --deadline $(TIMEOUT) $(PYTEST_ARGS) $(flags)
@@ -45,7 +45,7 @@ help: ## this list
 	@echo
 	@echo "  variables: ENGINE=\"docker podman\" SUITE=cli N=8 PYTEST_ARGS= TESTFLAGS='-check.f REGEX' TESTDIRS="
 	@echo "             TIMEOUT=60m (suites-full: 8h) DOCKER_GRAPHDRIVER= DOCKER_EXECDRIVER= (of private daemons)"
-	@echo "             DOCKER_PY=CHECKOUT PROFILE=mixed STRESS_ARGS="
+	@echo "             DOCKER_PY=CHECKOUT PROFILE=mixed STRESS_ARGS= BENCH_ARGS= OUTER=docker TAG= BASE_IMAGE="
 
 setup: $(READY) ## the virtual environment with all dependencies
 
@@ -85,7 +85,7 @@ lint: $(READY) ## ruff and mypy
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
-test-unit: $(READY) ## the harness's unit tests; TESTDIRS="report lab" narrows them
+test-unit: $(READY) ## the harness's unit tests; TESTDIRS="report oci" narrows them
 	$(pytest) $(call paths,tests/unit) $(if $(TESTDIRS),,tests/ci) -n auto
 
 test-contract: $(READY) ## drivers held against the contract with fake engines
@@ -109,10 +109,10 @@ image_options = --engine '$(OUTER)' $(if $(TAG),--tag '$(TAG)')
 image: $(READY) ## the harness as an image, offline: make image OUTER=docker@bookworm; BASE_IMAGE=debian:trixie asks a registry
 	$(PY) -m seatrial image build $(image_options) $(if $(BASE_IMAGE),--base '$(BASE_IMAGE)')
 
-container-suites: export SEATRIAL_ARGS = $(PYTEST_ARGS) $(flags)
+container-suites: export SEATRIAL_ARGS = $(PYTEST_ARGS)
 container-suites: $(READY) ## the suites inside the harness's container, against the engine in it (ENGINE=docker or podman)
 	$(PY) -m seatrial image run $(image_options) --env N=$(N) --env SEATRIAL_SUITES='$(suites)' \
-		--env SEATRIAL_ENGINE='$(or $(ENGINE),docker)' --env SEATRIAL_ARGS -- ./autotest.sh
+		--env SEATRIAL_ENGINE='$(or $(ENGINE),docker)' --env SEATRIAL_ARGS --env TESTFLAGS -- ./autotest.sh
 
 shell: $(READY) ## a shell in the harness's container
 	$(PY) -m seatrial image run $(image_options) -- bash

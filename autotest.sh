@@ -6,6 +6,7 @@
 #   SEATRIAL_AUTOTEST  lint, unit, quick (the suites; default), system (the slow tests), full (build, then everything)
 #   SEATRIAL_ENGINE    docker (default) or podman: the engine in this container
 #   SEATRIAL_SUITES    directories to run (default: suites); SEATRIAL_ARGS: more options for pytest
+#   TESTFLAGS          as in Docker's own Makefile: -check.f REGEX
 #   SEATRIAL_LABEL     stands before the names in JUnit, so that cells of a matrix stay apart
 #   N                  workers (default: 8)
 set -euo pipefail
@@ -22,7 +23,7 @@ suites() {
     eval "more=(${SEATRIAL_ARGS:-})"  # as typed: quotes join words
     # shellcheck disable=SC2086 # words on purpose
     python3 -m pytest ${SEATRIAL_SUITES:-suites} -n "$workers" --engine "$engine" --results build/reports \
-        -p no:cacheprovider "$@" "${more[@]}"
+        -p no:cacheprovider ${TESTFLAGS:+--testflags="$TESTFLAGS"} "$@" "${more[@]}"
 }
 
 code=0

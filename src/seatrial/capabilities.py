@@ -119,7 +119,7 @@ def _why_not_private(engine: CliEngine) -> str:
         return "the engine is on another machine"
     if engine.target.suite:
         return ""
-    if why := rootfs.obstacle():
+    if why := rootfs.obstacle()[0]:
         return f"a private engine stands in a lab: {why}"
     if not isinstance(engine, Startable):
         return f"the harness cannot start {engine.name} itself"
@@ -129,7 +129,7 @@ def _why_not_private(engine: CliEngine) -> str:
 def _why_not_registry(engine: CliEngine) -> str:
     if not engine.local:
         return "the engine is on another machine and cannot reach loopback here"
-    why = rootfs.obstacle()
+    why, _ = rootfs.obstacle()
     return f"the loopback registry comes from a lab: {why}" if why else ""
 
 

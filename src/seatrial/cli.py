@@ -61,6 +61,13 @@ class Parser(argparse.ArgumentParser):
             return self.inner[words[0]].parse_known_args(words[1:], namespace)
         return super().parse_known_args(words, namespace)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; what nobody knows is told by the verb that it was given to, which can tell more."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            getattr(found, "parser", self).error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found
+
     def error(self, message: str) -> NoReturn:
         """Print the problem in two lines and exit with Exit.USAGE."""
         match = re.match(r"argument .*: invalid choice: '(.*?)' \(choose from (.*)\)", message)
@@ -109,7 +116,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SeatrialError as error:
         say(str(error))
         return Exit.USAGE
-    except AssertionError as error:  # a command of an engine that ended otherwise than it should
+    except AssertionError as error:
+        from seatrial.exec import ExpectationError
+
+        if not isinstance(error, ExpectationError):  # a defect of the harness
+            raise
         say(f"E109: an engine's command failed\n  cause: {str(error).strip()}")
         return Exit.FAILED
     except KeyboardInterrupt:

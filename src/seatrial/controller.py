@@ -127,6 +127,8 @@ class Controller:
 
     def prepare(self, progress: Progress, known: Path, claims: Mapping[str, Claim]) -> None:
         """Bring every target up, probe it, read its known list, and open the results stream."""
+        lists = known_lists.read(sorted(known.glob("*.toml")))
+        results.make_directory(self.directory)
         live = runs.begun(self.plan.run, self.directory, [str(target) for target in self._wanted])
         self._live = self._owed.enter_context(live)
         try:
@@ -141,7 +143,7 @@ class Controller:
                 self._engines[str(target)] = engine
                 self._owe(sweep, engine, self.plan.run)
                 self._before[str(target)] = snapshot.take(engine)
-            self._deviations = load_known(known, self.plan.targets)
+            self._deviations = {info.name: known_lists.deviations(lists, info) for info in self.plan.targets}
             self.plan.known = {name: found.tests for name, found in self._deviations.items()}
             self.plan.races = {name: found.races for name, found in self._deviations.items()}
             self._stream = Stream(self.directory / "results.jsonl")
@@ -154,6 +156,8 @@ class Controller:
             self._write_claims(claims)
         except BaseException:
             self._owed.close()
+            with contextlib.suppress(OSError):  # it stays when there is something in it
+                self.directory.rmdir()
             raise
 
     def _owe(self, step: Callable[..., object], *args: object) -> None:
@@ -317,12 +321,6 @@ def point_at(directory: Path) -> None:
             "E402", f"cannot point {directory.parent / 'latest'} at this run", error.strerror or str(error),
             "remove what is in its place",
         ) from error  # fmt: skip
-
-
-def load_known(directory: Path, targets: Sequence[TargetInfo]) -> dict[str, Deviations]:
-    """Return what is known of each target from a directory of known lists."""
-    paths = sorted(directory.glob("*.toml"))
-    return {target.name: known_lists.load(paths, target) for target in targets}
 
 
 def read_required(path: Path | None) -> list[str]:

@@ -16,6 +16,7 @@ from seatrial import __version__, capabilities, runs
 from seatrial import exec as command
 from seatrial.engines import drivers
 from seatrial.errors import SeatrialError
+from seatrial.lab import kernel as kernels
 from seatrial.lab import labs, rootfs
 from seatrial.names import new_run_id
 from seatrial.probes import kconfig, machine
@@ -151,6 +152,9 @@ def possible() -> Iterator[Possible]:
     for name in labs.inhabitants():
         for suite in SUITES:
             yield _possible_lab(Target(name, suite), why_not)
+    for name in labs.inhabitants():
+        for kernel in kernels.KERNELS:
+            yield _possible_lab(Target(name, kernels.SUITE, kernel), why_not)
 
 
 def _possible_lab(target: Target, why_not: str) -> Possible:

@@ -10,8 +10,8 @@ import os
 from enum import IntEnum
 
 # E1xx targets and engines, E2xx labs, E3xx files that are read, E4xx files that are written, E5xx how the
-# harness is called, and the running session, E6xx Jenkins, GitLab and hooks, E7xx cases of OCT. One meaning each; a
-# code is never given another one.
+# harness is called, and the running session, E6xx Jenkins, GitLab and hooks, E7xx cases of OCT, E8xx load, figures
+# and watching. One meaning each; a code is never given another one.
 CODES = {
     "E101": "a command cannot be started",
     "E102": "a target string cannot be read",
@@ -86,6 +86,8 @@ CODES = {
     "E507": "labs are to be taken down and none is named",
     "E508": "a command is to be run in a lab and none is named",
     "E509": "a module that is needed is not installed",
+    "E510": "flags cannot be read",
+    "E511": "what is to be timed did not succeed",
     "E601": "Jenkins does not answer",
     "E602": "Jenkins refuses a user",
     "E603": "the certificate of Jenkins is not trusted",
@@ -109,19 +111,6 @@ CODES = {
     "E621": "no address of a Jenkins was named",
     "E622": "a file to be checked cannot be read",
     "E623": "an option is not NAME=VALUE",
-    "E801": "a history of operations cannot be read",
-    "E802": "a line of a history of operations is broken",
-    "E803": "a history of operations cannot be written",
-    "E804": "a profile of a load cannot be used",
-    "E805": "there is no profile of such a name",
-    "E806": "a stress.json cannot be used",
-    "E807": "what is to be put under load cannot do what a profile asks for",
-    "E808": "locust has nothing to do",
-    "E809": "a jobs.json cannot be used",
-    "E810": "a baseline cannot be read",
-    "E811": "a text is no name for a baseline",
-    "E812": "a run has measured nothing that could be kept as a baseline",
-    "E813": "a text is no address of a webhook",
     "E624": "there are more tests than GitLab takes",
     "E625": "a value has no place in the definitions",
     "E626": "a build was not for a merge request",
@@ -157,9 +146,22 @@ CODES = {
     "E713": "a cluster would be open to others without keys",
     "E714": "the keys of a cluster cannot be used",
     "E715": "the scheduler of a cluster cannot be used",
+    "E716": "cases that do not validate are to be run on a cluster",
     "E717": "a text is no address of a cluster",
     "E718": "the keys of a cluster cannot be made",
-    "E716": "cases that do not validate are to be run on a cluster",
+    "E801": "a history of operations cannot be read",
+    "E802": "a line of a history of operations is broken",
+    "E803": "a history of operations cannot be written",
+    "E804": "a profile of a load cannot be used",
+    "E805": "there is no profile of such a name",
+    "E806": "a stress.json cannot be used",
+    "E807": "what is to be put under load cannot do what a profile asks for",
+    "E808": "locust has nothing to do",
+    "E809": "a jobs.json cannot be used",
+    "E810": "a baseline cannot be read",
+    "E811": "a text is no name for a baseline",
+    "E812": "a run has measured nothing that could be kept as a baseline",
+    "E813": "a text is no address of a webhook",
 }
 
 

@@ -33,12 +33,15 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 
 from seatrial.errors import SeatrialError
 from seatrial.results import TargetInfo
+
+# a list as it stands in its file, in the form of schemas/known.json
+KnownList = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,15 @@ class Deviations:
     leftovers: list[Leftover]
 
 
-def load(paths: Iterable[Path], target: TargetInfo) -> Deviations:
-    """Return what the lists say about a target; raises `SeatrialError` E303 on a broken list."""
+def read(paths: Iterable[Path]) -> list[KnownList]:
+    """Read lists, whatever they are about; raises `SeatrialError` E303 on a broken one."""
+    return [_read(path) for path in paths]
+
+
+def deviations(lists: Iterable[KnownList], target: TargetInfo) -> Deviations:
+    """Return what lists say about a target."""
     found = Deviations({}, [], [])
-    for path in paths:
-        content = _read(path)
+    for content in lists:
         if content["engine"] == target.engine and _covers(content["version"], target.version):
             found.tests.update({entry["test"]: Known(**entry) for entry in content.get("known", [])})
             found.races.extend(Known("", **entry) for entry in content.get("race", []))
@@ -99,7 +106,7 @@ def match(known: Mapping[str, Known], test: str) -> Known | None:
     return known.get(test) or known.get(test.partition("[")[0])
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> KnownList:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -113,7 +120,7 @@ def _read(path: Path) -> dict[str, Any]:
             re.compile(entry.get("says", ""))
         except re.error as error:
             raise _broken(path, f"{entry.get('test', 'race')}: says {entry['says']!r}: {error}") from error
-    return content
+    return cast("KnownList", content)
 
 
 def _broken(path: Path, cause: str) -> SeatrialError:

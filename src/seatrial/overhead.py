@@ -6,6 +6,7 @@ Machines are noisy, so nothing is measured alone: each figure comes from two thi
 
 from __future__ import annotations
 
+import shlex
 import statistics
 import subprocess
 import sys
@@ -20,8 +21,12 @@ from seatrial import stats
 from seatrial.api.wire import Connection
 from seatrial.bench import Bench, Owner
 from seatrial.engines.base import CliEngine
-from seatrial.errors import Exit
+from seatrial.errors import Exit, SeatrialError
 from seatrial.exec import base_environment
+from seatrial.names import new_run_id
+from seatrial.paths import remove_tree, share_dir
+
+_WATCHED = 20  # files in the directory of a test, as those of a build's context
 
 
 @dataclass(frozen=True)
@@ -52,15 +57,21 @@ def paired(bare: Callable[[], object], ours: Callable[[], object], pairs: int) -
 
 
 def call_cost(engine: CliEngine, pairs: int = 60) -> Figure:
-    """Compare a call through a bench with a bare subprocess of the same command line."""
-    bench = Bench(engine, Owner("bench", "00000000"))
+    """Compare a call through a bench, which watches a directory with files, with a bare subprocess of the same."""
+    run = new_run_id()
+    bench = Bench(engine, Owner(run, "00000000"))
+    for number in range(_WATCHED):
+        (bench.workdir / f"{number}").write_text("x" * 1000)
     argv = engine.host.enter([engine.binary, "--version"])
     environment = {**base_environment(), **engine.host.environment, **engine.env}
-    bare, ours = paired(
-        lambda: subprocess.run(argv, capture_output=True, check=True, env=environment),
-        lambda: bench.cli("--version"),
-        pairs,
-    )
+    try:
+        bare, ours = paired(
+            lambda: subprocess.run(argv, capture_output=True, check=True, env=environment),
+            lambda: bench.cli("--version"),
+            pairs,
+        )
+    finally:
+        remove_tree(share_dir() / run)
     differences = [1000 * (b - a) for a, b in zip(bare, ours, strict=True)]
     return _difference("a CLI call", bare, ours, differences, "ms", 5.0)
 
@@ -103,7 +114,7 @@ def start_cost(target: str, pairs: int = 7) -> list[Figure]:
             def work() -> None:
                 ended = subprocess.run(argv, cwd=name, capture_output=True, text=True, check=False)
                 if ended.returncode != expected:
-                    raise RuntimeError(f"pytest did not start:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+                    raise _failed(argv, ended)
 
             return work
 
@@ -137,12 +148,23 @@ def _run_suite(target: str, suite: Sequence[str], workers: int) -> None:
     command = [sys.executable, "-m", "pytest", *suite, "-q", "-n", str(workers), "--engine", target]
     with tempfile.TemporaryDirectory() as results:
         ended = subprocess.run([*command, "--results", results], capture_output=True, text=True, check=False)
-    if ended.returncode not in (0, 1):
-        raise RuntimeError(f"the suite did not run:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+    if ended.returncode:
+        raise _failed(command, ended)
+
+
+def _failed(argv: Sequence[str], ended: subprocess.CompletedProcess[str]) -> SeatrialError:
+    said = (ended.stdout + ended.stderr).strip().splitlines() or ["it printed nothing"]
+    return SeatrialError(
+        "E511", "what is to be timed did not succeed", f"exit code {ended.returncode}: {said[-1]}",
+        f"look at it first: {shlex.join(argv)}",
+    )  # fmt: skip
 
 
 def suite_duration(target: str, suite: Sequence[str], workers: int = 8, minutes: float = 15.0) -> Figure:
-    """Time one run of a suite; the limit in minutes, by default that of suites/cli, is for two cores."""
+    """Time one run of a suite; the limit in minutes, by default that of suites/cli, is for two cores.
+
+    Raises `SeatrialError` E511 when the suite is not green: how long a failing one takes says nothing.
+    """
     began = time.perf_counter()
     _run_suite(target, suite, workers)
     took = (time.perf_counter() - began) / 60

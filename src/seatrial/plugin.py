@@ -21,12 +21,13 @@ from seatrial.fixtures import (
     target,
     toolbox,
 )
-from seatrial.selection import known_requirements, pattern, seconds
+from seatrial.selection import as_options, known_requirements, pattern, seconds
 from seatrial.session import SESSION, Session, usable
 
 __all__ = [
     "bundle", "client", "engine", "guard", "private_daemon", "private_engine", "prober", "prober_in",
-    "pytest_addhooks", "pytest_addoption", "pytest_cmdline_main", "pytest_configure", "pytest_plugins",
+    "pytest_addhooks", "pytest_addoption", "pytest_cmdline_main", "pytest_configure",
+    "pytest_load_initial_conftests", "pytest_plugins",
     "registry", "registry_with", "runtime", "target", "toolbox",
 ]
 
@@ -61,6 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--check.f", dest="check_f", metavar="REGEX",
                     help="run the tests whose name matches, as Docker's own -check.f does: Cli.TestRunEcho (or, in a "
                     "class, TestPause.TestFreezes) as --format gocheck prints it, or test_run_echo")  # fmt: skip
+    group.addoption("--testflags", metavar="FLAGS", default="",
+                    help="what TESTFLAGS of Docker's own Makefile takes, in one word: '-check.f REGEX -check.v', and "
+                    "options of pytest")  # fmt: skip
     group.addoption("--format", dest="console", choices=("pytest", "gocheck"), default="pytest",
                     help="gocheck prints a line a test and a summary as Docker's own suite does")  # fmt: skip
     group.addoption("--deadline", metavar="DURATION", default="",
@@ -70,6 +74,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     "harness's own small one (default: debian, which is Debian's docker-registry)")  # fmt: skip
     group.addoption("--claims-out", metavar="FILE",
                     help="write which test names which claim, as JSON, after collection")  # fmt: skip
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Put what --testflags holds in its place, before options are read for good."""
+    if flags := early_config.known_args_namespace.testflags:
+        args += usable(lambda: as_options(flags))
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -192,6 +192,7 @@ _add("seccomp_notify", Kind.TARGET, "seccomp filters that notify a listener",
 _add("recursive_mount_options", Kind.TARGET, "mount options that hold for the mounts below, too",
      lambda facts: "" if "rro" in facts["engine"].get("features", {}).get("mountOptions", [])
      else REQUIREMENTS["oci_1_1"].check(facts))
+# NotGCCGO of Docker's own suite has no counterpart: no engine is built by gccgo any more
 _add("linux", Kind.TARGET, "a Linux engine",
      lambda facts: _unless(facts["engine"]["os"] == "linux", f"the engine runs on {facts['engine']['os']}"))
 _add("windows", Kind.TARGET, "a Windows engine",

@@ -150,13 +150,21 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
+def make_directory(path: Path) -> None:
+    """Make a run's directory; raises `SeatrialError` E401 when that cannot be done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 class Stream:
     """Append-only writer of a results stream; every line is flushed as it is written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        make_directory(path.parent)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = path.open("x", encoding="utf-8")
         except OSError as error:
             raise _unwritable(path, error) from error
@@ -192,7 +200,7 @@ def read(path: Path) -> Run:
         lines = path.read_text("utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SeatrialError(
-            "E301", f"cannot read the results {path}", str(error), "name a run's results.jsonl"
+            "E301", f"cannot read the results {path}", str(error), "name the directory of a run, which holds it"
         ) from error
     validator = jsonschema.Draft202012Validator(schema())
     records: list[Any] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -100,6 +101,39 @@ def pattern(text: str) -> re.Pattern[str]:
         raise SeatrialError(
             "E503", f"not a regular expression: {text!r}", str(error), "for example --check.f 'TestRun.*'"
         ) from error
+
+
+def as_options(flags: str) -> list[str]:
+    """Turn what TESTFLAGS of Docker's Makefile holds into pytest's options; raises `SeatrialError` E510.
+
+    `-check.f REGEX` (also with `=`) chooses tests, `-check.v` tells more, `-check.vv` still more, `-check.list` lists;
+    anything else is pytest's own.
+    """
+    try:
+        words = shlex.split(flags)
+    except ValueError as error:
+        raise _unreadable(flags, str(error)) from error
+    found: list[str] = []
+    while words:
+        word, equals, value = words.pop(0).partition("=")
+        if word.startswith("-check.") and word not in _FLAGS:
+            raise _unreadable(flags, f"there is no {word} among {', '.join(_FLAGS)}")
+        if word not in _FLAGS:
+            found.append(word + equals + value)
+        elif word != "-check.f":
+            found += _FLAGS[word]
+        else:
+            found += ["--check.f", value if equals else words.pop(0) if words else ""]
+    return found
+
+
+def _unreadable(flags: str, cause: str) -> SeatrialError:
+    return SeatrialError("E510", f"cannot read the flags {flags!r}", cause, "for example -check.f 'TestRun.*' -check.v")
+
+
+_FLAGS: Mapping[str, Sequence[str]] = {
+    "-check.f": (), "-check.v": ("-v",), "-check.vv": ("-vv",), "-check.list": ("--collect-only", "-q"),
+}  # fmt: skip
 
 
 def matches(item: pytest.Item, wanted: re.Pattern[str]) -> bool:

@@ -69,6 +69,12 @@ class Target:
         return bool(self.suite)
 
     @property
+    def in_lab(self) -> str:
+        """The target string of the nearest lab that Debian has packages for, empty when there is none."""
+        packaged = (*PREFERRED, *PACKAGED)
+        return str(self) if self.is_lab else f"{self.engine}@{SUITES[0]}" if self.engine in packaged else ""
+
+    @property
     def lab_name(self) -> str:
         """Name of the shared lab host of this target; a runtime of this machine has one, too."""
         if self.path:
@@ -166,11 +172,12 @@ def discover(*, runtime: bool = False) -> Target:
         reasons.append(drivers.absent(name))
         if not reasons[-1]:
             return Target(name)
-    if rootfs.possible():
+    missing, hint = rootfs.obstacle()
+    if not missing:
         return Target(PREFERRED[0], SUITES[0])
     raise SeatrialError(
         "E103",
         "no engine is reachable",
-        "; ".join(reasons),
-        "start Docker, install Podman, or run as root on Debian and the harness brings its own",
+        "; ".join([*reasons, missing]),
+        f"start Docker, install Podman, or let the harness bring its own: {hint}",
     )

@@ -45,7 +45,7 @@ def released(monkeypatch, tmp_path):
         monkeypatch.setenv(f"SEATRIAL_{name}", str(tmp_path / name.lower()))
     given = []
     monkeypatch.setattr(controllers.machine, "facts", dict)
-    monkeypatch.setattr(controllers.capabilities, "probe", lambda *_: None)
+    monkeypatch.setattr(controllers.capabilities, "probe", lambda *_: TargetInfo("docker@sid", "docker", "28.5"))
     monkeypatch.setattr(controllers.snapshot, "take", lambda _: {})
     monkeypatch.setattr(controllers.labs, "release", lambda name, _: given.append(name))
     return given
@@ -62,7 +62,6 @@ def prepare(monkeypatch, tmp_path, engine, stop=None):
         monkeypatch.setattr(controllers.labs, "acquire", acquire)
     else:
         monkeypatch.setattr(Controller, "_reach", lambda self, target, _: engine)
-    monkeypatch.setattr(controllers, "load_known", lambda *_: {})
     monkeypatch.setattr(controllers, "Stream", lambda path: (_ for _ in ()).throw(SeatrialError("E401", "disk full")))
     return controller, lambda: controller.prepare(lambda _: None, tmp_path, {})
 

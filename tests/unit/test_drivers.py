@@ -1,7 +1,9 @@
 """A driver of a third party brings with it all that depends on its engine."""
 
 import os
+import socket
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -182,3 +184,22 @@ def test_what_a_test_runs_itself_is_never_run_again(tmp_path):
     bench = Bench(engine, Owner("run", "0123abcd"))
     assert bench.fails("image", "prune", says="image not known").code == 125
     assert (tmp_path / "calls").read_text() == "x\n"
+
+
+def test_a_socket_that_one_may_not_use_is_told_as_such():
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as server:
+        os.chmod(directory, 0o755)  # only the socket is forbidden
+        server.bind(path := f"{directory}/docker.sock")
+        server.listen()
+        os.chmod(path, 0o600 if os.geteuid() == 0 else 0)
+        target = parse(f"docker+unix://{path}")
+        was = os.geteuid()
+        try:
+            if was == 0:
+                os.seteuid(65534)  # nobody
+            with pytest.raises(SeatrialError) as caught:
+                DockerEngine.here(target)
+        finally:
+            os.seteuid(was)
+        assert (caught.value.code, caught.value.cause) == ("E106", f"no permission to use {path}")
+        assert caught.value.hint

@@ -12,10 +12,14 @@ link = "https://example.org/1"
 """
 
 
+def load(path, engine, version):
+    return known.deviations(known.read([path]), TargetInfo("t", engine, version))
+
+
 def listed(tmp_path, text, engine="podman", version="4.3.1"):
     path = tmp_path / "known.toml"
     path.write_text(text)
-    return known.load([path], TargetInfo("t", engine, version)).tests
+    return load(path, engine, version).tests
 
 
 @pytest.mark.parametrize(
@@ -74,7 +78,7 @@ link = "https://example.org/2"
 def test_what_an_engine_leaves_itself_is_listed_by_kind_and_pattern(tmp_path):
     path = tmp_path / "known.toml"
     path.write_text(f'engine = "podman"\nversion = "4"\n{LEFTOVER}')
-    one, = known.load([path], TargetInfo("t", "podman", "4.3")).leftovers
+    one, = load(path, "podman", "4.3").leftovers
     assert one.covers("mount", "/var/lib/x/0815/merged")
     assert not one.covers("mount", "/var/lib/x/0815/work")
     assert not one.covers("cgroup", "/var/lib/x/0815/merged")
@@ -97,7 +101,7 @@ link = "https://example.org/3"
 def test_a_race_is_known_by_its_words_alone(tmp_path):
     path = tmp_path / "known.toml"
     path.write_text(f'engine = "podman"\nversion = "5"\n{RACE}')
-    one, = known.load([path], TargetInfo("t", "podman", "5.8")).races
+    one, = load(path, "podman", "5.8").races
     assert one.expects("unpacking failed (mkdir /x: no such file or directory)")
     assert not one.expects("unpacking failed: no space left on device")
 
@@ -111,5 +115,5 @@ def test_a_race_without_words_to_know_it_by_is_refused(tmp_path, change):
 
 def test_a_list_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(SeatrialError) as raised:
-        known.load([tmp_path / "none.toml"], TargetInfo("t", "podman", "4"))
+        known.read([tmp_path / "none.toml"])
     assert raised.value.code == "E303"

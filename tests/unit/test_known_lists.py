@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.commands.claims import collect
+from seatrial.targets import PREFERRED, SUITES
 
 ROOT = Path(__file__).parents[2]
 LISTS = sorted((ROOT / "reports/known").glob("*.toml"))
@@ -24,8 +25,8 @@ def strangers(text: str, collected: set[str]) -> list[str]:
 
 
 def test_every_target_of_the_labs_has_a_list():
-    names = {path.stem.partition("@")[0] for path in LISTS}
-    assert {"docker", "podman", "runc", "crun"} <= names
+    names = {path.stem for path in LISTS}
+    assert {f"{name}@{suite}" for name in (*PREFERRED, "runc", "crun") for suite in SUITES} <= names
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)

@@ -32,3 +32,17 @@ def test_suites_take_several():
 def test_all_engines_get_more_time_and_timeout_overrides(goal, deadline):
     assert f"--deadline {deadline} " in make(goal).stdout
     assert "--deadline 90m " in make(goal, "TIMEOUT=90m").stdout
+
+
+@pytest.mark.parametrize("regex", ["A|B", "it's", "Run.*$$"])
+def test_a_regex_reaches_pytest_in_one_piece_whatever_a_shell_thinks_of_it(regex, tmp_path):
+    """The recipe is run with a python that prints its words."""
+    words = tmp_path / "python"
+    words.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    words.chmod(0o755)
+    ended = subprocess.run(
+        ["make", "--silent", "-o", ".venv/.ready", "suite-cli", f"PY={words}", f"TESTFLAGS=-check.f {regex}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert f"--testflags=-check.f {regex.replace('$$', '$')}" in ended.stdout.splitlines()

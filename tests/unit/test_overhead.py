@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from seatrial import overhead
+from seatrial.errors import SeatrialError
 
 
 @pytest.fixture
@@ -52,5 +53,6 @@ def test_a_suite_that_takes_too_long_breaks_its_limit(commands, monkeypatch):
 def test_what_does_not_run_is_no_figure(monkeypatch, measure):
     ended = subprocess.CompletedProcess([], 4, "no such file", "")
     monkeypatch.setattr(overhead.subprocess, "run", lambda *_, **__: ended)
-    with pytest.raises(RuntimeError, match="no such file"):
+    with pytest.raises(SeatrialError) as caught:
         measure()
+    assert (caught.value.code, caught.value.cause) == ("E511", "exit code 4: no such file")

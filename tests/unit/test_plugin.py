@@ -1,6 +1,7 @@
 """The plugin without an engine: options, collection, selection."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -84,6 +85,30 @@ def test_long_tests_come_first_and_lonely_ones_last(project):
 def test_check_f_selects_by_the_names_that_gocheck_prints(project, pattern, names):
     ended = project("suites", "--collect-only", "-q", "--check.f", pattern)
     assert [id_.rpartition("::")[2].partition("[")[0] for id_ in _collected(ended)] == names
+
+
+@pytest.mark.parametrize(("flags", "names"), [
+    ("-check.f TestRunEcho", ["test_run_echo"]),
+    ("-check.f=TestRunEcho", ["test_run_echo"]),
+    ("-check.v -check.f 'TestRunEcho|TestBuild'", ["test_build_it", "test_run_echo"]),
+    ("-check.f TestRunEcho -check.v", ["test_run_echo"]),
+    ("-k echo", ["test_run_echo"]),
+])  # fmt: skip
+def test_testflags_are_those_of_dockers_makefile(project, flags, names):
+    ended = project("suites", "--collect-only", f"--testflags={flags}")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert sorted(re.findall(r"<Function (\w+)", ended.stdout)) == names
+
+
+@pytest.mark.parametrize(("flags", "words"), [
+    ("-check.f 'Test", "E510: cannot read the flags"), ("-check.f (", "E503: not a regular expression"),
+    ("-check.q", "there is no -check.q among -check.f"),
+])  # fmt: skip
+def test_wrong_testflags_are_told_without_a_traceback(project, flags, words):
+    ended = project("suites", "--collect-only", f"--testflags={flags}")
+    assert ended.returncode == 4
+    assert words in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
 
 
 def test_plain_tests_run_as_without_the_plugin(project):

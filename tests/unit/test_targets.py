@@ -81,10 +81,11 @@ def test_discovery_prefers_docker_then_podman_then_the_lab(monkeypatch, tmp_path
         install("docker", "echo no daemon >&2; exit 1")  # something listens, but it is no engine
         assert targets.discover() == Target("podman")
     install("podman", "echo cannot reach it >&2; exit 125")
-    monkeypatch.setattr("seatrial.lab.rootfs.possible", lambda: True)
+    monkeypatch.setattr("seatrial.lab.rootfs.obstacle", lambda: ("", ""))
     assert targets.discover() == Target("docker", "bookworm")
-    monkeypatch.setattr("seatrial.lab.rootfs.possible", lambda: False)
+    monkeypatch.setattr("seatrial.lab.rootfs.obstacle", lambda: ("labs are forbidden", "allow them"))
     with pytest.raises(SeatrialError) as caught:
         targets.discover()
     assert caught.value.code == "E103"
-    assert caught.value.cause.endswith("cannot reach it")
+    assert caught.value.cause.endswith("cannot reach it; labs are forbidden")
+    assert caught.value.hint.endswith("allow them")

@@ -32,7 +32,7 @@ def verb(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=more,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
     return parser
 
 
@@ -42,7 +42,7 @@ def nested(outer: argparse.ArgumentParser, name: str, run: Run, summary: str, mo
         prog=f"{outer.prog} {name}", description=f"{summary[0].upper()}{summary[1:]}.", epilog=more,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
     inner: dict[str, argparse.ArgumentParser] = vars(outer)["inner"]
     inner[name] = parser
     return parser

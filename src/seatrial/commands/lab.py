@@ -88,7 +88,7 @@ def run_up(arguments: argparse.Namespace) -> int:
         if not target.is_lab:
             raise SeatrialError(
                 "E213", f"{target} is no lab", "it names an engine of this machine",
-                f"seatrial lab up {target.engine}@bookworm",
+                f"seatrial lab up {target.in_lab or 'docker@bookworm'}",
             )  # fmt: skip
     for target in targets:
         lab = labs.acquire(target, labs.USER, say)
@@ -151,7 +151,7 @@ def _standing(text: str) -> Lab:
         names = ", ".join(lab.target for lab in labs.standing()) or "none"
         raise SeatrialError(
             "E210", f"the lab {target} does not stand", f"standing: {names}",
-            f"seatrial lab up {target if target.is_lab else f'{target.engine}@bookworm'}",
+            f"seatrial lab up {target.in_lab or 'docker@bookworm'}",
         )  # fmt: skip
     return found
 

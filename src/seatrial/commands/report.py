@@ -36,7 +36,8 @@ examples:
   seatrial compare reports/20260101-120000-3f2a reports/latest
   seatrial compare reports/latest reports/latest --targets docker@bookworm podman@bookworm
 
-exit codes: 0 nothing is worse, 1 something is worse in the second, 4 a run cannot be read
+exit codes: 0 nothing is worse, 1 something is worse in the second, 4 a run cannot be read, 6 nothing is
+worse in what the second ran, but it was cut off, or lacks tests that ran in the first
 """
 
 
@@ -79,7 +80,9 @@ def run_compare(arguments: argparse.Namespace) -> int:
     targets = tuple(arguments.targets) if arguments.targets else None
     comparison = compare(_directory(arguments.left), _directory(arguments.right), targets)
     console().print(comparison.text())
-    return Exit.FAILED if any(difference.worse for difference in comparison.differences) else Exit.OK
+    if comparison.worse:
+        return Exit.FAILED
+    return Exit.GATE if comparison.partial else Exit.OK
 
 
 def run_merge(arguments: argparse.Namespace) -> int:

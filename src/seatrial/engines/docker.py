@@ -51,6 +51,7 @@ class DockerEngine(CliEngine, Startable):
         if why := reachable(address):
             raise SeatrialError(
                 "E106", f"{target} does not answer", why,
+                "is that the address of a Docker that runs?" if target.address else
                 "start Docker (systemctl start docker), set DOCKER_HOST, or use --engine docker@bookworm",
             )  # fmt: skip
         kind, _, rest = address.partition("://")

@@ -9,7 +9,7 @@ from seatrial.engines.base import CliEngine
 from seatrial.engines.runtime import RuntimeEngine
 from seatrial.engines.startable import Startable
 from seatrial.errors import SeatrialError
-from seatrial.targets import DRIVERS, PACKAGED, Target, registered
+from seatrial.targets import DRIVERS, Target, registered
 
 if TYPE_CHECKING:
     from seatrial.lab.labs import Lab
@@ -61,15 +61,19 @@ def on_this_machine(target: Target, patience: float | None = None) -> CliEngine:
     if not shutil.which(cls.binary):
         raise SeatrialError(
             "E111", f"{target} is not installed here", f"there is no {cls.binary} command",
-            f"install it, or test the harness's own with --engine {target.engine}@bookworm",
+            _instead(target, "install it"),
         )  # fmt: skip
     engine = cls.here(target)
     if trouble := engine.trouble(patience):
         raise SeatrialError(
             "E106", f"{target} does not answer", trouble,
-            f"start it, or test the harness's own with --engine {target.engine}@bookworm",
+            _instead(target, "start it"),
         )  # fmt: skip
     return engine
+
+
+def _instead(target: Target, step: str) -> str:
+    return f"{step}, or test the harness's own: {target.in_lab}" if target.in_lab else step
 
 
 def _runtime(target: Target) -> RuntimeEngine:
@@ -78,6 +82,6 @@ def _runtime(target: Target) -> RuntimeEngine:
     if not shutil.which(program):
         raise SeatrialError(
             "E111", f"{target} is not installed here", f"there is no {program} command",
-            f"name the lab's: {target.engine}@bookworm" if target.engine in PACKAGED else "is its path right?",
+            _instead(target, "is its path right?" if target.path else "install it"),
         )  # fmt: skip
     return RuntimeEngine(target)

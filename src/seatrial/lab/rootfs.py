@@ -72,18 +72,14 @@ def program(root: Path, path: str) -> list[str]:
 
 def possible(*, raise_error: bool = False) -> bool:
     """Tell whether labs can be made here; with `raise_error` say in one sentence why not."""
-    missing, hint = _obstacle()
+    missing, hint = obstacle()
     if missing and raise_error:
         raise SeatrialError("E202", "labs cannot be made here", missing, hint)
     return not missing
 
 
-def obstacle() -> str:
-    """Return why labs cannot be made here, empty when they can."""
-    return _obstacle()[0]
-
-
-def _obstacle() -> tuple[str, str]:
+def obstacle() -> tuple[str, str]:
+    """Return why labs cannot be made here and what to do about it; both are empty when they can."""
     if os.environ.get("SEATRIAL_LABS") == "never":  # set in the harness's image, which has no network
         return "SEATRIAL_LABS=never forbids labs", "unset it, or name a reachable engine with --engine"
     if os.geteuid() != 0:

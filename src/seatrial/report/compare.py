@@ -50,6 +50,12 @@ class Comparison:
     only_right: list[str]
     same: int
     caveats: list[str]
+    partial: bool  # the right side did not run to its end, or lacks tests that ran on the left
+
+    @property
+    def worse(self) -> bool:
+        """Whether anything is worse on the right."""
+        return any(difference.worse for difference in self.differences)
 
     def summary(self) -> str:
         """Return the comparison in one sentence."""
@@ -118,10 +124,13 @@ def compare(left: Path, right: Path, targets: tuple[str, str] | None = None) -> 
     only_left: list[str] = []
     only_right: list[str] = []
     same = 0
+    lacking = broken_off(runs[1]) != ""
     for a, b in pairs:
         first, second = _of(runs[0], a), _of(runs[1], b)
         suffix = f" [{a}]" if len(pairs) > 1 else ""
-        only_left += [test + suffix for test in first if test not in second]
+        missing = [test for test in first if test not in second]
+        lacking = lacking or any(first[test].verdict.ran for test in missing)
+        only_left += [test + suffix for test in missing]
         only_right += [test + suffix for test in second if test not in first]
         for test in first.keys() & second.keys():
             x, y = first[test], second[test]
@@ -133,7 +142,7 @@ def compare(left: Path, right: Path, targets: tuple[str, str] | None = None) -> 
     caveats = dict.fromkeys(f"{run.header.run}: {broken}" for run in runs if (broken := broken_off(run)))
     first_label, second_label = labels
     return Comparison(
-        first_label, second_label, pairs, differences, only_left, only_right, same, list(caveats)
+        first_label, second_label, pairs, differences, only_left, only_right, same, list(caveats), lacking
     )  # fmt: skip
 
 

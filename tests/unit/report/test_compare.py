@@ -1,5 +1,6 @@
 import pytest
 
+from seatrial.cli import main
 from seatrial.errors import SeatrialError
 from seatrial.report import compare
 from seatrial.verdict import Verdict
@@ -65,6 +66,16 @@ def test_an_incomplete_side_is_told(runs, sample, tmp_path):
     assert found.only_left
     assert "cut off" in found.text()
     assert "cut off" in found.markdown()
+
+
+def test_what_is_not_whole_is_never_no_worse(runs, sample, tmp_path, capsys):
+    whole = sample.sample(tmp_path / "w", ["docker@sid"], run="whole", green=True)
+    cut = sample.sample(tmp_path / "c", ["docker@sid"], run="cut", green=True, cut=True)
+    fewer = sample.sample(tmp_path / "f", ["docker@sid"], run="fewer", green=True, size=30)
+    again = sample.sample(tmp_path / "again", ["docker@sid"], run="again", green=True)
+    for right, code in ((again, 0), (cut, 6), (fewer, 6), (runs[1], 1)):
+        assert main(["compare", str(whole), str(right)]) == code, capsys.readouterr().out
+    assert main(["compare", str(fewer), str(whole)]) == 0
 
 
 def test_single_targets_are_compared_whatever_their_names(sample, tmp_path):
