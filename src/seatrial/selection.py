@@ -154,5 +154,8 @@ def seconds(duration: str) -> float:
     units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", duration)
     if not parts or "".join(number + unit for number, unit in parts) != duration:
-        raise SeatrialError("E502", f"not a duration: {duration!r}", hint="for example 90s, 60m or 1h30m")
+        raise SeatrialError(
+            "E502", f"not a duration: {duration!r}", "it is made of numbers, each with a unit: h, m, s or ms",
+            "for example 90s, 60m or 1h30m",
+        )  # fmt: skip
     return sum(float(number) * units[unit] for number, unit in parts)

@@ -48,6 +48,10 @@ def usable(function: Callable[[], Any]) -> Any:
         raise pytest.UsageError(str(refused_by_machine(error))) from None
 
 
+def _cut_short() -> BaseException:
+    return pytest.exit.Exception("cut short while cleaning up; `seatrial clean` does the rest", Exit.INTERRUPTED)
+
+
 def decline(item: pytest.Item, reason: str) -> NoReturn:
     """End a test because what is tested says that it has no such thing: UNSUPPORTED, which is no failure."""
     from seatrial.outcome import Refusal
@@ -192,11 +196,23 @@ class Session:
     @pytest.hookimpl(wrapper=True, trylast=True)  # after xdist has ended its workers, before the summary
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
         """Close the run, write the reports and set the exit code."""
-        outcome = yield
         if self.controller is None:
+            outcome = yield
             if self.worker:
                 self.config.workeroutput["seatrial"] = self._problems  # type: ignore[attr-defined]
             return outcome
+        with signals.patience(self._cleaning, _cut_short):
+            outcome = yield
+            self._close(session, exitstatus)
+        return outcome
+
+    def _cleaning(self) -> None:
+        words = "\ncleaning up; once more ends this at once and leaves the rest to `seatrial clean`"
+        if (reporter := self.config.pluginmanager.get_plugin("terminalreporter")) is not None:
+            reporter.write_line(words)
+
+    def _close(self, session: pytest.Session, exitstatus: int) -> None:
+        assert self.controller is not None  # noqa: S101 - for the type checker
         status, words = int(exitstatus), sorted(set(self._problems))
         if words:
             status = int(Exit.USAGE)
@@ -212,7 +228,6 @@ class Session:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.seatrial_closing = "\n".join(words)
-        return outcome
 
     def _reports(self, session: pytest.Session) -> list[str]:
         """Write each report although another fails; return the closing words."""

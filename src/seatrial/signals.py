@@ -1,4 +1,4 @@
-"""Signals that our parent has us ignore: what we start must not ignore them as well.
+"""Signals that end us, and those that our parent has us ignore: what we start must not ignore them as well.
 
 A shell's `&` and nohup(1) start a program with signals ignored, and its children inherit that (signal(7)):
 in a container a shell then cannot trap them, and clients do not forward them. A handler is not inherited.
@@ -7,7 +7,8 @@ in a container a shell then cannot trap them, and clients do not forward them. A
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 _IGNORABLE = (signal.SIGHUP, signal.SIGQUIT)
 
@@ -20,3 +21,21 @@ def endure(numbers: Iterable[int] | None = None) -> list[int]:
     for number in chosen:
         signal.signal(number, lambda *_: None)
     return chosen
+
+
+@contextmanager
+def patience(warn: Callable[[], None], give_up: Callable[[], BaseException]) -> Iterator[None]:
+    """Let a block end although ^C is pressed: the first one calls `warn`, the next raises what `give_up` returns."""
+    pressed: list[bool] = []
+
+    def interrupted(*_: object) -> None:
+        if pressed:
+            raise give_up()
+        pressed.append(True)
+        warn()
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
