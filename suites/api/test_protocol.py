@@ -7,6 +7,8 @@ import stat
 
 import pytest
 
+from seatrial import archive
+
 claim = pytest.mark.claim
 
 UNKNOWN = ("/containers/nosuch/json", "/images/nosuch/json", "/networks/nosuch", "/volumes/nosuch")
@@ -189,6 +191,15 @@ def test_expect_100_continue_is_answered_before_the_body(api, engine):
         assert re.search(engine.says("no_such_image"), line.answer().check(404).message, re.IGNORECASE)
 
 
+def creation(engine, framing, framed):
+    """Return the bytes of a request that makes a container, and its name; `framed` makes the message of its body."""
+    body = json.dumps({"Image": engine.image, "Cmd": ["true"], "Labels": engine.labels}).encode()
+    head = f"POST /containers/create?name={(name := engine.name())} HTTP/1.1\r\nHost: a\r\n"
+    head += "Content-Type: application/json\r\n"
+    engine.mark("container")
+    return head.encode() + framing + b"\r\n\r\n" + framed(body), name
+
+
 CHUNKED = b"Transfer-Encoding: chunked"
 # the two blanks after the body make each of two lengths one that a client could have meant
 BROKEN = {
@@ -205,15 +216,80 @@ BROKEN = {
 @claim("api-074")
 @pytest.mark.parametrize(("status", "framing", "framed"), list(BROKEN.values()), ids=list(BROKEN))
 def test_broken_framing_is_refused_and_makes_nothing(api, engine, status, framing, framed):
-    body = json.dumps({"Image": engine.image, "Cmd": ["true"], "Labels": engine.labels}).encode()
-    for place, length in (b"{0}", len(body)), (b"{1}", len(body) + 1):
-        framing = framing.replace(place, b"%d" % length)
-    head = f"POST /containers/create?name={(name := engine.name())} HTTP/1.1\r\nHost: a\r\n"
-    head += "Content-Type: application/json\r\n"
-    engine.mark("container")
-    api.raw(head.encode() + framing + b"\r\n\r\n" + framed % body, expect=status)
+    length = len(creation(engine, b"A: b", lambda body: body)[0].partition(b"\r\n\r\n")[2])
+    for place, number in (b"{0}", length), (b"{1}", length + 1):
+        framing = framing.replace(place, b"%d" % number)
+    data, name = creation(engine, framing, lambda body: framed % body)
+    api.raw(data, expect=status)
     api.get(f"/containers/{name}/json", expect=404)
-    api.raw(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body, expect=201)
+    data, name = creation(engine, b"Content-Length: %d" % length, lambda body: body)
+    api.raw(data, expect=201)
+    api.get(f"/containers/{name}/json")
+
+
+WHOLE = {
+    "extension": (CHUNKED, lambda body: b"%x;name=value;x\r\n%s\r\n0;last\r\n\r\n" % (len(body), body)),
+    "upper-case-and-zeros": (CHUNKED, lambda body: b"000%X\r\n%s\r\n000\r\n\r\n" % (len(body), body)),
+    "trailer": (CHUNKED, lambda body: b"%x\r\n%s\r\n0\r\nX-Sum: 1\r\nX-More: 2\r\n\r\n" % (len(body), body)),
+    "a-length-too": (b"Content-Length: 4\r\n" + CHUNKED, lambda body: b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)),
+}
+
+
+@claim("api-073", "api-193")
+@pytest.mark.parametrize(("framing", "framed"), list(WHOLE.values()), ids=list(WHOLE))
+def test_what_chunks_may_have_besides_does_not_count(api, engine, framing, framed):
+    data, name = creation(engine, framing, framed)
+    api.raw(data, expect=201)
+    assert api.get(f"/containers/{name}/json").json()["Config"]["Cmd"] == ["true"]
+
+
+@claim("api-193")
+@pytest.mark.parametrize("last", [b"0\r\n\r\n", b"0\r\nX-Sum: 1\r\n\r\n"], ids=["plain", "trailer"])
+def test_the_next_request_begins_after_the_last_chunk(api, engine, last):
+    data, name = creation(engine, CHUNKED, lambda body: b"%x\r\n%s\r\n%s" % (len(body), body, last))
+    with api.dial() as line:
+        line.send(data)
+        line.answer().check(201)
+        line.send(PING + b"\r\n")
+        assert line.answer().check(200).body == b"OK"
+    api.get(f"/containers/{name}/json")
+
+
+@claim("api-193", "api-074")
+def test_no_part_of_a_body_in_chunks_is_taken_for_a_request(api):
+    c = api.create()
+    hidden = f"DELETE /containers/{c.name} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+    size = b"%x\r\n" % len(hidden)
+    head = b"POST /containers/create HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    with api.dial() as line:
+        line.send(head % len(size) + CHUNKED + b"\r\n\r\n" + size + hidden + b"\r\n0\r\n\r\n")
+        line.answer()
+        line.end_input()
+        line.socket.settimeout(10)
+        assert line.socket.recv(1) == b""
+    c.inspect()
+
+
+@claim("api-074")
+@pytest.mark.parametrize("kept", [20, -1], ids=["in-the-middle", "before-the-last-byte"])
+def test_chunks_that_end_early_are_refused_and_make_nothing(api, engine, kept):
+    data, name = creation(engine, CHUNKED, lambda body: b"%x\r\n%s" % (len(body), body[:kept]))
+    with api.dial() as line:
+        line.send(data)
+        line.end_input()
+        line.answer().check(400)
+    api.get(f"/containers/{name}/json", expect=404)
+
+
+@claim("api-074")
+def test_a_tree_without_its_last_chunk_is_refused(api):
+    c = api.create()
+    body = archive.tree({"first": b"1" * 2000})
+    head = f"PUT /containers/{c.name}/archive?path=/tmp HTTP/1.1\r\nHost: a\r\n".encode()
+    with api.dial() as line:
+        line.send(head + CHUNKED + b"\r\n\r\n%x\r\n%s" % (len(body), body[:1000]))
+        line.end_input()
+        assert line.answer().check(400).message
 
 
 @claim("api-006")
