@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from seatrial.bench import Bench, Owner
 from seatrial.engines import drivers
-from seatrial.engines.startable import Wishes
+from seatrial.engines.startable import Startable, Wishes
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import images, labs
 from seatrial.lab.registry import Registry
@@ -36,6 +36,12 @@ class PrivateBench(Bench):
     def provide_image(self) -> None:
         """Bring in the test image, where the engine was made without it."""
         images.provide(self.raw)
+
+    def use_registries(self, *, insecure: Sequence[str] = (), mirrors: Sequence[str] = ()) -> None:
+        """Write which registries (HOST:PORT) need no TLS and which mirror Docker Hub; its next start obeys."""
+        if not isinstance(self.raw, Startable):
+            raise TypeError(f"{self.raw.name} was started by another than its driver")
+        self.raw.use_registries(self.host, insecure, mirrors)
 
     def _clear(self) -> None:
         """Take the engine down with everything in it."""

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from seatrial import archive
+from seatrial.api.transport import NOBODY, failed, login, pull, push, well
 from seatrial.expecting import one
 from seatrial.lab import relay
 from seatrial.lab.registry import admit
@@ -17,12 +18,6 @@ from seatrial.paths import remove_tree
 claim, requires = pytest.mark.claim, pytest.mark.requires
 pytestmark = [requires("registry", "lab")]
 KINDS = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
-NOBODY = {"X-Registry-Auth": base64.urlsafe_b64encode(b"{}").decode()}
-
-
-def login(user, password, address=""):
-    told = {"username": user, "password": password, "serveraddress": address}
-    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(told).encode()).decode()}
 
 
 @pytest.fixture
@@ -61,36 +56,10 @@ def through(engine):
     return make
 
 
-def push(api, reference, *, expect=200, headers=NOBODY):
-    repo, _, tag = reference.rpartition(":")
-    return api.post(f"/images/{repo}/push", expect=expect, query={"tag": tag}, headers=headers, timeout=120)
-
-
-def pull(api, reference, *, expect=200, headers=None):
-    repo, _, tag = reference.rpartition(":")
-    api.bench.track("image", reference)
-    query = {"fromImage": repo, "tag": tag}
-    return api.post("/images/create", expect=expect, query=query, headers=headers or NOBODY, timeout=120)
-
-
-def failed(answer):
-    """Return the error of an answer, in its status or at the end of its stream; raise when there is none."""
-    if answer.status >= 400:
-        return answer.json().get("message") or answer.json()["errorDetail"]["message"]
-    return answer.records()[-1]["errorDetail"]["message"]
-
-
 def digest_of(registry):
     """Return the digest that the registry has for the image."""
     answer = registry.api.head("/v2/fleet/ship/manifests/latest", headers={"Accept": KINDS})
     return answer.header("Docker-Content-Digest")
-
-
-def well(answer):
-    """Return the records of a stream that has no error."""
-    records = answer.records()
-    assert not [record for record in records if "error" in record], records
-    return records
 
 
 @claim("registry-004", "registry-016", "registry-132", "registry-015", "registry-130", "api-043", "api-046")

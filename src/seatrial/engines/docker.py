@@ -36,6 +36,7 @@ class DockerEngine(CliEngine, Startable):
     takes_options: ClassVar[bool] = True
     api: ClassVar[str] = "/run/docker.sock"
     certificates: ClassVar[str] = "/etc/docker/certs.d"
+    settings: ClassVar[str] = "/etc/docker/daemon.json"
     dialect: ClassVar[Dialect] = load_dialect("docker")
     builders: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "legacy": {"DOCKER_BUILDKIT": "0"}, "buildkit": {"DOCKER_BUILDKIT": "1"},
@@ -73,8 +74,16 @@ class DockerEngine(CliEngine, Startable):
             settings["default-runtime"] = wishes.runtime
         if wishes.storage:
             settings["storage-driver"] = wishes.storage
-        configure(host, "/etc/docker/daemon.json", json.dumps(settings, indent=1) + "\n")
+        configure(host, cls.settings, json.dumps(settings, indent=1) + "\n")
         return Daemon(host, (cls.service, *wishes.options), cls.api, log, wishes.env)
+
+    @classmethod
+    def use_registries(cls, host: NamespaceHost, insecure: Sequence[str], mirrors: Sequence[str]) -> None:
+        """Add registries to daemon.json."""
+        settings = json.loads(host.path(cls.settings).read_text("utf-8"))
+        settings["insecure-registries"] = list(insecure)
+        settings["registry-mirrors"] = [f"http://{mirror}" for mirror in mirrors]
+        configure(host, cls.settings, json.dumps(settings, indent=1) + "\n")
 
     def _version(self) -> dict[str, Any]:
         loaded: dict[str, Any] = self.cli("version", "--format", "{{json .}}").json()

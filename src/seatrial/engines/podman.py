@@ -87,6 +87,15 @@ class PodmanEngine(CliEngine, Startable):
         argv = (cls.service, "system", "service", "--time=0", f"unix://{cls.api}")
         return Daemon(host, argv, cls.api, log)
 
+    @classmethod
+    def use_registries(cls, host: NamespaceHost, insecure: Sequence[str], mirrors: Sequence[str]) -> None:
+        """Write a drop-in of registries.conf(5); later ones count more."""
+        parts = [f'[[registry]]\nlocation = "{one}"\ninsecure = true\n' for one in insecure]
+        if mirrors:
+            parts.append('[[registry]]\nlocation = "docker.io"\n')
+        parts += [f'[[registry.mirror]]\nlocation = "{one}"\ninsecure = true\n' for one in mirrors]
+        configure(host, f"{cls.registries}/seatrial.conf", "\n".join(parts))
+
     def force(self, kind: str) -> list[str]:
         """Return the options that make removal unconditional.
 

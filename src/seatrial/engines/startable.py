@@ -46,6 +46,14 @@ class Startable(ABC):
         """
 
     @classmethod
+    def use_registries(cls, host: NamespaceHost, insecure: Sequence[str], mirrors: Sequence[str]) -> None:
+        """Write into a host which registries are taken without TLS and which are asked before Docker Hub.
+
+        Both are HOST:PORT; a mirror speaks plain HTTP. An engine that runs already need not notice.
+        """
+        raise NotImplementedError(f"{cls.__name__} does not say how registries are configured")
+
+    @classmethod
     def answers(cls, socket: Path, timeout: float = 2.0) -> bool:
         """Tell whether the engine answers on its socket; by default as Docker's API does."""
         return daemons.answers(socket, timeout)

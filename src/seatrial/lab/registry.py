@@ -1,7 +1,8 @@
 """A registry on loopback: Debian's docker-registry, plain or with TLS and a password.
 
 It runs in the network namespace of the engine that talks to it, so that `127.0.0.1:PORT` means the
-same to both, and it ends with the process that started it.
+same to both, and it ends with the process that started it. In a lab it may listen beside loopback
+(`OUTSIDE`), where no engine trusts it more than any other.
 """
 
 from __future__ import annotations
@@ -28,14 +29,16 @@ from seatrial.api.client import Client
 from seatrial.api.wire import Endpoint
 from seatrial.engines.base import CliEngine
 from seatrial.errors import SeatrialError
-from seatrial.exec import ExpectationError, Journal, base_environment, kill_group
+from seatrial.exec import ExpectationError, Journal, base_environment, kill_group, run
 from seatrial.hosts import Host
 from seatrial.lab import rootfs
 from seatrial.lab.tokens import ISSUER, SERVICE, TokenServer
 from seatrial.paths import remove_tree
 
 _BINARY = "/usr/bin/docker-registry"
-_LISTENING = re.compile(rb"listening on 127\.0\.0\.1:(\d+)")
+_LISTENING = re.compile(rb"listening on [\d.]+:(\d+)")
+LOOPBACK = "127.0.0.1"
+OUTSIDE = "192.0.2.1"  # of a network that nobody has (RFC 5737)
 # certificates that are wrong in one way
 Tls = Literal["expired", "other-name"]
 _INSECURE = '[[registry]]\nlocation = "{address}"\ninsecure = true\n'
@@ -52,23 +55,28 @@ class Registry:
     auth: tuple[str, str] | None = None
     ca: Path | None = None
     journal: Journal | None = None
+    ip: str = LOOPBACK
     _admitted: list[Path] = field(default_factory=list)
 
     @classmethod
     def start(
         cls, host: Host, work: Path, *, tls: bool | Tls = False, auth: tuple[str, str] | None = None,
         tokens: TokenServer | None = None, settings: Mapping[str, Any] | None = None,
-        journal: Journal | None = None, timeout: float = 20.0,
+        journal: Journal | None = None, ip: str = LOOPBACK, timeout: float = 20.0,
     ) -> Registry:  # fmt: skip
         """Start a registry on a free port of the host's loopback and wait until it answers.
 
-        `work` is a directory of the host that does not exist yet; `auth` is (user, password), `tokens` the
-        server whose tokens it takes; `settings` are merged into its configuration. Raises `SeatrialError`
-        E211 with the registry's last words when it does not start.
+        With `ip=OUTSIDE` the host gets that address, and keeps it: it must be that of one test. `work` is a
+        directory of the host that does not exist yet; `auth` is (user, password), `tokens` the server whose
+        tokens it takes; `settings` are merged into its configuration. Raises `SeatrialError` E211 with the
+        registry's last words when it does not start.
         """
         seen = host.path(work)
         seen.mkdir(parents=True)
-        (seen / "config.yml").write_text(json.dumps(_configuration(seen, work, tls, auth, tokens, settings or {})))
+        if ip != LOOPBACK:
+            run(["ip", "address", "replace", f"{ip}/32", "dev", "lo"], host=host)
+        known = _configuration(seen, work, ip, tls, auth, tokens, settings or {})
+        (seen / "config.yml").write_text(json.dumps(known))
         log = seen / "registry.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
@@ -78,7 +86,7 @@ class Registry:
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
                 env={**base_environment(), **host.environment, "OTEL_TRACES_EXPORTER": "none"},
             )  # fmt: skip
-        registry = cls(host, work, 0, process, auth, work / "ca.pem" if tls else None, journal)
+        registry = cls(host, work, 0, process, auth, work / "ca.pem" if tls else None, journal, ip)
         try:
             registry._await(log, time.monotonic() + timeout)
         except BaseException:
@@ -89,7 +97,7 @@ class Registry:
     @property
     def address(self) -> str:
         """Host and port as an image reference names them."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.ip}:{self.port}"
 
     def reference(self, name: str, tag: str = "latest") -> str:
         """Return the full reference of an image in this registry."""
@@ -99,7 +107,7 @@ class Registry:
     def endpoint(self) -> Endpoint:
         """Where the registry's own API listens."""
         tls = wire.Tls(self.host.path(self.ca)) if self.ca else None
-        return Endpoint(address=("127.0.0.1", self.port), tls=tls, host=self.host)
+        return Endpoint(address=(self.ip, self.port), tls=tls, host=self.host)
 
     @property
     def api(self) -> Client:
@@ -186,7 +194,7 @@ def _program(host: Host) -> list[str]:
 
 
 def _configuration(
-    seen: Path, work: Path, tls: bool | Tls, auth: tuple[str, str] | None, tokens: TokenServer | None,
+    seen: Path, work: Path, ip: str, tls: bool | Tls, auth: tuple[str, str] | None, tokens: TokenServer | None,
     changes: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """Write what the registry needs into its directory and return its configuration (JSON is YAML)."""
@@ -200,10 +208,10 @@ def _configuration(
             "maintenance": {"uploadpurging": {"enabled": False}},
         },
         # the kernel picks the port: nobody can take it in between
-        "http": {"addr": "127.0.0.1:0", "secret": secrets.token_hex(16)},
+        "http": {"addr": f"{ip}:0", "secret": secrets.token_hex(16)},
     }
     if tls:
-        _certificates(seen, tls)
+        _certificates(seen, ip, tls)
         settings["http"]["tls"] = {name: str(work / "server.pem") for name in ("certificate", "key")}
     if auth:
         user, password = auth
@@ -217,9 +225,9 @@ def _configuration(
     return _merged(settings, changes)
 
 
-def _certificates(seen: Path, tls: bool | Tls) -> None:
+def _certificates(seen: Path, ip: str, tls: bool | Tls) -> None:
     authority = trustme.CA()
-    names = ["elsewhere.example"] if tls == "other-name" else ["127.0.0.1", "localhost"]
+    names = ["elsewhere.example"] if tls == "other-name" else [ip, "localhost"]
     now = datetime.datetime.now(datetime.UTC)
     ends = now - datetime.timedelta(days=1) if tls == "expired" else now + datetime.timedelta(days=1)
     server = authority.issue_cert(*names, not_before=now - datetime.timedelta(days=9), not_after=ends)
