@@ -235,8 +235,8 @@ def carry_out(steps: list[Step], tell: Callable[[str], None]) -> int:
     if blocked := [step for step in steps if step.blocks]:
         raise SeatrialError(
             "E614", "the controller lacks plugins", ", ".join(step.name for step in blocked),
-            "install them: Manage Jenkins, Plugins, or in the image jenkins-plugin-cli --plugin-file jenkins/plugins.txt; "
-            "then restart. docs/ci.md shows a package's way",
+            "install them: Manage Jenkins, Plugins, or in the image jenkins-plugin-cli --plugin-file "
+            "jenkins/plugins.txt; then restart. docs/ci.md shows a package's way",
         )  # fmt: skip
     done = 0
     for step in steps:
