@@ -26,6 +26,7 @@ from seatrial.lab import host as hosts
 from seatrial.lab import labs
 from seatrial.lab.labs import Lab
 from seatrial.names import IMAGE_NAMESPACE, RUN_LABEL
+from seatrial.oci import leftovers
 from seatrial.paths import locked, mounts_below, remove_tree, share_dir, state_dir
 from seatrial.targets import Target, parse, registered
 
@@ -111,6 +112,7 @@ def find(dead: dict[str, list[str]]) -> Iterator[Leftover]:
     yield from _labs()
     yield from _lab_remains()
     yield from _objects(dead)
+    yield from _bundles(dead)
     yield from _files(dead)
 
 
@@ -264,6 +266,28 @@ def _reachable(wanted: set[str]) -> Iterator[tuple[CliEngine, Lab | None]]:
         if not target.is_runtime:
             with contextlib.suppress(SeatrialError):  # not there: nothing of ours is there either
                 yield drivers.on_this_machine(target), None
+
+
+def _bundles(dead: dict[str, list[str]]) -> Iterator[Leftover]:
+    """Containers that runtimes have made on labs that others still hold: no engine knows them, their cgroups tell."""
+    for run in dead:
+        for state in sorted((share_dir() / run).glob("*/state")):
+            key = state.parent.name
+            for lab in [lab for lab in labs.standing() if lab.alive]:
+                if left := _containers(lab, key, state.parent):
+                    yield Leftover(
+                        f"{', '.join(left)} of the run {run} on the lab {lab.name}",
+                        partial(leftovers.clear, lab.host, key, state.parent),
+                        partial(_no_containers, lab, key, state.parent),
+                    )
+
+
+def _containers(lab: Lab, key: str, workdir: Path) -> list[str]:
+    return [what for what in leftovers.find_all(lab.host, key, workdir, 0) if not what.startswith("state ")]
+
+
+def _no_containers(lab: Lab, key: str, workdir: Path) -> bool:
+    return not _containers(lab, key, workdir)
 
 
 def _files(dead: dict[str, list[str]]) -> Iterator[Leftover]:

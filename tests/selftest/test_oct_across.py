@@ -147,6 +147,76 @@ def test_a_case_whose_host_is_lost_runs_on_another_and_is_recorded_once(project)
         again.end()
 
 
+TWO = {
+    "Requires": [{"Class": "host", "Type": "os", "Amount": 2}, {"Class": "box", "Type": "container"}],
+    "Deploys": [
+        {"Object": name, "Class": "host", "Files": ["source/word"],
+         "Containers": [{"Object": f"box-{name}", "Class": "box", "Files": ["source/word"]}]}
+        for name in ("left", "right")
+    ],
+    "Run": [
+        {"Name": "mark", "Object": "left", "Cmd": ["sh", "-c", "cat word > mark; echo ${label} ${nonce} > label"]},
+        {"Name": "apart", "Object": "right", "Cmd": ["test", "!", "-e", "mark"]},
+        {"Name": "label", "Object": "right", "Cmd": ["echo", "${label}", "${nonce}"]},
+        {"Name": "inside", "Object": "box-right", "Cmd": ["cat", "/oct/word"]},
+        {"Name": "serve", "Object": "right", "Cmd": "echo up; exec sleep 400", "Background": True,
+         "WaitFor": {"LogMatch": "up"}},
+        {"Name": "refused", "Object": "box-right", "Cmd": ["false"], "ExpectExit": "failure"},
+        {"Name": "stop", "Object": "box-right", "Op": "kill", "Signal": "KILL", "WaitFor": {"State": "stopped"}},
+    ],
+    "Collects": [{"Object": "left", "Files": ["mark", "label"]}, {"Object": "right", "Files": ["word"]}],
+    "Expect": [
+        {"Step": "inside", "From": "stdout", "Equals": "a word"}, {"From": "file", "Path": "word", "Equals": "a word"},
+        {"From": "file", "Path": "mark", "Equals": "a word"},
+        {"Step": "box-right", "From": "state", "Equals": "stopped"},
+        {"Step": "box-left", "From": "state", "Equals": "running"},
+    ],
+}  # fmt: skip
+
+
+def test_several_hosts_of_a_case_are_workers_of_their_own(project):
+    seconds = f"303.{os.getpid()}"
+    nap = [{"Name": "nap", "Object": "box-right", "Cmd": ["sleep", seconds]}]
+    many = [{**TWO["Requires"][0], "Amount": 4}, TWO["Requires"][1]]
+    for name, changes in (("two", {}), ("nap", {"Run": nap, "Collects": [], "Expect": TWO["Expect"][4:]}),
+                          ("crowd", {"Requires": many})):  # fmt: skip
+        write(project, name, **{**TWO, **changes})
+        (project.root / "cases" / name / "source").mkdir()
+        (project.root / "cases" / name / "source/word").write_text("a word\n")
+    with cluster(project) as (address, workers):
+        good = project.seatrial("oct", *arguments(address, "--name", "two", "--name", "crowd"))
+        assert good.returncode == 0, good.stdout + good.stderr
+        crowd, two = sorted(project.run.results, key=lambda result: result.test)
+        assert (crowd.verdict.value, crowd.reason) == ("SKIP", "host: 4 hosts wanted, 3 offered")
+        assert two.verdict.value == "PASS"
+        hosts = two.evidence["oct"]["hosts"]
+        assert set(hosts) == {"left", "right"}
+        assert len(set(hosts.values())) == 2
+        record = json.loads((project.directory / two.evidence["oct"]["record"]).read_text())
+        labels = [record["files"]["label"].split(), record["steps"][4]["stdout"].split()]
+        assert record["steps"][4]["name"] == "label"
+        assert labels[0][1] == labels[1][1]  # one run
+        assert labels[0][0] != labels[1][0]  # and two benches
+        assert {step["object"] for step in record["steps"] if step["evidence"]} >= {"box-right"}
+
+        run = Started(project, "run", *arguments(address, "--name", "nap"))
+        lost = run.says(rf"begins +nap {TARGET}  on \w+, (\w+)")[1]
+        asleep(seconds)
+        workers[lost].end(signal.SIGKILL)
+        other = run.says(rf"(?s)was lost with its host \w+, {lost} .*begins +nap {TARGET}  on \w+, (\w+)")[1]
+        assert other != lost
+        again = Started(project, lost, "worker", address, "--engine", TARGET, "--name", lost)
+        again.says("offers")
+        reaped = r"left by a dead run: cgroup .*, process \d+ \(sleep\) in .* of the run .* on the lab "
+        assert re.search(reaped, again.text)
+        wait_until("the second try sleeps alone", lambda: len(sleepers(seconds)) == 1, 60)
+        run.end(signal.SIGINT)
+        awake(seconds)
+        again.end()
+        assert [(one.kind, one.test) for one in project.run.findings] == [("lost", "nap")]
+        assert runs(project) == []
+
+
 def test_a_client_that_is_killed_leaves_nothing_and_holds_nothing(project):
     seconds = f"301.{os.getpid()}"
     write(project, "endless", Run=[{"Name": "look", "Object": "boxA", "Cmd": ["sleep", seconds]}])

@@ -9,11 +9,16 @@ import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seatrial.exec import ExpectationError, Journal, Result
 from seatrial.hosts import Host
 from seatrial.oct.bundle import Bundle
 from seatrial.oct.model import Container, Require
+
+if TYPE_CHECKING:
+    from seatrial.bench import Owner
+    from seatrial.engines.base import CliEngine
 
 INSIDE = "/oct"  # where the files of a container lie in it
 OPERATIONS = ("create", "start", "stop", "kill", "pause", "resume", "restart", "delete", "state")
@@ -82,6 +87,19 @@ class Containers(ABC):
     @abstractmethod
     def close(self) -> list[str]:
         """Remove everything and look whether it is gone; return what is left, in words."""
+
+
+def made_by(driver: CliEngine, owner: Owner) -> Containers:
+    """Return the containers of an engine or runtime in the hands of one task."""
+    from seatrial.bench import Bench
+    from seatrial.engines.runtime import RuntimeEngine
+    from seatrial.oci.bench import Runtime
+    from seatrial.oct.by_engine import EngineContainers
+    from seatrial.oct.by_runtime import RuntimeContainers
+
+    if isinstance(driver, RuntimeEngine):
+        return RuntimeContainers(Runtime(driver, owner))
+    return EngineContainers(Bench(driver, owner))
 
 
 def attempt(journal: Journal, call: Callable[[], Result]) -> Result:

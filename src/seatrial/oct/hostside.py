@@ -20,7 +20,6 @@ from seatrial.hosts import NamespaceHost, resolve
 from seatrial.oct.bundle import Bundle
 from seatrial.oct.containers import Containers, attempt
 from seatrial.oct.model import SOURCE, HostPart
-from seatrial.oct.record import StepRecord
 
 MARK = "SEATRIAL_OCT"  # in the environment of every command of a task, and of what it leaves behind
 _GRACE = 1.0
@@ -33,11 +32,11 @@ class Background:
     process: subprocess.Popen[bytes]
     stdout: Path
     stderr: Path
-    record: StepRecord
+    code: int | None = None  # None also when it was ended by us: it has no exit code of its own
     ended: bool = False
 
     def end(self) -> None:
-        """End its whole process group and take in what it has printed."""
+        """End its whole process group."""
         if self.ended:
             return
         self.ended = True
@@ -47,13 +46,11 @@ class Background:
                     os.killpg(self.process.pid, signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(_GRACE)
-                self.record.code = None  # ended by us: it has no exit code of its own
             else:
-                self.record.code = self.process.returncode
+                self.code = self.process.returncode
         finally:
             command.kill_group(self.process)
             self.process.wait()
-        self.record.stdout, self.record.stderr = self.output()
 
     def output(self) -> tuple[str, str]:
         """Return what it has printed so far."""
@@ -108,19 +105,19 @@ class HostSide:
             env=self._environment(env), cwd=self._cwd(name, cwd), journal=self.containers.journal,
         ))  # fmt: skip
 
-    def start(self, record: StepRecord, argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> Background:
-        """Start a command that runs beside the others."""
-        place = self._cwd(record.object, cwd) if cwd != "-" else None
+    def start(self, step: str, name: str, argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> Background:
+        """Start a command of a step on an object that runs beside the others."""
+        place = self._cwd(name, cwd) if cwd != "-" else None
         spool = self.containers.workdir / "background"
         spool.mkdir(exist_ok=True)
-        paths = [spool / f"{record.name}.{kind}" for kind in ("out", "err")]
+        paths = [spool / f"{step}.{kind}" for kind in ("out", "err")]
         with paths[0].open("wb") as out, paths[1].open("wb") as err:
             process = command.popen(
                 argv, self.containers.host, self._environment(env), place, stdin=subprocess.DEVNULL,
                 stdout=out.fileno(), stderr=err.fileno(),
             )  # fmt: skip
-        found = Background(process, paths[0], paths[1], record)
-        self.backgrounds[record.name] = found
+        found = Background(process, paths[0], paths[1])
+        self.backgrounds[step] = found
         return found
 
     def read(self, name: str, path: str, limit: int) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from seatrial.oct.containers import Containers
     from seatrial.oct.freshness import Variant
     from seatrial.oct.model import Case
+    from seatrial.oct.offers import Offer
     from seatrial.oct.record import TaskRecord
+    from seatrial.oct.site import Site
+    from seatrial.outcome import Trial
     from seatrial.results import TargetInfo
 
 _MARGIN = 60.0  # seconds that collecting and destroying may take beyond a case's own time
@@ -124,24 +127,35 @@ class CaseItem(pytest.Item):
     def runtest(self) -> None:
         """Run the case and raise what it ended with."""
         from seatrial.oct import offers
-        from seatrial.oct.across import hosting
-        from seatrial.oct.bundle import Bundle
-        from seatrial.oct.task import Task
+        from seatrial.oct.across.placed import placed
+        from seatrial.oct.record import Ending
+        from seatrial.oct.task import HostLostError
 
         trial = self.stash[TRIAL]
         session = self.config.stash[SESSION]
         driver = session.engine(self.target)
         assert driver is not None  # noqa: S101 - a missing one has been told before
-        hosts = hosting.given_hosts()
-        if not hosts:
-            placing = offers.place(self.case, [offers.here(driver.host, name=driver.host.name)])
-            if placing.why_not:
-                pytest.skip(placing.why_not)
-            hosts = placing.hosts
-        containers = self._containers()
+        try:
+            with placed() as given:
+                hosts = given.hosts
+                if not hosts:
+                    placing = offers.place(self.case, [offers.here(driver.host, name=driver.host.name)])
+                    if placing.why_not:
+                        pytest.skip(placing.why_not)
+                    hosts = placing.hosts
+                self._run(trial, hosts, given.away)
+        except HostLostError as error:  # before its first step
+            trial.evidence = {"oct": {"case": self.case.id, "name": self.case.name, "ending": Ending.LOST.value,
+                                      "variant": asdict(self.variant), "digest": self.digest}}  # fmt: skip
+            raise Concluded(Ending.LOST.verdict, f"{Ending.LOST}: {error}") from error
+
+    def _run(self, trial: Trial, hosts: Mapping[str, Offer], away: Mapping[str, Site]) -> None:
+        from seatrial.oct.bundle import Bundle
+        from seatrial.oct.task import Task
+
         bundle = Bundle(self.path.parent, self.path.name)
-        task = Task(self.case, bundle, containers, target=self.target, digest=self.digest, hosts=hosts,
-                    progress=_teller())  # fmt: skip
+        task = Task(self.case, bundle, self._containers(), target=self.target, digest=self.digest, hosts=hosts,
+                    away=away, progress=_teller())  # fmt: skip
         try:
             task.run()
         finally:
@@ -149,18 +163,11 @@ class CaseItem(pytest.Item):
         self._raise(task.record)
 
     def _containers(self) -> Containers:
-        from seatrial.bench import Bench
-        from seatrial.engines.runtime import RuntimeEngine
-        from seatrial.oci.bench import Runtime
-        from seatrial.oct.by_engine import EngineContainers
-        from seatrial.oct.by_runtime import RuntimeContainers
+        from seatrial.oct.containers import made_by
 
         driver = self.config.stash[SESSION].engine(self.target)
         assert driver is not None  # noqa: S101 - as above
-        owner = owner_of(self)
-        if isinstance(driver, RuntimeEngine):
-            return RuntimeContainers(Runtime(driver, owner))
-        return EngineContainers(Bench(driver, owner))
+        return made_by(driver, owner_of(self))
 
     def _evidence(self, record: TaskRecord) -> dict[str, Any]:
         """Write the whole record beside the logs; return what the results stream keeps of it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.hosts import Host, NamespaceHost, resolve
-from seatrial.oct.model import Case, Require
+from seatrial.oct.model import Case, HostPart, Require
 
 _TOOLS = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")
 
@@ -114,6 +114,29 @@ class Placing:
         return "; ".join(self.reasons)
 
 
+def together(case: Case) -> list[list[HostPart]]:
+    """Return the host objects in groups that must be one host: their containers share a network, a volume or a room.
+
+    What an engine makes for several containers is nowhere else than on its own host.
+    """
+    groups: list[tuple[set[str], list[HostPart]]] = []
+    for part in case.hosts:
+        shared = {f"host {part.object}"}
+        for container in part.containers:
+            args = container.args
+            joined = {f"container {other}" for other in args.get("Join", {}).values()}
+            shared |= {f"container {container.object}", *joined}
+            shared |= {f"volume {volume['Name']}" for volume in args.get("Volumes", ())}
+            if (network := args.get("Network", "default")) not in ("default", "none", "host"):
+                shared.add(f"network {network}")
+        parts = [part]
+        for group in [one for one in groups if one[0] & shared]:
+            groups.remove(group)
+            shared, parts = shared | group[0], [*group[1], *parts]
+        groups.append((shared, parts))
+    return [parts for _, parts in groups]
+
+
 def place(case: Case, offers: Iterable[Offer], target: str = "") -> Placing:
     """Give each host object a host: one of its own as long as there are enough, else they share.
 
@@ -129,15 +152,17 @@ def place(case: Case, offers: Iterable[Offer], target: str = "") -> Placing:
         words = [f"engine {target} wanted, {', '.join(offer.engines) or 'none'} offered"] if missing else []
         return [*words, *refusals(wish, offer), *(why for tool in tools for why in refusals(tool, offer))]
 
-    for part in case.hosts:
-        wish = case.classes[part.klass]
-        refused = [(offer, why_not(wish, offer)) for offer in available]
-        fitting = [offer for offer, why in refused if not why]
+    for parts in together(case):
+        refused = [(part, offer, why_not(case.classes[part.klass], offer)) for part in parts for offer in available]
+        fitting = [offer for offer in available if not any(why for _, other, why in refused if other is offer)]
         unused = [offer for offer in fitting if offer not in chosen.values()]
         if fitting:
-            chosen[part.object] = (unused or fitting)[0]
-        for offer, why in [] if fitting else refused:
-            reasons.append(f"{part.object} ({part.klass}) on {offer.name}: {', '.join(why)}")
+            chosen |= {part.object: (unused or fitting)[0] for part in parts}
+            continue
+        reasons += [f"{part.object} ({part.klass}) on {offer.name}: {', '.join(why)}"
+                    for part, offer, why in refused if why]  # fmt: skip
+        if len(parts) > 1 and available:
+            reasons.append(f"{', '.join(part.object for part in parts)}: one host wanted, which their containers share")
     for require in case.requires:
         if require.type != "os" or require.amount < 2:
             continue

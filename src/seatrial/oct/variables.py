@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import copy
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from seatrial.jsontext import Where
-from seatrial.oct.containers import Containers
 from seatrial.oct.model import Case, Command, Expectation, Wait, expanded, names_in
 
 OF_RUN = ("engine", "image", "nonce", "task", "case", "label", "prove")
@@ -41,8 +41,8 @@ class NoValueError(Exception):
 class Variables:
     """The variables of one task."""
 
-    def __init__(self, case: Case, containers: Containers, words: Mapping[str, str]) -> None:
-        self._containers = containers
+    def __init__(self, case: Case, ask: Callable[[str], Mapping[str, str]], words: Mapping[str, str]) -> None:
+        self._ask = ask  # what a container's name, id and address are
         self._words = dict(words)
         self._names: Collection[str] = {container.object for container in case.containers}
         texts = [getattr(expectation, name) for expectation in case.expect for name in _JUDGED]
@@ -54,7 +54,13 @@ class Variables:
         return {word.partition(".")[0] for word in names_in(value) if "." in word} & set(self._names)
 
     def _of(self, name: str) -> dict[str, str]:
-        return {f"{name}.{what}": text for what, text in self._containers.variables(name).items()}
+        return {f"{name}.{what}": text for what, text in self._ask(name).items()}
+
+    def at(self, words: Mapping[str, str]) -> Variables:
+        """Return the same variables as they are on another host, where some words are others."""
+        there = copy.copy(self)
+        there._words = {**self._words, **words}
+        return there
 
     def fill(self, value: Any) -> Any:
         """Return a JSON value with its texts expanded; the engine is asked only about containers that it names."""

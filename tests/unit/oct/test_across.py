@@ -1,20 +1,28 @@
 """A cluster without one: who may speak to it, who holds what, what becomes of a case that is lost again and again."""
 
 import asyncio
+import importlib.util
+import json
 import os
+import pickle
 import subprocess
 import sys
 import time
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
 from seatrial import __version__
 from seatrial.errors import SeatrialError
 from seatrial.oct import desk, offers
-from seatrial.oct.across import hosting, ledger, run, trust
+from seatrial.oct.across import hosting, ledger, rooms, run, trust
 from seatrial.oct.library import load
 from seatrial.waiting import wait_until
+
+_spec = importlib.util.spec_from_file_location("seatrial_oct_fake", Path(__file__).with_name("fake_containers.py"))
+fake = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fake)
 
 
 def offer(name, engines=("docker",), **changes):
@@ -98,7 +106,7 @@ def free(made):
 
 
 def test_places_are_taken_together_or_not_at_all(books):
-    made, _ = books
+    made, scheduler = books
     assert free(made) == [("a1", 1), ("a2", 1), ("b1", 2)]
     assert made.take("c1", "l1", ["a", "b"])
     assert free(made) == [("a1", 0), ("a2", 0), ("b1", 1)]
@@ -106,7 +114,8 @@ def test_places_are_taken_together_or_not_at_all(books):
     assert not made.take("c2", "l2", ["b", "nowhere"])
     assert not made.take("stranger", "l2", ["b"])
     assert free(made) == [("a1", 0), ("a2", 0), ("b1", 1)]
-    made.give("l1")
+    asyncio.run(made.give("l1"))
+    assert scheduler.stopped == [("a", "l1"), ("b", "l1")]  # rooms of the case are closed
     assert free(made) == [("a1", 1), ("a2", 1), ("b1", 2)]
 
 
@@ -233,6 +242,43 @@ hosting.Hosting(Path({str(tmp_path)!r})).run(
         return False
 
     wait_until("the session has ended", ended, 20)
+
+
+# -- rooms -------------------------------------------------------------------------------------
+
+
+def test_a_room_does_what_a_site_does_and_nothing_else(bundle, tmp_path, monkeypatch):
+    from seatrial import runs
+    from seatrial.oct.model import Case
+
+    monkeypatch.setenv("SEATRIAL_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("SEATRIAL_DATA", str(tmp_path / "data"))
+    (tmp_path / "work").mkdir()
+    containers = fake.FakeContainers(tmp_path / "work")
+    live = runs.begin("20260101-000000-x", tmp_path, ["docker"])
+    room = rooms.Room("docker", order(tmp_path, bundle).bundle, lambda _: (containers, live))
+    books = rooms.Rooms()
+    books._rooms["l"] = room
+
+    def ask(name, *args, lease="l"):
+        return pickle.loads(books.answer(lease, pickle.dumps((name, args, {}))))
+
+    (part,) = Case.load(json.loads((room._directory / "bundle/case.json").read_text())).hosts
+    assert ask("words") == (True, {"engine": "fake", "image": "image", "label": "l=1"})
+    assert ask("lay_out", part) == (True, None)
+    good, result = ask("run", "hostA", ["echo", "hello"], "", {}, "", 20.0)
+    assert (good, result.stdout) == (True, "hello\n")
+    for name in ("__init__", "_side", "nonsense"):
+        good, error = ask(name)
+        assert (good, str(error)) == (False, f"a room has no {name}")
+    good, error = ask("words", lease="another")
+    assert (good, type(error).__name__) == (False, "HostLostError")
+    assert [run_.run for run_ in runs.noted()] == ["20260101-000000-x"]
+    assert ask("close room") == (True, None)
+    assert containers.closed
+    assert list(runs.noted()) == []
+    assert not room._directory.exists()
+    assert ask("words")[0] is False
 
 
 # -- the client --------------------------------------------------------------------------------

@@ -64,3 +64,47 @@ def test_a_tool_is_looked_for_where_commands_are(samples, tmp_path):
     bare = offers.Offer("bare", "debian", "12", "x86_64", 2, 1, 1, root=str(tmp_path / "usr/bin"))
     assert offers.place(Case.load(document), [there]).why_not == ""
     assert "the tool iperf3 wanted, it is not installed" in offers.place(Case.load(document), [bare]).why_not
+
+
+def linked(samples, left, right, wish=None):
+    """A case of two hosts, with what the arguments of their containers are."""
+    return Case.load(samples.case(
+        Requires=[{"Class": "host", "Type": "os"}, {"Class": "other", "Type": "os", **(wish or {})},
+                  {"Class": "box", "Type": "container"}],
+        Deploys=[
+            {"Object": name, "Class": klass, "Containers": [{"Object": f"box-{name}", "Class": "box", "Args": args}]}
+            for name, klass, args in (("left", "host", left), ("right", "other", right))
+        ],
+    ))  # fmt: skip
+
+
+LAN = {"Network": "lan"}
+VOLUME = {"Volumes": [{"Name": "data", "Path": "/data"}]}
+
+
+@pytest.mark.parametrize(("left", "right", "hosts"), [
+    ({}, {}, [ONE, TWO]), (LAN, LAN, [ONE, ONE]), (VOLUME, VOLUME, [ONE, ONE]), (LAN, VOLUME, [ONE, TWO]),
+    ({"Network": "none"}, {"Network": "none"}, [ONE, TWO]), ({}, {"Join": {"pid": "box-left"}}, [ONE, ONE]),
+    (LAN, {"Network": "wan"}, [ONE, TWO]),
+])  # fmt: skip
+def test_hosts_whose_containers_share_something_are_one(samples, left, right, hosts):
+    assert list(offers.place(linked(samples, left, right), [ONE, TWO]).hosts.values()) == hosts
+
+
+def test_what_is_shared_is_told_where_no_host_has_all(samples):
+    placing = offers.place(linked(samples, LAN, LAN, {"Distribution": "ubuntu", "Resource": {"CPU": 4}}), [ONE])
+    assert placing.reasons == (
+        "right (other) on one: Distribution ubuntu wanted, debian offered, CPU 4 wanted, 2 offered",
+        "left, right: one host wanted, which their containers share",
+    )
+
+
+def test_a_target_is_looked_for_among_the_engines_of_a_host(case):
+    docker = offers.Offer("one", "debian", "12", "x86_64", 2, 4 << 30, 10 << 30, ("docker",))
+    podman = offers.Offer("two", "debian", "12", "x86_64", 2, 4 << 30, 10 << 30, ("podman",))
+    assert offers.place(case(), [docker, podman], "podman").hosts == {"host0": podman}
+    assert offers.place(case(Amount=2), [docker, podman], "podman").why_not == "host: 2 hosts wanted, 1 offered"
+    assert offers.place(case(), [docker, ONE], "podman").reasons == (
+        "host0 (host) on one: engine podman wanted, docker offered",
+        "host0 (host) on one: engine podman wanted, none offered",
+    )

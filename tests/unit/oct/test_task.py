@@ -16,7 +16,8 @@ from seatrial.oct.bundle import Bundle
 from seatrial.oct.hostside import HostSide
 from seatrial.oct.model import Case
 from seatrial.oct.record import Ending
-from seatrial.oct.task import Task
+from seatrial.oct.site import Site
+from seatrial.oct.task import HostLostError, Task
 from seatrial.waiting import wait_until
 
 _spec = importlib.util.spec_from_file_location("seatrial_oct_fake", Path(__file__).with_name("fake_containers.py"))
@@ -442,3 +443,58 @@ def test_states_are_told_phase_by_phase(trial):
     seen = []
     trial(progress=lambda record: seen.append(record.state))
     assert seen == ["deploying", "running", "collecting", "destroying", "finished"]
+
+
+TWO_HOSTS = [
+    {"Object": name, "Class": "host", "Containers": [{"Object": f"box{name}", "Class": "box"}]} for name in ("A", "B")
+]
+
+
+@pytest.fixture
+def pair(bundle, samples, tmp_path):
+    """Call it with the steps of a case of the hosts A and B; returns its record, and the containers of each."""
+
+    def start(steps, expect, site=Site):
+        changes = {"Deploys": TWO_HOSTS, "Run": steps, "Expect": expect}
+        files = Bundle(bundle(changes))
+        made = []
+        for name in "AB":
+            (tmp_path / name).mkdir()
+            made.append(fake.FakeContainers(tmp_path / name))
+        made[1].label = "l=2"
+        (case,) = Case.load(samples.case(**changes)).combinations()
+        task = Task(case, files, made[0], away={"B": site(made[1], files, "there")})
+        return task.run(), made
+
+    return start
+
+
+def test_each_host_has_its_own_containers_directories_and_words(pair):
+    record, (here, there) = pair(
+        [run(Name="a", Object="boxA", Cmd=["echo", "${label}"]), run(Name="b", Object="boxB", Cmd=["echo", "${label}"]),
+         run(Name="mark", Object="A", Cmd=["touch", "mark"]),
+         run(Name="none", Object="B", Cmd=["test", "!", "-e", "mark"]),
+         run(Name="serve", Object="B", Cmd="echo up; exec sleep 600", Background=True, WaitFor={"LogMatch": "up"})],
+        [{"Step": "a", "From": "stdout", "Equals": "l=1"}, {"Step": "b", "From": "stdout", "Equals": "l=2"},
+         {"Step": "serve", "From": "stdout", "Equals": "up"}],
+    )  # fmt: skip
+    assert ended(record) == (Ending.PASSED, "")
+    assert (list(here.containers), list(there.containers)) == (["boxA"], ["boxB"])
+    assert here.closed
+    assert there.closed
+
+
+def test_a_host_that_goes_away_is_lost_and_the_other_is_put_back(pair):
+    class Gone(Site):
+        def exec(self, *_):
+            raise HostLostError("the host B was lost: connection reset")
+
+        def close(self):
+            raise HostLostError("the host B was lost: connection reset")
+
+    expect = [{"Step": "look", "From": "exit", "Equals": 0}]
+    record, (here, there) = pair([run(Object="boxB", Cmd=["true"])], expect, Gone)
+    assert ended(record) == (Ending.LOST, "the host B was lost: connection reset")
+    assert here.closed
+    assert not there.closed
+    there.close()  # what the host itself would be rid of

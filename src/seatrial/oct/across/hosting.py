@@ -16,15 +16,16 @@ import tarfile
 import tempfile
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from seatrial.exec import base_environment
 from seatrial.oct import desk, tarball
+from seatrial.oct.across.placed import PLACES
+from seatrial.oct.across.rooms import Rooms
 from seatrial.oct.diagnostics import Report
-from seatrial.oct.offers import Offer
 
-PLACES = "SEATRIAL_OCT_PLACES"  # tells a session which hosts its case was given
 _TAIL = 4000  # characters of a session's own output
 _LARGEST = 256 << 20  # bytes of a run's directory that travel
 
@@ -38,7 +39,7 @@ class Order:
     bundle: bytes
     target: str
     settings: tuple[str, ...] = ()
-    places: str = ""  # JSON, see places.py
+    places: Mapping[str, Any] = field(default_factory=dict)  # which hosts it was given, see placed.py
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,10 @@ class Ended:
 class Hosting:
     """What a worker runs."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, keys: Path | None = None) -> None:
         self.directory = directory
+        self.keys = keys
+        self.rooms = Rooms()
         self._lock = threading.Lock()
         self._sessions: dict[str, subprocess.Popen[bytes]] = {}
         self._stopped: set[str] = set()
@@ -77,7 +80,11 @@ class Hosting:
     def _session(self, order: Order, place: Path, bundle: Path) -> int:
         words = desk.session(bundle / "case.json", order.target, place / "reports")
         words += [word for pair in order.settings for word in ("--set", pair)]
-        environment = {**base_environment(), PLACES: order.places}
+        places = {
+            **order.places, "lease": order.lease, "target": order.target, "bundle": str(place / "bundle.tar.gz"),
+            "keys": str(self.keys.absolute()) if self.keys else "",
+        }  # fmt: skip
+        environment = {**base_environment(), PLACES: json.dumps(places)}
         environment |= {name: value for name, value in os.environ.items() if name.startswith("SEATRIAL_")}
         with self._lock, (place / "log").open("wb") as log:
             if order.lease in self._stopped:
@@ -93,7 +100,7 @@ class Hosting:
                 del self._sessions[order.lease]
 
     def stop(self, lease: str = "") -> None:
-        """Interrupt the session of a lease (all without one) and wait until it has put back what it made."""
+        """Interrupt the session of a lease (all without one), wait until it has put back its own, close its room."""
         with self._lock:
             if lease:
                 self._stopped.add(lease)
@@ -103,6 +110,7 @@ class Hosting:
                     child.send_signal(signal.SIGINT)
         for child in found:
             child.wait()
+        self.rooms.close(lease)
 
 
 def packed(directory: Path, records: Path) -> bytes:
@@ -124,10 +132,3 @@ def unpacked(data: bytes, directory: Path) -> None:
     """Unpack what `packed` has made."""
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
         archive.extractall(directory, filter="data")
-
-
-def given_hosts() -> Mapping[str, Offer]:
-    """Return which hosts the objects of this session's case were given, empty where nobody has placed it."""
-    text = os.environ.get(PLACES, "")
-    placed = json.loads(text)["hosts"] if text else {}
-    return {name: Offer.load(offer) for name, offer in placed.items()}

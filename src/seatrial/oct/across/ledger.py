@@ -68,10 +68,9 @@ class Ledger(SchedulerPlugin):
     def _clients(self) -> Any:
         return self._scheduler.clients
 
-    def give(self, lease: str) -> None:
+    async def give(self, lease: str) -> None:
         """Take a lease back."""
-        for host in self.hosts.values():
-            host.held.pop(lease, None)
+        await self._end(self._scheduler, lease)
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
         """Forget a worker that is gone."""
@@ -92,7 +91,8 @@ class Ledger(SchedulerPlugin):
                 await scheduler.rpc(worker).seatrial_stop(lease=lease)
             except OSError:  # the worker went away as well
                 logging.getLogger(__name__).info("%s is gone, too", worker)
-        self.give(lease)
+        for host in self.hosts.values():
+            host.held.pop(lease, None)
 
 
 def settings() -> None:

@@ -168,7 +168,7 @@ class Across:
             return False
         job.tries += 1
         places = {"hosts": {name: offer.plain for name, offer in job.hosts.items()}, "worker": first.worker}
-        order = Order(job.lease, job.entry.name, job.bundle, job.target, self.settings, json.dumps(places))
+        order = Order(job.lease, job.entry.name, job.bundle, job.target, self.settings, places)
         future = self.cluster.client.submit(
             worker.run_case, order, key=f"oct-{job.lease}", workers=[first.worker], allow_other_workers=False,
             pure=False, retries=0,
@@ -228,6 +228,10 @@ class Across:
             return
         if run.footer is None or not run.results:
             self._record(job, Verdict.ERROR, "error", ended.said or "its session was cut off")
+            return
+        away = [result for result in run.results if result.evidence.get("oct", {}).get("ending") == "lost"]
+        if away:  # another host of the case than the one that its session was on
+            self._lost(job, away[0].message.partition("\n")[0])
             return
         for info in run.header.targets:
             self.targets.setdefault(info.name, info)

@@ -74,13 +74,14 @@ async def serve(place: Place, listen: Place, name: str, targets: Sequence[str], 
         tell(f"left by a dead run: {outcome.words}{': ' if outcome.problem else ''}{outcome.problem}")
     ledger.settings()
     with _engines(targets, tell) as engines, tempfile.TemporaryDirectory(prefix="seatrial-worker-") as directory:
-        _hosting = hosting = Hosting(Path(directory))
+        _hosting = hosting = Hosting(Path(directory), place.keys)
         try:
             worker = await asyncio.wait_for(_joined(place, listen, name, slots, directory), _PATIENCE)
         except (OSError, ValueError, RuntimeError, TimeoutError) as error:
             raise unreachable(place, error) from error
         async with worker:
-            worker.handlers["seatrial_stop"] = lambda lease: _stop(hosting, lease)
+            worker.handlers["seatrial_stop"] = lambda lease: asyncio.to_thread(hosting.stop, lease)
+            worker.handlers["seatrial_room"] = lambda lease, data: asyncio.to_thread(hosting.rooms.answer, lease, data)
             listed = [Offer(**{**vars(describe(name, driver, target)), "worker": worker.address}).plain
                       for target, driver in engines.items()]  # fmt: skip
             try:
@@ -102,10 +103,6 @@ async def _joined(place: Place, listen: Place, name: str, slots: int, directory:
         memory_limit=0, local_directory=directory, death_timeout=_PATIENCE,
     )  # fmt: skip
     return joined
-
-
-async def _stop(hosting: Hosting, lease: str) -> None:
-    await asyncio.to_thread(hosting.stop, lease)
 
 
 def unreachable(place: Place, error: object) -> SeatrialError:
