@@ -104,10 +104,39 @@ def command(path):
     return root_of(path).findtext("builders/hudson.tasks.Shell/command")
 
 
-def test_the_shell_step_is_the_same_everywhere():
-    commands = {path.stem: command(path).replace("SEATRIAL_AUTOTEST=full\n", "") for path in FREESTYLE}
-    assert len(commands) == 4
-    assert len(set(commands.values())) == 1, "the copies have drifted apart"
+STEPS = {path.name: path.read_text() for path in sorted((JENKINS / "steps").iterdir())}
+
+
+@pytest.mark.parametrize("path", [*FREESTYLE, JENKINS / "jobs/merge_request_report.xml"], ids=lambda path: path.stem)
+def test_the_shell_step_of_a_job_is_the_one_that_is_kept(path):
+    """`jenkins/write-steps` writes it there: change it in jenkins/steps."""
+    kept = STEPS["report" if path.stem == "merge_request_report" else "suites"]
+    if path.stem == "post_merge":
+        kept = kept.replace("set -eu\n", "set -eu\nSEATRIAL_AUTOTEST=full\n", 1)
+    assert command(path) == kept
+
+
+def test_a_changed_step_is_written_into_every_job(tmp_path):
+    shutil.copytree(JENKINS, tmp_path / "jenkins", ignore=shutil.ignore_patterns("secrets", "images"))
+    place = tmp_path / "jenkins"
+
+    def write():
+        subprocess.run([str(place / "write-steps")], check=True, timeout=30)
+        return {path.name: path.read_bytes() for path in (place / "jobs").iterdir()}
+
+    assert write() == {path.name: path.read_bytes() for path in JOBS}
+    added = "echo 'a & b \\& \\\\ <c>' >&2\n"
+    for name in STEPS:
+        (place / "steps" / name).write_text(STEPS[name] + added)
+    after = write()
+    assert set(after) == {path.name for path in JOBS}
+    changed = [name for name in after if added in (command(place / "jobs" / name) or "")]
+    assert sorted(changed) == [
+        "merge_request_head.xml", "merge_request_hook.xml", "merge_request_report.xml", "merge_request_test.xml",
+        "post_merge.xml",
+    ]  # fmt: skip
+    for name in changed:
+        assert root_of(place / "jobs" / name).findtext("assignedNode"), "the rest of the job is as it was"
 
 
 def test_the_shell_step_is_sound_shell():
@@ -186,6 +215,25 @@ def test_the_flags_of_an_engine_reach_docker_as_they_are(docker, printed_flags):
     assert called[after : after + len(flags) + 1] == [*flags, "--network"]
     [called] = docker(contained_script(), FLAGS="", **names)
     assert called[after] == "--network"
+
+
+def test_the_jenkinsfile_runs_and_cleans_as_the_shell_step_does(docker):
+    """The container's name, label, image and command are each one's own; all else is the same."""
+    text = (JENKINS / "Jenkinsfile").read_text()
+    contained, cleaned = re.findall(r"script: '''(.*?)'''", text, re.DOTALL)
+    ran, after = docker(STEPS["suites"], SEATRIAL_IMAGE="the-image", SEATRIAL_AUTOTEST="x")
+    words = {"IMAGE": "the-image", "FLAGS": "--privileged", "COMMAND": "SEATRIAL_AUTOTEST=x ./autotest.sh"}
+    [other] = docker(contained, CELL="c", **words)
+    own = ["--env", "SEATRIAL_AUTOTEST=x"], ["--env", "SEATRIAL_LABEL=c"]
+
+    def shared(words, extra):
+        found = [word for word in words if word not in extra]
+        assert len(found) == len(words) - 2, words
+        return [word.replace("j-1-c", "j-1").replace("SEATRIAL_AUTOTEST=x ", "") for word in found]
+
+    assert shared(ran, own[0]) == shared(other, own[1])
+    assert "--privileged" in ran
+    assert docker(cleaned, CELL="c", IMAGE="the-image") == [after]
 
 
 def test_the_examples_of_flags_take_them_as_they_are(docker, printed_flags):
@@ -331,10 +379,13 @@ def test_gitlab_ci_publishes_junit_always():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "path", [ROOT / "autotest.sh", *(JENKINS / name for name in ("make-secrets", "agent/start", "reporter/start"))],
-    ids=str,
-)
+SCRIPTS = [
+    ROOT / "autotest.sh", ROOT / "container/seatrial-engine", ROOT / "container/seatrial-cgroups",
+    *(JENKINS / name for name in ("make-secrets", "write-steps", "agent/start", "reporter/start")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_scripts(path):
     shell = "bash" if path.read_text().startswith("#!/bin/bash") else "sh"
     assert subprocess.run([shell, "-n", str(path)], timeout=10).returncode == 0

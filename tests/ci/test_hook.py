@@ -253,6 +253,17 @@ def test_a_source_that_is_not_told_is_foreign(hooks, source, fork):
 
 
 @pytest.mark.parametrize(
+    ("more", "moved"),
+    [({}, False), ({"oldrev": "b" * 40}, True), ({"oldrev": None}, False), ({"oldrev": 7}, False),
+     ({"oldrev": ""}, False)],
+)  # fmt: skip
+def test_only_a_push_moves_a_branch(hooks, more, moved):
+    """A label, a title and a reviewer are updates, too, and name the commit that there is."""
+    payload = hooks.merge_request(action="update", **more)
+    assert events.asked(PROJECT, "Merge Request Hook", payload).moved is moved
+
+
+@pytest.mark.parametrize(
     ("text", "what"),
     [(f"seatrial ok {'c' * 40}", "gate"), (f"looks good\n  seatrial ok {'c' * 64}\nthanks", "gate"),
      ("seatrial ok", "ignore"), (f"seatrial ok {'c' * 12}", "ignore"), (f"seatrial ok {'c' * 39}", "ignore"),

@@ -9,12 +9,14 @@ import pytest
 from fakes.served import until
 
 from seatrial.ci.gitlab import MARK, GitLab
-from seatrial.ci.hook import wording
+from seatrial.ci.hook import wording, worker
 from seatrial.ci.hook.config import Project
 from seatrial.ci.hook.events import Asked
 from seatrial.ci.hook.store import Build, Store
+from seatrial.ci.hook.turns import Turn
 from seatrial.ci.hook.worker import Worker
 from seatrial.ci.jenkins import Controller
+from seatrial.errors import SeatrialError
 
 PROJECT = Project("seatrial", "up/seatrial", "mr", "base", ("t" * 16,), (), "gate", 40)
 JOB = (
@@ -51,8 +53,8 @@ class World:
         self.clock += 1
         return self.clock
 
-    def event(self, commit=A, number=1, fork=False, what="build"):
-        wanted = Asked(what, "", number, commit, "main", 1, "", fork)
+    def event(self, commit=A, number=1, fork=False, what="build", moved=False):
+        wanted = Asked(what, "", number, commit, "main", 1, "", fork, moved)
         return self.store.accept(PROJECT, f"{what} {number} {commit} {self.now()}", wanted, self.now())
 
     def comment(self, what, commit="", author=5):
@@ -287,6 +289,109 @@ def test_a_queue_that_jenkins_lost_is_asked_again(world):
     assert len(world.fake.builds("mr")) == 1
 
 
+@pytest.mark.parametrize("event", ["a newer commit", "close"])
+def test_what_runs_though_its_item_is_forgotten_is_ended(world, event):
+    """Jenkins forgets an item five minutes after it became a build; the receiver was away for as long."""
+    world.fake.hold = True
+    world.fake.run = lambda build: build.aborted.wait(20)
+    world.event(A)
+    world.until("waiting")
+    world.fake.hold = False
+    until(lambda: world.fake.builds("mr"))
+    world.fake.items.clear()
+    if event == "close":
+        assert world.event(what="close") == "closed"
+        world.until("superseded")
+    else:
+        assert world.event(B) == "queued"
+        until(lambda: world.steps(1) or world.states()[0] == "superseded")
+    assert world.fake.builds("mr")[0].ended.wait(5)
+    assert world.fake.builds("mr")[0].result == "ABORTED"
+
+
+def test_a_forgotten_item_that_never_became_a_build_is_superseded_alone(world):
+    world.fake.hold = True
+    world.event(A)
+    world.until("waiting")
+    next(iter(world.fake.items.values())).cancelled = True
+    world.fake.items.clear()
+    assert world.event(what="close") == "closed"
+    world.until("superseded")
+    assert world.fake.builds("mr") == []
+
+
+def test_a_branch_that_is_pushed_back_is_built_again(world):
+    """The build of what it was pushed away from is no longer of use, and its result is not the request's."""
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.event(A)
+    world.until("done")
+    world.fake.run = ends("UNSTABLE", [BAD])
+    world.event(B, moved=True)
+    world.until("done", "done")
+    assert B[:12] in world.gitlab.notes[1, 1][0]["body"]
+    assert world.event(A) == "known", "a label, say"
+    world.fake.run = ends("SUCCESS", [GOOD])
+    assert world.event(A, moved=True) == "queued"
+    assert world.event(A, moved=True) == "known"
+    world.until("done", "done", "done")
+    assert [build.parameters["SEATRIAL_COMMIT"] for build in world.fake.builds("mr")] == [A, B, A]
+    assert A[:12] in world.gitlab.notes[1, 1][0]["body"]
+
+
+def test_a_push_back_ends_the_build_of_what_it_leaves(world):
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.event(A)
+    world.until("done")
+    world.fake.run = lambda build: build.result or build.aborted.wait(20)
+    world.event(B, moved=True)
+    world.until("done", "running")
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.event(A, moved=True)
+    world.until("done", "superseded", "done")
+    assert world.fake.builds("mr")[1].ended.wait(5)
+    assert world.fake.builds("mr")[1].result == "ABORTED"
+
+
+def test_a_fork_that_is_pushed_back_needs_a_maintainer_again(world):
+    world.gitlab.members = {(1, 5): 40}
+    world.fake.run = ends("SUCCESS", [GOOD])
+    world.event(A, fork=True)
+    world.comment("gate", A)
+    world.until("done")
+    assert world.event(B, fork=True, moved=True) == "gated"
+    assert world.event(A, fork=True, moved=True) == "gated"
+    world.steps(3)
+    assert world.states() == ["done", "superseded", "gated"]
+    assert len(world.fake.builds("mr")) == 1
+
+
+def test_more_builds_in_trouble_than_a_page_hold_nobody_up(world, monkeypatch):
+    """However many older ones Jenkins refuses, the newest is built within few steps; they are not asked at each."""
+    monkeypatch.setattr(worker, "PAGE", 5)
+    for number in range(1, 13):
+        world.event(f"{number:040x}", number)
+    world.gitlab.commits[1] |= {f"{number:040x}" for number in range(1, 14)}
+    launch, asked = world.worker._launch, []
+
+    def refuse(build, project):
+        asked.append(build.number)
+        if build.number < 12:
+            raise SeatrialError("E606", "refused")
+        launch(build, project)
+
+    world.worker._launch = refuse
+    world.worker._adopt = lambda build, project: False
+    select = world.store.select
+    world.store.select = lambda where, *values, after=0, limit=5: select(where, *values, after=after, limit=limit)
+    world.fake.hold = True
+    world.steps(3)
+    assert 12 in asked, "the third page"
+    world.steps(30)
+    assert asked.count(12) == 1
+    assert set(asked) == set(range(1, 13))
+    assert max(asked.count(number) for number in range(1, 12)) <= 8, "of more than 30 steps"
+
+
 def test_a_build_that_was_deleted(world):
     world.fake.run = lambda build: build.aborted.wait(10)
     world.event()
@@ -333,7 +438,7 @@ def test_gitlab_away_for_a_while(world):
     world.event()
     world.gitlab.faults = [500] * 4
     world.until("done")
-    world.steps(4)
+    world.steps(10)
     assert world.gitlab.states(A)[-1] == "success"
     assert len(world.gitlab.notes[1, 1]) == 1
 
@@ -390,7 +495,7 @@ def test_a_step_that_fails_does_not_end_the_worker(world):
     world.event(A)
     original, failed = world.store.wishes, threading.Event()
 
-    def full():
+    def full(after):
         failed.set()
         raise sqlite3.OperationalError("database or disk is full")
 
@@ -443,3 +548,25 @@ def test_every_state_has_words():
         told, words = wording.state(dataclasses.replace(BUILD, state=state))
         assert told in ("pending", "running", "success", "failed", "canceled")
         assert words
+
+
+def test_trouble_is_put_off_twice_as_long_each_time_and_forgotten_with_its_subject():
+    turn, waited, now = Turn(), [], 0.0
+    for _ in range(9):
+        turn.failed(1, now, "E606")
+        waited.append(next(after for after in range(1, 200) if turn.due(1, now + after)))
+        now += waited[-1]
+    assert waited == [2, 4, 8, 16, 32, 64, 120, 120, 120]
+    assert turn.due(2, now)
+    turn.done(1)
+    assert turn.due(1, now)
+    assert turn.failed(1, now, "E606")
+    assert not turn.failed(1, now, "E606")
+    assert turn.failed(1, now, "KeyError", odd=True)
+    assert turn.odd() == {1: "KeyError"}
+    turn.proceed([1, 2], 2)
+    assert (turn.after, turn.odd()) == (2, {1: "KeyError"})
+    turn.proceed([3], 2)
+    assert (turn.after, turn.odd()) == (0, {1: "KeyError"})
+    turn.proceed([2], 2)
+    assert turn.odd() == {}, "a round without it"

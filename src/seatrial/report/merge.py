@@ -3,14 +3,17 @@
 Both know a test by classname and name: of doubles GitLab shows the first alone, and Jenkins counts each. A plugin
 that runs failing tests again writes every try as a case, those before the last without a failure: read as it
 stands, a test that always fails has passed. So each test becomes one case with its worst outcome, and one that was
-run several times in the same run is never a pass.
+run several times in the same run is never a pass. Suites of different names are different runs (engines, say): a test
+that several of them hold stays in each, with the suite's name in its classname.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 
 from seatrial import foreign
@@ -23,6 +26,7 @@ CASE_LIMIT = 500_000
 TEXT_LIMIT = 64 * 1024
 _LARGEST = 500 * foreign.MIB
 _OUTCOMES = ("error", "failure", "skipped")  # from worst to best; nothing is a pass
+Key = tuple[str, str]  # classname, name
 _KEPT = (*_OUTCOMES, "properties", "system-out", "system-err", "flakyFailure", "rerunFailure")
 
 
@@ -63,7 +67,7 @@ def merge(sources: Sequence[Path], directory: Path, prefix: str = "", limit: int
     an errored case. Raises `SeatrialError` E624 for more cases than GitLab takes, E406 when they cannot be written.
     """
     suites: dict[str, ET.Element] = {}
-    cases: dict[str, dict[tuple[str, str], Case]] = {}
+    cases: dict[str, dict[Key, Case]] = {}
     for path in sources:
         for suite, name, element in _read(path, prefix):
             suites.setdefault(name, suite)
@@ -75,13 +79,41 @@ def merge(sources: Sequence[Path], directory: Path, prefix: str = "", limit: int
             "E624", f"{total:,} tests are more than GitLab takes", f"it takes {CASE_LIMIT:,}",
             "merge each engine's results by themselves, in a job of its own",
         )  # fmt: skip
-    made = [(name, [_one(case, key) for key, case in found.items()]) for name, found in cases.items()]
+    made = [
+        (name, [_one(case, key) for key, case in found.items()]) for name, found in _apart(cases, prefix).items()
+    ]
     directory.mkdir(parents=True, exist_ok=True)
     for old in directory.glob("junit-*.xml"):
         old.unlink()
     counts = _counts(element for _, elements in made for element in elements)
     texts = _parts(made, suites, limit)
     return Merged([save(directory / f"junit-{number}.xml", text) for number, text in enumerate(texts, 1)], counts)
+
+
+def _apart(cases: dict[str, dict[Key, Case]], prefix: str) -> dict[str, dict[Key, Case]]:
+    """Return the cases of each suite with no key twice in all of them."""
+    holders = Counter(key for found in cases.values() for key in found)
+    taken = {key for key, count in holders.items() if count == 1}
+    made: dict[str, dict[Key, Case]] = {}
+    for suite, found in cases.items():
+        made[suite] = {}
+        for key, case in found.items():
+            own = key if holders[key] == 1 else _free(_of_suite(key, suite, prefix), taken)
+            taken.add(own)
+            made[suite][own] = case
+    return made
+
+
+def _of_suite(key: Key, suite: str, prefix: str) -> Key:
+    # dots part packages in Jenkins: those of a suite's name must not
+    own = suite.removeprefix(prefix).strip().replace(".", "_")
+    rest = key[0].removeprefix(prefix).lstrip(".") if prefix else key[0]
+    return ".".join(filter(None, (prefix, own, rest))), key[1]
+
+
+def _free(key: Key, taken: set[Key]) -> Key:
+    names = chain([key[1]], (f"{key[1]} ({number})" for number in count(2)))
+    return next((key[0], name) for name in names if (key[0], name) not in taken)
 
 
 def _read(path: Path, prefix: str) -> Iterator[tuple[ET.Element, str, ET.Element]]:
@@ -117,7 +149,7 @@ def _trouble(path: Path, what: str, prefix: str) -> tuple[ET.Element, str, ET.El
     return ET.Element("testsuite", name=name), name, element
 
 
-def _one(case: Case, key: tuple[str, str]) -> ET.Element:
+def _one(case: Case, key: Key) -> ET.Element:
     """Return one element for all tries of a test: its worst outcome first, then what else they say."""
     rank = case.outcome()
     ordered = sorted((element for _, element in case.tries), key=_rank)

@@ -20,7 +20,8 @@ _SKIP = ("[ci skip]", "[skip ci]", "[ci-skip]")
 class Asked:
     """What is to be done: build, close (end what runs), gate (let a commit through), again, or ignore, and why.
 
-    `fork` tells that the commit comes from another project; `author` is who wrote a comment, `note` its number.
+    `fork` tells that the commit comes from another project, `moved` that the source branch has just come to it;
+    `author` is who wrote a comment, `note` its number.
     """
 
     what: str
@@ -31,6 +32,7 @@ class Asked:
     project: int = 0
     url: str = ""
     fork: bool = True
+    moved: bool = False
     author: int = 0
     note: int = 0
 
@@ -86,7 +88,9 @@ def _merge_request(payload: Mapping[str, Any]) -> Asked:
         return Asked("ignore", "it names no branch to go into")
     # a source that is gone, or not told, is treated as foreign
     fork = _number(found.get("source_project_id")) != project
-    return Asked("build", action, number, commit, target, project, _text(found.get("url"))[:500], fork)
+    # GitLab names the commit that the branch was at where, and only where, it was pushed to
+    moved = bool(_COMMIT.fullmatch(_text(found.get("oldrev")))) and found.get("oldrev") != commit
+    return Asked("build", action, number, commit, target, project, _text(found.get("url"))[:500], fork, moved)
 
 
 def _note(payload: Mapping[str, Any]) -> Asked:

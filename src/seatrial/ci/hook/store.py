@@ -17,6 +17,7 @@ from seatrial.ci.hook.events import Asked
 from seatrial.database import Database, Trouble
 from seatrial.errors import SeatrialError
 
+PAGE = 200
 REMEMBERED = 7 * 86400.0
 _VERSION = 1
 _SCHEMA = """
@@ -135,12 +136,16 @@ class Store:
             return "ignored"
 
     def _build(self, db: sqlite3.Connection, project: Project, wanted: Asked, now: float) -> str:
-        there = db.execute(
-            'SELECT 1 FROM builds WHERE project=? AND number=? AND "commit"=? AND target=? AND doomed=0 '
-            "AND state NOT IN ('superseded', 'cancelled')",
-            (project.name, wanted.number, wanted.commit, wanted.target),
-        ).fetchone()
-        if there:
+        there, last = (
+            db.execute(f"SELECT max(id) FROM builds WHERE project=? AND number=? {more}", values).fetchone()[0]  # noqa: S608
+            for more, values in (
+                ("AND \"commit\"=? AND target=? AND doomed=0 AND state NOT IN ('superseded', 'cancelled')",
+                 (project.name, wanted.number, wanted.commit, wanted.target)),
+                ("", (project.name, wanted.number)),
+            )
+        )  # fmt: skip
+        # a branch that was pushed back to what was built before is built again: the latest build is of what it left
+        if there is not None and (there == last or not wanted.moved):
             return "known"
         self._supersede(db, project.name, wanted.number, now)
         state = {"gate": "gated", "never": "refused", "always": "queued"}[project.forks] if wanted.fork else "queued"
@@ -168,10 +173,11 @@ class Store:
         ).rowcount
         return waiting + running
 
-    def select(self, where: str, *values: Any, limit: int = 200) -> list[Build]:
-        """Return builds, oldest first, by a condition in SQL."""
+    def select(self, where: str, *values: Any, after: int = 0, limit: int = PAGE) -> list[Build]:
+        """Return the first builds above a number, oldest first, by a condition in SQL."""
+        query = f"SELECT * FROM builds WHERE id > {after} AND ({where}) ORDER BY id LIMIT {limit}"  # noqa: S608
         with self._lock:
-            rows = self._db.execute(f"SELECT * FROM builds WHERE {where} ORDER BY id LIMIT {limit}", values).fetchall()  # noqa: S608
+            rows = self._db.execute(query, values).fetchall()
         return [Build(**{**dict(row), "fork": bool(row["fork"]), "doomed": bool(row["doomed"])}) for row in rows]
 
     def update(self, row: Build, now: float, /, **fields: Any) -> None:
@@ -192,13 +198,13 @@ class Store:
                 "UPDATE builds SET state='launching', since=? WHERE id=? AND state='queued' AND doomed=0", (now, row.id)
             ).rowcount == 1  # fmt: skip
 
-    def wishes(self) -> list[Wish]:
-        """Return the comments that nobody has judged yet."""
+    def wishes(self, after: int = 0) -> list[Wish]:
+        """Return the first `PAGE` comments above a number that nobody has judged yet."""
         with self._lock:
             rows = self._db.execute(
                 'SELECT id, project, note, number, what, "commit", gitlab, author FROM wishes WHERE state=\'new\' '
-                "ORDER BY id LIMIT 100"
-            ).fetchall()
+                "AND id > ? ORDER BY id LIMIT ?", (after, PAGE),
+            ).fetchall()  # fmt: skip
         return [Wish(**dict(row)) for row in rows]
 
     def grant(self, wish: Wish, now: float, *, granted: bool) -> int:

@@ -7,16 +7,18 @@ before it is begun where it must not be done twice, and after it where it may.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from seatrial.ci import changes
 from seatrial.ci.gitlab import GitLab
 from seatrial.ci.hook import wording
 from seatrial.ci.hook.config import Project
-from seatrial.ci.hook.store import Build, Store, Wish
+from seatrial.ci.hook.store import PAGE, Build, Store, Wish
+from seatrial.ci.hook.turns import Turn
 from seatrial.ci.jenkins import Controller, job_path
 from seatrial.errors import SeatrialError
 
@@ -37,8 +39,7 @@ class Worker:
     ) -> None:  # fmt: skip
         self._projects, self._store, self._now, self._tell = projects, store, now, tell
         self._connect_jenkins, self._connect_gitlab = jenkins, gitlab
-        self._said: dict[str, str] = {}
-        self._unforeseen: dict[str, str] = {}
+        self._turns: dict[str, Turn] = {}
         self._trouble = ""
         self.beat = time.monotonic()
 
@@ -54,46 +55,54 @@ class Worker:
 
     def run(self, bell: threading.Event, stop: threading.Event) -> None:
         """Take steps until told to stop, at once when the bell rings; a step that fails is told, and tried again."""
+        told = ""
         while not stop.is_set():
             try:
                 self.step()
-                self._said.pop("step", None)
+                told = ""
             except Exception as error:  # a worker that ended would leave hooks answered with 202 and nothing done
                 self._trouble = f"step: {type(error).__name__}"
-                self._once("step", type(error).__name__, f"{type(error).__name__}: {error}")
+                if told != self._trouble:
+                    told = self._trouble
+                    self._inform(f"{told}: {error}")
             bell.wait(PAUSE)
             bell.clear()
 
     def step(self) -> None:
         """Do the next thing for everything; trouble with one build does not stop the others."""
-        self._unforeseen.clear()
-        for wish in self._store.wishes():
-            self._guarded(f"comment {wish.note}", self._judge, wish)
-        for build in self._store.select("state IN ('queued', 'launching', 'waiting', 'running')"):
-            self._guarded(f"build {build.id}", self._advance, build)
-        for build in self._store.select("told != state"):
-            self._guarded(f"status of {build.id}", self._report, build)
-        for build in self._store.select("noted != state AND state IN ('gated', 'done')"):
-            self._guarded(f"note of {build.id}", self._note, build)
-        self._trouble = ", ".join(f"{what}: {kind}" for what, kind in self._unforeseen.items())
+        live = functools.partial(self._store.select, "state IN ('queued', 'launching', 'waiting', 'running')")
+        untold = functools.partial(self._store.select, "told != state")
+        unnoted = functools.partial(self._store.select, "noted != state AND state IN ('gated', 'done')")
+        self._each("comment", self._store.wishes, self._judge)
+        self._each("build", live, self._advance)
+        self._each("status of", untold, self._report)
+        self._each("note of", unnoted, self._note)
+        odd = [(f"{kind} {number}", name) for kind, turn in self._turns.items() for number, name in turn.odd().items()]
+        self._trouble = ", ".join(f"{what}: {name}" for what, name in odd)
         self.beat = time.monotonic()
 
-    def _guarded(self, what: str, act: Callable[[T], None], subject: T) -> None:
+    def _each(self, kind: str, select: Callable[..., Sequence[T]], act: Callable[[T], None]) -> None:
+        """Do a thing for the next page of subjects: those in trouble, however many, hold nobody up."""
+        turn = self._turns.setdefault(kind, Turn())
+        found = select(after=turn.after)
+        for subject in found:
+            if turn.due(subject.id, self._now()):
+                self._guarded(kind, turn, act, subject)
+        turn.proceed([subject.id for subject in found], PAGE)
+
+    def _guarded(self, kind: str, turn: Turn, act: Callable[[T], None], subject: T) -> None:
         try:
             act(subject)
-            self._said.pop(what, None)
+            turn.done(subject.id)
         except SeatrialError as error:
-            self._once(what, error.code, str(error))
+            new, words = turn.failed(subject.id, self._now(), error.code), str(error)
         except Exception as error:  # an answer of another form, a disk that is full: the others go on
-            kind = type(error).__name__
-            self._unforeseen[what] = kind
-            self._once(what, kind, f"{kind}: {error}")
-
-    def _once(self, what: str, kind: str, words: str) -> None:
-        """Tell of trouble that is met at every step once, not at every step."""
-        if self._said.get(what) != kind:
-            self._said[what] = kind
-            self._inform(f"{what}: {words}")
+            name = type(error).__name__
+            new, words = turn.failed(subject.id, self._now(), name, odd=True), f"{name}: {error}"
+        else:
+            return
+        if new:  # once, not each time that it is tried
+            self._inform(f"{kind} {subject.id}: {words}")
 
     def _inform(self, words: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # the terminal that was told may be gone
@@ -178,22 +187,25 @@ class Worker:
     def _end(self, build: Build, project: Project) -> None:
         """End what a newer commit, or the end of the merge request, has made useless."""
         jenkins = self._connect_jenkins()
-        if build.state == "launching" and not self._adopt(build, project):
-            self._store.update(build, self._now(), state="superseded")
-            return
-        [build] = self._store.select("id=?", build.id)
-        try:
-            if build.state == "waiting":
-                jenkins.cancel(build.item or 0)
-                item = jenkins.queue_item(build.item or 0)
-                if executable := item.get("executable"):  # it had begun in the meantime
-                    jenkins.stop(project.job, int(executable["number"]))
-            elif build.build is not None:
-                jenkins.stop(project.job, build.build)
-        except SeatrialError as error:
-            if error.code not in _FORGOTTEN:
-                raise
+        number = build.build
+        if build.state == "waiting":
+            number = self._unqueued(jenkins, build.item or 0)
+        # an answer that was lost, or an item that Jenkins forgot: there may be an item or a build all the same
+        if number is None and self._adopt(build, project):
+            [build] = self._store.select("id=?", build.id)
+            number = self._unqueued(jenkins, build.item or 0) if build.state == "waiting" else build.build
+        if number is not None:
+            with _unless_forgotten():
+                jenkins.stop(project.job, number)
         self._store.update(build, self._now(), state="superseded")
+
+    def _unqueued(self, jenkins: Controller, item: int) -> int | None:
+        """Take an item out of the queue; return the build that it has become all the same, None when it has not."""
+        with _unless_forgotten():
+            jenkins.cancel(item)
+            if executable := jenkins.queue_item(item).get("executable"):
+                return int(executable["number"])
+        return None
 
     def _url(self, build: Build, project: Project) -> str:
         path = f"{self._connect_jenkins().url}/{job_path(project.job)}/"
@@ -231,6 +243,15 @@ class Worker:
                 text = changes.note(build.commit, build.target, build.result or "", url, report, base)
             self._connect_gitlab().note(build.gitlab, build.number, text)
         self._store.update(build, self._now(), noted=build.state)
+
+
+@contextlib.contextmanager
+def _unless_forgotten() -> Iterator[None]:
+    try:
+        yield
+    except SeatrialError as error:
+        if error.code not in _FORGOTTEN:
+            raise
 
 
 def _event(found: Mapping[str, Any]) -> str:
