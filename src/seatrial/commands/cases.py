@@ -98,6 +98,7 @@ examples:
   curl -d CASE_ID localhost:8011/task        answers with the id of a task
   curl -d run localhost:8011/task/TASK_ID
   curl -F tcfile=@bundle.tar.gz localhost:8011/case
+  seatrial oct serve --engine docker@bookworm --scheduler 127.0.0.1:8786
 
 exit codes: 0 ended by a signal, 4 it cannot start
 """
@@ -144,7 +145,6 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     start.add_argument("--only", metavar="STATES", default="", help="only in these states: new,changed,failed")
     start.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of cases")
     start.add_argument("-n", "--workers", metavar="N", type=int, default=0, help="how many run at once (default: one)")
-    cluster.add(inner, start)
     serve = verb(inner, "serve", run_serve, "serve cases and tasks over HTTP", _SERVE)
     serve.add_argument("--listen", metavar="ADDRESS", default="127.0.0.1:8011",
                        help="HOST:PORT, or a path for a unix socket (default: 127.0.0.1:8011)")  # fmt: skip
@@ -153,6 +153,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     serve.add_argument("--data", metavar="DIR", type=Path, default=Path("reports/oct-service"),
                        help="where bundles, tasks and reports are kept (default: reports/oct-service)")  # fmt: skip
     serve.add_argument("--token-file", metavar="FILE", type=Path, help="a token that every request has to carry")
+    cluster.add(inner, start, serve)
     verb(inner, "schema", run_schema, "print the JSON Schema of a case", _SCHEMA)
 
 
@@ -266,7 +267,8 @@ def run_serve(arguments: argparse.Namespace) -> int:
         token = secret.read(arguments.token_file)
     target = str(parse(arguments.engine) if arguments.engine else discover())
     libraries = arguments.library or [CASES]
-    serving.serve(Address.parse(arguments.listen), arguments.data.absolute(), libraries, target, token, say)
+    serving.serve(Address.parse(arguments.listen), arguments.data.absolute(), libraries, target, token, say,
+                  arguments.scheduler, arguments.tls)  # fmt: skip
     return Exit.OK
 
 

@@ -50,9 +50,10 @@ exit codes: 0 made, 4 they are there already
 """
 
 
-def add(inner: argparse._SubParsersAction[argparse.ArgumentParser], start: argparse.ArgumentParser) -> None:
-    """Declare the verbs, and the options of `oct run`, which is `start`."""
-    start.add_argument("--scheduler", metavar="ADDRESS", default="", help="run on the hosts of a cluster: HOST:PORT")
+def add(inner: argparse._SubParsersAction[argparse.ArgumentParser], *clients: argparse.ArgumentParser) -> None:
+    """Declare the verbs, and the options of those that have a cluster run cases."""
+    for client in clients:
+        client.add_argument("--scheduler", metavar="ADDRESS", default="", help="run on a cluster's hosts: HOST:PORT")
     books = verb(inner, "scheduler", run_scheduler, "keep the books of a cluster of hosts", _SCHEDULER)
     books.add_argument("--listen", metavar="ADDRESS", default="127.0.0.1:8786",
                        help="HOST:PORT (default: 127.0.0.1:8786)")  # fmt: skip
@@ -63,7 +64,7 @@ def add(inner: argparse._SubParsersAction[argparse.ArgumentParser], start: argpa
     host.add_argument("--listen", metavar="ADDRESS", default="127.0.0.1:0",
                       help="HOST:PORT that the scheduler reaches this worker at (default: 127.0.0.1:0)")  # fmt: skip
     host.add_argument("--slots", metavar="N", type=int, default=1, help="how many cases run at once (default: one)")
-    for parser in (start, books, host):
+    for parser in (*clients, books, host):
         parser.add_argument("--tls", metavar="DIR", type=Path, help="the keys of the cluster, made by `oct keys`")
     keys = verb(inner, "keys", run_keys, "make the keys of a cluster", _KEYS)
     keys.add_argument("directory", metavar="DIR", type=Path, help="where they are put")

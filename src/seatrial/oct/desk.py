@@ -69,6 +69,16 @@ def session(case: Path, target: str, results: Path) -> list[str]:
     return [*words, "--engine", target, "--results", str(results), str(case)]
 
 
+def on_cluster(address: str, keys: Path | None) -> Command:
+    """Return what gives the command that runs a case on a cluster."""
+    def command(case: Path, target: str, results: Path) -> list[str]:
+        words = [sys.executable, "-m", "seatrial", "oct", "run", "--library", str(case.parent), "--engine", target]
+        words += ["--results", str(results), "--scheduler", address]
+        return [*words, *(["--tls", str(keys.absolute())] if keys else [])]
+
+    return command
+
+
 def _interrupt(job: Job) -> None:
     """Send SIGINT to the session of a task, and to no other process that has its number by now."""
     if not job.pid:

@@ -3,11 +3,13 @@
 import contextlib
 import http.client
 import json
+import re
 import sys
 import threading
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 import uvicorn
 
@@ -16,7 +18,9 @@ from seatrial.listening import Address
 from seatrial.oct import serving, tarball
 from seatrial.oct.bundle import Bundle
 from seatrial.oct.desk import Desk
-from seatrial.oct.service import Office, application
+from seatrial.oct.offers import Offer
+from seatrial.oct.office import Office
+from seatrial.oct.service import application
 
 # stands in for a pytest session: writes a run with one result, as a session does
 SESSION = """
@@ -41,11 +45,32 @@ stream.write(results.Footer("", 0.1, 0, {verdict.value: 1}, 1))
 """
 
 
+def as_described(api, method, path, status, body):
+    """Hold an answer against what the service says of itself."""
+    plain = path.partition("?")[0]
+    for template, operations in api["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), plain) and method.lower() in operations:
+            described = operations[method.lower()]["responses"][str(status)]["content"]["application/json"]["schema"]
+            jsonschema.validate(body, {**described, "components": api["components"]})
+            return
+    assert status in (404, 405), f"{method} {path} is not described"
+
+
 class Client:
+    """Asks the service; every JSON answer has to be as the service describes it."""
+
     def __init__(self, port, token=""):
-        self.port, self.token = port, token
+        self.port, self.token, self.api = port, token, None
 
     def ask(self, method, path, body=None, **headers):
+        if self.api is None:
+            self.api = self._ask("GET", "/openapi.json")[1] if not self.token else {}
+        status, found = self._ask(method, path, body, **headers)
+        if self.api and not isinstance(found, bytes) and status != 403:
+            as_described(self.api, method, path, status, found)
+        return status, found
+
+    def _ask(self, method, path, body=None, **headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -68,8 +93,8 @@ class Client:
 
 
 @contextlib.contextmanager
-def running(directory, libraries, kind="good", token=""):
-    office = Office(directory, libraries, "docker")
+def running(directory, libraries, kind="good", token="", hosts=None):
+    office = Office(directory, libraries, "docker", hosts)
     script = directory / "session.py"
     script.write_text(SESSION)
     desk = Desk(directory, office.case_file, lambda _, __, results: [sys.executable, str(script), kind, str(results)])
@@ -132,8 +157,102 @@ def test_filters_and_pages_work(client):
     assert names("?Group=security") == ["b", "c"]
     assert names("?PageSize=2") == ["a", "b"]
     assert names("?PageSize=2&Page=1") == ["c"]
-    assert client.ask("GET", "/case?PageSize=0")[0] == 422
+    assert names("?Tag=none") == []
     assert client.ask("GET", "/task?Status=finished")[1]["Data"] == []
+
+
+def test_libraries_are_filtered_and_paged_as_well(world):
+    with running(world / "data", [world / "lib", world / "lib/a"]) as (client, _):
+        def ids(query=""):
+            return [row["ID"] for row in client.ask("GET", f"/repo{query}")[1]["Data"]]
+
+        whole, part = ids()
+        assert ids("?PageSize=1&Page=1") == [part]
+        assert ids("?Url=lib/a") == [part]
+
+        def names(query=""):
+            status, found = client.ask("GET", f"/repo/{whole}{query}")
+            assert status == 200
+            return found["Message"], [row["name"] for row in found["Data"]["Cases"]]
+
+        assert names() == ("3 cases", ["a", "b", "c"])
+        assert names("?PageSize=2&Page=1") == ("3 cases", ["c"])
+        assert names("?Group=Security&Name=c") == ("1 cases", ["c"])
+
+
+HOSTS = [
+    Offer("one", "debian", "12", "x86_64", 2, 4 << 30, 10 << 30, ("docker",), tools=frozenset()),
+    Offer("two", "ubuntu", "22.04", "aarch64", 8, 16 << 30, 99 << 30, ("docker", "podman"), tools=frozenset()),
+]
+
+
+@pytest.mark.parametrize(("query", "names"), [
+    ("", ["one", "two"]), ("?Engine=podman", ["two"]), ("?Distribution=Debian", ["one"]), ("?Version=22.04", ["two"]),
+    ("?Arch=aarch64", ["two"]), ("?CPU=4", ["two"]), ("?CPU=2", ["one", "two"]), ("?Memory=8GiB", ["two"]),
+    ("?Memory=4294967296", ["one", "two"]), ("?Disk=1TiB", []), ("?Class=os&PageSize=1", ["one"]),
+    ("?PageSize=1&Page=1", ["two"]),
+])  # fmt: skip
+def test_hosts_are_listed_by_what_is_wished_of_them(world, query, names):
+    with running(world / "data", [world / "lib"], hosts=lambda: HOSTS) as (client, _):
+        status, found = client.ask("GET", f"/resource{query}")
+        assert status == 200
+        assert [row["Name"] for row in found["Data"]] == names
+        for row in found["Data"]:
+            assert client.ask("GET", f"/resource/{row['ID']}")[1]["Data"] == row
+        assert client.ask("GET", "/resource/00")[0] == 404
+
+
+def test_this_machine_offers_the_engine_of_the_service(client):
+    (row,) = [row for row in client.ask("GET", "/resource?Engine=docker")[1]["Data"] if row["Name"] == "docker"]
+    assert row["Engines"] == ["docker"]
+    assert row["CPU"] >= 1
+
+
+def test_a_task_is_applied_for_on_the_hosts_that_are_listed(world, bundle):
+    bundle({"Name": "old", "Requires": [{"Class": "host", "Type": "os", "Version": "12.04"},
+                                        {"Class": "box", "Type": "container"}]}, directory="lib/old")  # fmt: skip
+    with running(world / "data", [world / "lib"], hosts=lambda: HOSTS[:1]) as (client, _):
+        id_ = client.ask("POST", "/task", case_id(client, "old"))[1]["Message"]
+        status, found = client.ask("POST", f"/task/{id_}", "apply")
+        assert (status, found["Error"]["Code"]) == (409, "E732")
+        assert found["Error"]["Cause"] == "hostA (host) on one: Version 12.04 wanted, 12 offered"
+        id_ = client.ask("POST", "/task?Engine=podman", case_id(client))[1]["Message"]
+        cause = client.ask("POST", f"/task/{id_}", "apply")[1]["Error"]["Cause"]
+        assert cause == "hostA (host) on one: engine podman wanted, docker offered"
+
+
+@pytest.mark.parametrize(("path", "name", "cause"), [
+    ("/case?PageSize=0", "PageSize=0", "PageSize is 1 to 1000"), ("/repo?Page=-1", "Page=-1", "Page is 0 or more"),
+    ("/task?Page=x", "Page=x", "valid integer"), ("/task?Status=lost", "Status=lost", "'init'"),
+    ("/resource?Memory=2XB", "Memory=2XB", "'2XB' is not a quantity"), ("/resource?CPU=many", "CPU=many", "number"),
+    ("/resource?Class=container", "Class=container", "hosts"), ("/resource?PageSize=1001", "PageSize=1001", "1000"),
+])  # fmt: skip
+def test_queries_that_are_not_taken_say_what_why_and_what_to_do(client, path, name, cause):
+    status, found = client.ask("GET", path)
+    error = found["Error"]
+    assert (status, error["Code"], error["Message"]) == (422, "E722", f"{name} is not taken")
+    assert cause in error["Cause"]
+    assert error["Hint"]
+    assert found["Message"] == f"{error['Message']}: {error['Cause']}"
+
+
+def test_every_operation_is_described_with_its_bodies(client):
+    client.ask("GET", "/")
+    api = client.api
+    assert api["paths"].keys() >= {"/repo", "/case", "/task", "/task/{id_}", "/resource"}
+    for path, operations in api["paths"].items():
+        for method, operation in operations.items():
+            if method == "post" and path != "/repo":
+                assert operation["requestBody"]["required"] is True, path
+            failed = operation["responses"]["422"]["content"]["application/json"]["schema"]
+            assert failed == {"$ref": "#/components/schemas/Failure"}, path
+            good = operation["responses"].get("200") or operation["responses"]["201"]
+            assert good["content"], path
+            assert all(kind["schema"] for kind in good["content"].values()), path
+    actions = api["paths"]["/task/{id_}"]["post"]["requestBody"]["content"]["text/plain"]["schema"]["enum"]
+    assert actions == ["apply", "deploy", "run", "collect", "destroy"]
+    assert set(api["paths"]["/task"]["post"]["requestBody"]["content"]) == {
+        "text/plain", "application/gzip", "application/octet-stream", "multipart/form-data"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
