@@ -1,7 +1,7 @@
 """`make mutants`: how many faults of an engine or a runtime the suites notice, and by which test.
 
     campaign.py [--engine TARGET] [--baseline RUN] [--most N] [-n N] [--only REGEX] [--floor PERCENT] [--isolation]
-                [--registry]
+                [--registry [harbour|debian|URL]]
 
 Faults of an engine's command line are derived from a run of its suites (without --baseline they run
 first), those of its API stand in api_faults.py, engines whose isolation is weakened in weakened.py,
@@ -46,11 +46,13 @@ def main() -> int:
     if target.is_runtime:
         rows = kit.campaign(kit.RUNTIMES, arguments.engine, only, arguments.n)
     elif arguments.registry:
-        rows = kit.campaign(kit.REGISTRIES, arguments.engine, only, arguments.n)
+        rows = kit.campaign(kit.registries(arguments.registry), arguments.engine, only, arguments.n)
     elif arguments.isolation:
         rows = kit.campaign(kit.ISOLATION, arguments.engine, only, arguments.n)
     else:
-        rows = _engine(target, arguments) + kit.campaign(kit.ISOLATION, arguments.engine, only, arguments.n)
+        rows = _engine(target, arguments)
+        for faults in (kit.ISOLATION, kit.registries("harbour")):
+            rows += kit.campaign(faults, arguments.engine, only, arguments.n)
     if not rows:
         print("there are no faults to try", file=sys.stderr)
         return 4
@@ -80,7 +82,9 @@ def _engine(target, arguments: argparse.Namespace) -> list[dict]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="docker@bookworm", metavar="TARGET", help="a lab engine")
-    parser.add_argument("--registry", action="store_true", help="only faults of registries, beside the engine")
+    parser.add_argument("--registry", nargs="?", const="harbour", default="", metavar="NAME",
+                        help="only faults of a proxy before a registry beside the engine: harbour (the harness's own, "
+                        "with every end point), debian, or a URL")  # fmt: skip
     parser.add_argument("--baseline", type=Path, metavar="RUN", help="directory of a run of the suites on this target")
     parser.add_argument("--most", type=int, default=8, help="tests tried for each fault (default 8)")
     parser.add_argument("--only", default="", metavar="REGEX", help="only faults whose id matches")

@@ -35,9 +35,20 @@ class Kit:
 RUNTIMES = Kit("suites/oci/runtime", "inject_runtime", runtime_faults.every,
                json.loads((HERE / "runtime_equivalent.json").read_text()))  # fmt: skip
 ISOLATION = Kit("suites/security", "inject_weakened", weakened.every)
-# in the harness's own registry, which has every end point
-REGISTRIES = Kit("suites/oci/distribution", "inject_registry", registry_faults.every,
-                 options=("--registry", "harbour"))  # fmt: skip
+
+
+# of Debian's registry: it never gives the answers that these change
+DEBIANS_OWN = {
+    "range-416-is-206": "it answers 416 to nothing",
+    "tags-link": "its lists of tags have no pages, and no Link",
+}
+
+
+def registries(name: str) -> Kit:
+    """Return the faults of a proxy before a registry: harbour (our own, with all end points), debian, or a URL."""
+    invisible = {id_: {"": why} for id_, why in DEBIANS_OWN.items()} if name == "debian" else {}
+    options = ("--registry", name)
+    return Kit("suites/oci/distribution", "inject_registry", registry_faults.every, invisible, options)
 
 
 def tests_by_claim(target: str, suite: str) -> dict[str, list[str]]:

@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from seatrial.lab.harbour import Harbour, error
+from seatrial.lab.harbour import error
 from seatrial.lab.web import Answer, Asked
 
 Change = Callable[[Asked, Answer], Answer]
-Plain = Callable[[Harbour, Asked], Answer]
-Instead = Callable[[Harbour, Asked, Plain], Answer]
+Plain = Callable[[Asked], Answer]  # what the registry itself answers
+Instead = Callable[[Asked, Plain], Answer]
 
 
 @dataclass(frozen=True)
@@ -226,13 +226,14 @@ FAULTS: dict[str, RegistryFault] = {
 }  # fmt: skip
 
 
-def _kept_tag(harbour: Harbour, asked: Asked, plain: Plain) -> Answer:
+def _kept_tag(asked: Asked, plain: Plain) -> Answer:
     """Store the manifest and leave the tag where it was."""
-    name = asked.path.removeprefix("/v2/").partition("/manifests/")[0]
-    before = dict(harbour.repositories[name].tags) if name in harbour.repositories else {}
-    answered = plain(harbour, asked)
-    if before:
-        harbour.repositories[name].tags.update(before)
+    accept = {"accept": "application/vnd.oci.image.manifest.v1+json"}
+    before = plain(Asked("GET", asked.path, accept))
+    answered = plain(asked)
+    if before.status == 200 and answered.status == 201:
+        kind = next(value for name, value in before.headers.items() if name.lower() == "content-type")
+        plain(Asked("PUT", asked.path, {"content-type": kind}, before.body))
     return answered
 
 
@@ -256,11 +257,11 @@ def every() -> dict[str, RegistryFault]:
 def answering(plain: Plain, id_: str) -> Plain:
     """Return how a registry answers under a fault."""
 
-    def changed(harbour: Harbour, asked: Asked) -> Answer:
+    def changed(asked: Asked) -> Answer:
         if id_ in INSTEAD:
             fault, instead = INSTEAD[id_]
-            return instead(harbour, asked, plain) if fault.fits(asked) else plain(harbour, asked)
-        answered = plain(harbour, asked)
+            return instead(asked, plain) if fault.fits(asked) else plain(asked)
+        answered = plain(asked)
         return FAULTS[id_].change(asked, answered) if FAULTS[id_].fits(asked) else answered
 
     return changed

@@ -82,16 +82,21 @@ class Relay(Web):
         return f"{self.address}/{name}:{tag}"
 
     def _forward(self, asked: Asked) -> Answer:
-        kept = {name: value for name, value in asked.headers.items() if name not in _HOPS}
-        kept.setdefault("content-type", "")  # none is added
-        body = asked.body if asked.body or asked.method in ("PATCH", "PUT", "POST") else None
-        query = parse_qsl(asked.target.partition("?")[2], keep_blank_values=True)
-        said = self._client.request(asked.method, asked.path, expect=None, query=query, headers=kept, body=body)
-        headers = {name: value for name, value in said.headers.items() if name.lower() not in _HOPS}
-        if asked.method == "HEAD" and "Content-Length" in said.headers:
-            headers["Content-Length"] = said.header("Content-Length")
-        answer = Answer(said.status, headers, said.body)
+        answer = forward(self._client, asked)
         for fault in self.faults:
             if fault.applies(asked):
                 answer = fault.change(answer)
         return answer
+
+
+def forward(client: Client, asked: Asked) -> Answer:
+    """Hand a request on as it came and return what was answered."""
+    kept = {name: value for name, value in asked.headers.items() if name not in _HOPS}
+    kept.setdefault("content-type", "")  # none is added
+    body = asked.body if asked.body or asked.method in ("PATCH", "PUT", "POST") else None
+    query = parse_qsl(asked.target.partition("?")[2], keep_blank_values=True)
+    said = client.request(asked.method, asked.path, expect=None, query=query, headers=kept, body=body)
+    headers = {name: value for name, value in said.headers.items() if name.lower() not in _HOPS}
+    if asked.method == "HEAD" and "Content-Length" in said.headers:
+        headers["Content-Length"] = said.header("Content-Length")
+    return Answer(said.status, headers, said.body)

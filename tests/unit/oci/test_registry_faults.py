@@ -1,13 +1,16 @@
 """Faults of registries break claims that there are and change answers; and how the small registry acts."""
 
 import dataclasses
+import functools
 
 import pytest
 
+from seatrial.api.client import Client
 from seatrial.errors import SeatrialError
 from seatrial.hosts import LOCAL
 from seatrial.lab.harbour import Harbour
-from seatrial.lab.web import Answer, Asked
+from seatrial.lab.relay import forward
+from seatrial.lab.web import Answer, Asked, Web
 from seatrial.oci.image.samples import digest
 from seatrial.oci.registries import Hub, codes, endpoint
 
@@ -29,6 +32,61 @@ def test_a_fault_concerns_its_requests_only(faults):
     assert fault.fits(Asked("POST", "/v2/a/blobs/uploads/?mount=x", {}))
     for method, target in (("POST", "/v2/a/blobs/uploads/"), ("PUT", "/v2/a/blobs/uploads/?mount=x")):
         assert not fault.fits(Asked(method, target, {}))
+
+
+@pytest.fixture
+def harbour():
+    with Harbour(LOCAL) as made:
+        yield made
+
+
+def proxied(harbour, answer):
+    """A repository behind a proxy that answers as a function of the registry's own answers says."""
+    client = Client(endpoint(f"http://{harbour.address}"))
+    return Web(LOCAL, answer(functools.partial(forward, client)))
+
+
+def test_a_proxy_without_a_fault_changes_nothing(harbour):
+    with proxied(harbour, lambda plain: plain) as proxy:
+        hub = Hub(endpoint(f"http://{proxy.address}"), "fleet/ship")
+        text = hub.push(annotations={"a": "é"})
+        assert hub.get("v1").body == text
+        direct = Client(endpoint(f"http://{harbour.address}"))
+        for method, path in (("GET", "manifests/v1"), ("HEAD", "manifests/v1"), ("GET", "tags/list?n=1"),
+                             ("GET", "manifests/none"), ("DELETE", "manifests/v1")):  # fmt: skip
+            target = f"{hub.base}/{path}"
+            seen = [client.request(method, target, expect=None) for client in (hub.api, direct)]
+            if method != "DELETE":
+                assert [seen[0].status, seen[0].body] == [seen[1].status, seen[1].body], path
+                kept = [{name: value for name, value in one.headers.items() if name not in ("Date", "Server")}
+                        for one in seen]  # fmt: skip
+                assert kept[0] == kept[1], path
+            else:
+                assert [one.status for one in seen] == [202, 404], "it was done, once"
+
+
+@pytest.mark.parametrize("id_", ["idle-delete-manifest", "idle-delete-tag", "idle-delete-blob", "idle-cancel",
+                                 "idle-tag-move"])  # fmt: skip
+def test_what_is_done_instead_is_done_by_a_proxy(faults, harbour, id_):
+    """It needs nothing of the registry but its API, so that it can stand before any."""
+    assert id_ in faults.INSTEAD
+    with proxied(harbour, lambda plain: faults.answering(plain, id_)) as proxy:
+        hub = Hub(endpoint(f"http://{proxy.address}"), "fleet/ship")
+        text, other = hub.push(), hub.manifest(annotations={"a": "2"})
+        blob = hub.blob(b"cargo")
+        if id_ == "idle-tag-move":
+            hub.put("v1", other)
+            assert hub.get("v1").body == text
+            assert hub.get(digest(other)).body == other
+        elif id_ == "idle-cancel":
+            place, query = hub.begin()
+            hub.api.delete(place, expect=204, query=query)
+            hub.finish((place, query), b"late", digest(b"late"))
+        else:
+            path = {"idle-delete-manifest": f"manifests/{digest(text)}", "idle-delete-tag": "manifests/v1",
+                    "idle-delete-blob": f"blobs/{blob}"}[id_]  # fmt: skip
+            hub.api.delete(f"{hub.base}/{path}", expect=202)
+            hub.api.get(f"{hub.base}/{path}")
 
 
 @pytest.mark.parametrize("change", ["status", "header", "body"])
