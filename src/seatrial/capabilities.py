@@ -6,6 +6,7 @@ header of the results stream, to all workers, and into `seatrial doctor`.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from seatrial.api.client import Client
 from seatrial.engines.base import CliEngine
 from seatrial.engines.startable import Startable
 from seatrial.errors import SeatrialError
-from seatrial.exec import ExpectationError, run
+from seatrial.exec import ANY, ExpectationError, run
 from seatrial.hosts import NamespaceHost
 from seatrial.lab import rootfs
 from seatrial.lab.kernel import KernelHost
@@ -58,7 +59,7 @@ def _probe_engine(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
             "E107", f"{engine.target} does not say which version it is",
             "its answer to `version` has no server part", "is the engine running?",
         )  # fmt: skip
-    facts = {"kind": "engine", **engine.facts(), **_reach(engine)}
+    facts = {"kind": "engine", **engine.facts(), **_reach(engine), **_offers(engine)}
     identity = str(facts.get("identity", engine.name))
     if identity != engine.name:
         raise SeatrialError(
@@ -91,7 +92,18 @@ def _reach(engine: CliEngine) -> dict[str, Any]:
         "private_engine": _why_not_private(engine),
         "private": _why_not_daemon(engine) or _why_not_private(engine),
         "registry": _why_not_registry(engine),
+        "service": engine.service if isinstance(engine, Startable) and engine.takes_options else "",
     }
+
+
+def _offers(engine: CliEngine) -> dict[str, bool]:
+    """Return facts about what the client has, by its own help."""
+    general, run_ = (engine.cli(*words, expect=ANY).stdout for words in (("--help",), ("run", "--help")))
+    commands = set(re.findall(r"^  +([a-z]+)\*?  +\S", general, re.MULTILINE))
+    return {
+        "exec": "exec" in commands, "plugin_protocol": "plugin" in commands, "links": "--link " in run_,
+        "client_settings": "Location of client config files" in general,
+    }  # fmt: skip
 
 
 def _project_quota(engine: CliEngine, root: str) -> bool:

@@ -202,7 +202,7 @@ _add("local_engine", Kind.TARGET, "an engine on the machine of the harness",
 _add("rootful", Kind.TARGET, "an engine that runs as root",
      lambda facts: _unless(not facts["engine"]["rootless"], "the engine is rootless"))
 _add("exec_support", Kind.TARGET, "exec into running containers",
-     lambda facts: _unless(facts["engine"]["exec"], "the engine's runtime has no exec"))
+     lambda facts: _unless(facts["engine"]["exec"], "the engine has no exec"))
 _add("native_runtime", Kind.TARGET, "runc or crun as the default runtime",
      lambda facts: _unless(facts["engine"]["runtime"] in ("runc", "crun", "oci"),
                            f"the default runtime is {facts['engine']['runtime']}"))
@@ -227,6 +227,10 @@ _add("unix_cli", Kind.TARGET, "a CLI that talks over a unix socket",
      lambda facts: _unless(facts["engine"]["local"], "the CLI is connected over the network"))
 _add("daemon", Kind.TARGET, "an engine with a daemon",
      lambda facts: _unless(facts["engine"]["daemon"], "the engine has no daemon"))
+_add("daemon_command", Kind.TARGET, "a daemon whose own command is known",
+     lambda facts: _unless(facts["engine"]["service"], "the command of the engine's daemon is not known"))
+_add("client_settings", Kind.TARGET, "a client with a configuration of its own, as Docker's has",
+     lambda facts: _unless(facts["engine"]["client_settings"], "the client has no directory with a configuration"))
 _add("private_daemon", Kind.TARGET, "a daemon of the test's own, with options",
      lambda facts: facts["engine"]["private"])
 _add("private_engine", Kind.TARGET, "an engine of the test's own, with or without a daemon",

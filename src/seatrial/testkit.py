@@ -34,9 +34,9 @@ from seatrial.exec import ANY, FAILURE, ExpectationError, Journal, Result
 from seatrial.names import BUSYBOX
 
 _FULL_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
-# facts that the harness adds itself, about how the engine is reached (see `capabilities`)
+# facts that the harness adds itself, about how the engine is reached and what its client has (see `capabilities`)
 _REACH = {"kind", "local", "api", "api_oldest", "lab", "private", "private_engine", "project_quota",
-          "registry"}
+          "registry", "service", "exec", "plugin_protocol", "links", "client_settings"}
 
 
 class EngineContract:

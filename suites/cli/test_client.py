@@ -23,7 +23,7 @@ def configuration(engine, content):
 
 
 @claim("cli-007")
-@requires("daemon")
+@requires("client_settings")
 def test_config_directory_sets_the_format_of_ps(engine):
     c = engine.create()
     directory = configuration(engine, {"psFormat": "own {{.Names}}"})
@@ -34,7 +34,7 @@ def test_config_directory_sets_the_format_of_ps(engine):
 
 
 @claim("cli-007")
-@requires("daemon")
+@requires("client_settings")
 def test_home_holds_the_default_config_directory(engine):
     (engine.home / ".docker").mkdir()
     (engine.home / ".docker/config.json").write_text('{"psFormat": "from home {{.Names}}"}')
@@ -58,7 +58,7 @@ class _Echo(http.server.BaseHTTPRequestHandler):
 
 
 @claim("cli-007")
-@requires("daemon")
+@requires("client_settings")
 def test_headers_of_the_config_are_sent_with_every_request(engine):
     directory = configuration(engine, {"HttpHeaders": {"X-Seatrial": "a b"}})
     socket = engine.workdir / "s"
@@ -72,7 +72,7 @@ def test_headers_of_the_config_are_sent_with_every_request(engine):
 
 
 @claim("cli-007")
-@requires("daemon")
+@requires("client_settings")
 def test_a_broken_config_is_named_and_does_not_stop_the_client(engine):
     for content in ("{", '{"psFormat": 1}', "[]"):
         directory = configuration(engine, content)
@@ -127,7 +127,7 @@ def test_debug_mode_is_off_until_asked_for(private_daemon):
 
 
 @claim("cli-008")
-@requires("daemon")
+@requires("client_settings")
 def test_the_client_tells_whether_it_debugs(engine):
     shown = [engine.cli(*words, "info", expect=ANY).stdout for words in ((), ("-D",), ("--debug",))]
     client = [matched(r"^ +Debug Mode: (\w+)", text)[1] for text in shown]

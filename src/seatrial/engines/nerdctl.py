@@ -73,11 +73,8 @@ class NerdctlEngine(CliEngine):
             "root_dir": "/var/lib/nerdctl",
             "plugins": {kind.lower(): names or [] for kind, names in (info.get("Plugins") or {}).items()},
             "warnings": info.get("Warnings") or [],
-            "links": False,
             # new versions have health checks, by systemd timers
             "healthcheck": "systemd" if "--health-cmd" in self.cli("run", "--help").stdout else False,
-            "exec": True,
-            "plugin_protocol": False,
             "daemon": True,
             "cgroup_watch": True,
             "builders": ["buildkit"] if client.get("buildctl") else [],

@@ -191,11 +191,8 @@ class PodmanEngine(CliEngine, Startable):
             "root_dir": store.get("graphRoot", ""),
             "plugins": {kind: names or [] for kind, names in (info.get("plugins") or {}).items() if names},
             "warnings": [],
-            "links": False,
             # podman's periodic health checks are systemd timers
             "healthcheck": "systemd",
-            "exec": True,
-            "plugin_protocol": False,
             "daemon": False,
             "cgroup_watch": self._watches_cgroups(host.get("cgroupVersion", "")),
             "builders": ["buildah"],
