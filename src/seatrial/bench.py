@@ -177,7 +177,7 @@ class Bench:
         self.defer(talk.close)
         return talk
 
-    def fails(self, *args: str, says: str = "", code: int | None = None, **options: Any) -> Result:
+    def fails(self, *args: str, says: str, code: int | None = None, **options: Any) -> Result:
         """Run a command that must be refused: non-zero exit and a message on standard error.
 
         `says` is a situation of the dialect or a regular expression; `code` the exit code, by default
@@ -187,17 +187,16 @@ class Bench:
         result = self.raw.again(lambda: self.cli(*args, expect=expect, **options), lambda seen: self._tells(says, seen))
         return self.refused(result, says)
 
-    def refused(self, result: Result, says: str = "") -> Result:
+    def refused(self, result: Result, says: str) -> Result:
         """Return the result of a refused command when its message is that of a refusal, for the reason asked for."""
-        if not says or not self._tells(says, result):
-            self._reached(result)
+        if not says:
+            raise ValueError("a refusal is known by what it says")
         if not self._tells(says, result):
+            self._reached(result)
             raise ExpectationError(f"expected a message like /{self.dialect.says.get(says, says)}/\n{result}")
-        if not result.stderr.strip():
-            raise ExpectationError(f"refused without a message\n{result}")
         unknown = self._spoken("unknown_flag", result)
         asked = [word for word in self._spoken(says, result) for flag in unknown if _overlap(word, flag)]
-        if says and unknown and not asked:
+        if unknown and not asked:
             raise ExpectationError(f"an unknown option is no refusal of its value\n{result}")
         return result
 

@@ -82,7 +82,7 @@ def test_detach_keys_leave_the_container_running(engine, options, keys):
         for key in keys:
             time.sleep(0.3)  # a client sees a key only when it comes alone
             talk.send(key)
-        talk.wait((0, 1))
+        talk.wait(engine.code("attach_detached"))
         assert c.kernel.alive
     assert c.status == "running"
 

@@ -115,7 +115,7 @@ HEALTH = {
 @claim("build-209")
 @pytest.mark.parametrize(("line", "test"), HEALTH.values(), ids=HEALTH)
 def test_healthcheck_is_recorded_with_its_options_and_inherited(default_builder, line, test):
-    options = () if default_builder.kind != "buildah" else ("--format", "docker")
+    options = default_builder.trait("dockers_format")
     base = default_builder.build(f"FROM IMAGE\nHEALTHCHECK CMD first\n{line}\n", None, *options)
     child = default_builder.build(f"FROM {base}\nLABEL a=b\n", None, *options)
     for image in (base, child):
@@ -142,7 +142,7 @@ def test_healthcheck_of_the_image_runs_and_none_ends_it(default_builder):
 
 @claim("build-207")
 def test_onbuild_runs_in_the_child_once_and_not_in_the_grandchild(builder):
-    options = () if builder.kind != "buildah" else ("--format", "docker")
+    options = builder.trait("dockers_format")
     base = builder.build(
         "FROM IMAGE\nRUN echo base >/f\nONBUILD RUN echo trigger >>/f\nONBUILD COPY file /copied\nONBUILD ENV T=set\n",
         None, *options,
@@ -157,7 +157,7 @@ def test_onbuild_runs_in_the_child_once_and_not_in_the_grandchild(builder):
 
 @claim("build-207")
 def test_failing_trigger_fails_the_child_s_build(default_builder):
-    options = () if default_builder.kind != "buildah" else ("--format", "docker")
+    options = default_builder.trait("dockers_format")
     base = default_builder.build("FROM IMAGE\nONBUILD RUN exit 9\n", None, *options)
     default_builder.refuses(f"FROM {base}\n", None, *options, says=r"(code:?|status) 9\b")
 

@@ -172,7 +172,7 @@ def test_workdir_is_made_resolved_and_used_by_all_that_follows(builder):
 
 @claim("build-210")
 def test_shell_replaces_the_shell_of_run_cmd_and_entrypoint(default_builder):
-    options = () if default_builder.kind != "buildah" else ("--format", "docker")
+    options = default_builder.trait("dockers_format")
     image = default_builder.build(
         'FROM IMAGE\nSHELL ["/bin/sh", "-euxc"]\nRUN echo $- >/f\nSHELL ["/bin/busybox", "echo", "not run:"]\n'
         "RUN touch /never\nCMD touch /never\n", None, *options,

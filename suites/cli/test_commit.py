@@ -72,7 +72,7 @@ def test_commit_keeps_the_author(engine, touched):
 
 @claim("image-038", "image-012")
 def test_commit_keeps_the_message(engine, touched):
-    options = [*engine.trait("commit_message_options"), "--message", "first light"]
+    options = [*engine.trait("dockers_format"), "--message", "first light"]
     image = commit(engine, touched(), *options)
     assert engine.inspect(image, "image")["Comment"] == "first light"
 

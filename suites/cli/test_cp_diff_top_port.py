@@ -237,8 +237,16 @@ def test_a_port_that_is_not_published_is_refused(engine):
 @claim("cli-022")
 @effect("create --expose")
 def test_exposed_ports_are_told(engine):
-    c = engine.create("--expose", "80", "--expose", "53/udp")
+    c = engine.create("--expose", "80", "--expose", "53/udp", "--publish-all")
     assert sorted(c.inspect()["Config"].get("ExposedPorts", ())) == ["53/udp", "80/tcp"]
+    engine.cli("start", c.name)
+    public = {line.split(" -> ")[0]: line.rpartition(":")[2] for line in engine.cli("port", c.name).lines}
+    assert set(public) == {"53/udp", "80/tcp"}
+    rules = run(["iptables-save", "-t", "nat"], host=engine.raw.host, journal=engine.journal).stdout
+    for private, port in public.items():
+        inside, kind = private.split("/")
+        target = f"{re.escape(c.address)}:{inside}"
+        assert re.search(rf"-p {kind} .*--dport {port} .*DNAT --to-destination {target}\b", rules)
 
 
 @claim("cli-022")

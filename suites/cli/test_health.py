@@ -102,7 +102,7 @@ def test_check_runs_inside_the_container(engine):
 @claim("cli-093")
 @effect("run --no-healthcheck")
 def test_images_check_can_be_turned_off(engine):
-    image = engine.build("FROM IMAGE\nHEALTHCHECK CMD exit 1\n", None, *engine.trait("keeps_healthcheck")).name
+    image = engine.build("FROM IMAGE\nHEALTHCHECK CMD exit 1\n", None, *engine.trait("dockers_format")).name
     kept = engine.inspect(image, "image")
     assert "exit 1" in (kept.get("Healthcheck") or kept["Config"]["Healthcheck"])["Test"]
     c = engine.run("--no-healthcheck", image, "sleep", "3600")

@@ -34,7 +34,7 @@ OPTIONS = {
 
 @claim("cli-005")
 def test_the_bare_command_prints_usage_and_every_command(engine):
-    shown = engine.cli(expect=engine.code("no_command"))
+    shown = engine.cli(expect=engine.code("no_subcommand"))
     assert re.search(r"^Usage:", shown.output, re.MULTILINE)
     listed = [command for command in COMMANDS if re.search(rf"^ +{command}\b", shown.output, re.MULTILINE)]
     assert tuple(listed) == COMMANDS

@@ -212,5 +212,5 @@ def test_pull_of_an_index_without_the_platform_fails(engine, fleet):
 @claim("image-049")
 @pytest.mark.parametrize("platform", ["linux/amd64/v1/extra", "plan 9/amd64", "/"])
 def test_pull_refuses_what_is_no_platform(engine, fleet, platform):
-    engine.fails("pull", "--platform", platform, fleet[0])
+    engine.fails("pull", "--platform", platform, fleet[0], says="platform specifier|OS component|no image found")
     assert not engine.exists(fleet[0], "image")

@@ -187,9 +187,13 @@ def test_modes_exclude_one_another(engine, modes):
 
 
 @claim("network-020", "network-048")
-def test_unknown_network_is_refused_and_nothing_is_left(engine):
+def test_unknown_network_is_refused_and_not_made(engine):
     name = engine.name()
     engine.fails("run", "--name", name, "--network", "st-no-such-network", engine.image, "true", says="no_such_network",
                  code=engine.code("usage"))  # fmt: skip
-    engine.cli("rm", "--force", name, expect=None)
     assert not engine.exists("st-no-such-network", "network")
+    # what only its start refuses has been made, and stays without `--rm`
+    assert engine.exists(name) is (engine.trait("unknown_network_is_refused_by") == "start")
+    engine.fails("run", "--rm", "--name", other := engine.name(), "--network", "st-no-such-network", engine.image,
+                 "true", says="no_such_network", code=engine.code("usage"))  # fmt: skip
+    assert not engine.exists(other)

@@ -1,5 +1,7 @@
 """How sizes, weights and references are written, and what becomes of them."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,18 +10,21 @@ from seatrial.examples import examples
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "M": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "G": 1 << 30}
 
 
 @claim("cli-042")
-@examples(15)
+@requires("memory", "local_engine")
+@examples(8)
 @given(number=st.integers(16, 900), unit=st.sampled_from(sorted(UNITS)))
 def test_every_size_is_counted_in_powers_of_1024(engine, number, unit):
     size = number * UNITS[unit]
     if size < 16 << 20:
         number, size = (16 << 20) // UNITS[unit] + number, ((16 << 20) // UNITS[unit] + number) * UNITS[unit]
-    c = engine.create("--memory", f"{number}{unit}")
+    c = engine.run("--memory", f"{number}{unit}")
     assert c.inspect()["HostConfig"]["Memory"] == size
+    assert c.kernel.cgroup("memory") == size // PAGE * PAGE
 
 
 @claim("cli-043")

@@ -69,6 +69,20 @@ def test_ps_filters_by_each_state(engine):
     engine.fails("ps", "--all", "--filter", "status=sleeping", says="invalid|not a valid")
 
 
+@claim("cli-080")
+@effect("run --restart")
+def test_what_crashes_again_and_again_is_restarting(engine):
+    c = engine.run("--restart", "always", engine.image, "false")
+    c.until("two restarts", lambda: c.inspect()["RestartCount"] >= 2, 60)
+    words = ["ps", "--all", "--quiet", "--no-trunc", "--filter", f"id={c.id}", "--filter", "status=restarting"]
+    if engine.trait("has_restarting_state"):
+        c.until("in the list", lambda: engine.cli(*words).lines == [c.id], 60)
+        c.until("said to be", lambda: (seen := c.state)["Restarting"] and seen["Status"] == "restarting", 60)
+        c.until("shown", lambda: listed(engine, c).startswith("Restarting (1)"), 60)
+    else:
+        engine.fails(*words, says="unknown container state: restarting")
+
+
 @claim("cli-080", "cli-115")
 @requires("freezer")
 @pytest.mark.parametrize(
@@ -173,9 +187,3 @@ def derived(engine, changes):
     c, name = engine.create(), engine.image_name()
     engine.cli("commit", *(word for change in changes for word in ("--change", change)), c.name, name)
     return name
-
-
-@claim("cli-087", "cli-115")
-def test_without_any_command_nothing_runs(engine, small_image):
-    image = small_image({"file": b"x"})
-    engine.fails("run", "--rm", image, says="nothing_to_run")

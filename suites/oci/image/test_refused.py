@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from seatrial.exec import FAILURE
 from seatrial.oci.image.samples import BROKEN, LAYERS, ODD, TAG, Layout, digest, setting, signed_by, write
 
 claim = pytest.mark.claim
@@ -39,7 +40,7 @@ def fresh(sample, engine):
 @pytest.mark.parametrize("sample", params(PULLED))
 def test_an_engine_refuses_to_pull_it(sample, engine, pier):
     reference = pier.offer(fresh(sample, engine))
-    engine.fails("pull", reference, timeout=120)
+    assert engine.cli("pull", reference, expect=FAILURE, timeout=120).stderr.strip()
     assert pier.harbour.paths("GET"), "the engine has not asked"
     assert not engine.exists(reference, "image")
 
