@@ -101,6 +101,36 @@ def case_cost(engine: CliEngine, count: int = 500) -> Figure:
     return _difference("a case of OCT", commands, whole, over, "ms", 20.0)
 
 
+def library_time(target: str, count: int = 10_000, rounds: int = 5) -> Figure:
+    """Time how long `seatrial oct list` takes to list many cases and to plan them on a target, all of them new.
+
+    Bare is an interpreter that reads the same files and understands their JSON.
+    """
+    from seatrial.oct import cost
+
+    reading = "import glob, json, sys\nfor path in glob.iglob(sys.argv[1] + '/*/*/case.json'): json.load(open(path))"
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name) / "cases"
+        cost.library(root, count)
+        listing = [sys.executable, "-m", "seatrial", "oct", "list", "--library", str(root), "--engine", target]
+        listing += ["--state", "new", "--results", str(Path(name) / "reports")]
+
+        def listed() -> None:
+            ended = subprocess.run(listing, capture_output=True, text=True, check=True)
+            if ended.stdout.splitlines()[-1] != f"{count} cases, {count} variants":
+                raise RuntimeError(f"not all cases were listed:\n{ended.stdout[-500:]}")
+
+        bare, ours = paired(
+            lambda: subprocess.run([sys.executable, "-c", reading, str(root)], check=True), listed, rounds
+        )
+    whole = statistics.median(ours)
+    bounds = stats.interval(ours)
+    return Figure(
+        f"listing and planning {count} cases", f"{statistics.median(bare):.2f} s", f"{whole:.2f} s", whole, bounds.low,
+        bounds.high, "s", "at most 3 s", whole <= 3.0,
+    )  # fmt: skip
+
+
 def start_cost(target: str, pairs: int = 7) -> list[Figure]:
     """Compare a session without tests on a target with plain pytest, and time pytest's help."""
     with tempfile.TemporaryDirectory() as name:

@@ -120,3 +120,49 @@ def test_a_runtime_that_prints_its_help_and_exits_with_0_is_never_green(project)
     assert result.returncode not in (0, 5)
     assert "E110" in result.stdout + result.stderr
     assert not list((project.root / "reports").glob("2*/junit*.xml"))
+
+
+HELPFUL = """#!/bin/sh
+# a runtime that does what it is asked to, but for `exec`: it prints its help and exits with 0
+for word; do
+    if [ "$word" = exec ]; then
+        echo "NAME: runc - runs containers"
+        echo "USAGE: runc [global options] command: $*"
+        exit 0
+    fi
+done
+exec {runc} "$@"
+"""
+
+
+def test_where_all_else_looks_good_the_nonce_decides(project, leased):
+    """The control is the same case on the runtime that is asked for the truth: it passes there."""
+    write(project, "good", {})
+    # nothing of the output is judged: exit codes alone would be green
+    write(project, "blind", {"Expect": [{"Step": "look", "From": "exit", "Equals": 0},
+                                        {"Step": "boxA", "From": "state", "Equals": "running"}]})  # fmt: skip
+    # what help would print is all that is asked for
+    step = {"Name": "look", "Object": "boxA", "Cmd": ["echo", "hello ${nonce}"]}
+    expect = {"Step": "look", "From": "stdout", "Contains": "hello ${nonce}"}
+    write(project, "echoed", {"Run": [step], "Expect": [expect]})
+    own = project.root / "own-runc"
+    own.write_bytes(leased(TARGET).host.path("/usr/sbin/runc").read_bytes())
+    own.chmod(0o755)
+    helpful = project.root / "helpful-runc"
+    helpful.write_text(HELPFUL.format(runc=own))
+    helpful.chmod(0o755)
+
+    def found(program):
+        words = ("--library", "cases", "--engine", f"runtime:{program}")
+        ended = project.seatrial("oct", "run", *words)
+        return ended.returncode, {name.partition("[")[0]: one for name, one in verdicts(project).items()}
+
+    code, honest = found(own)
+    assert code == 0
+    names = ("good", "blind", "echoed")
+    assert {name: one.verdict.value for name, one in honest.items()} == dict.fromkeys(names, "PASS")
+    code, helped = found(helpful)
+    assert code == 1
+    assert {name: one.verdict.value for name, one in helped.items()} == dict.fromkeys(honest, "FAIL")
+    for name in ("blind", "echoed"):
+        assert "it ended with 0, but nothing shows that it ran in the container" in helped[name].message, name

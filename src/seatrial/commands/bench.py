@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         figures = [overhead.call_cost(engine, arguments.pairs), overhead.request_cost(engine)]
         say("measuring cases")
         figures.append(overhead.case_cost(engine))
+        figures.append(overhead.library_time(str(target)))
         if arguments.levels:
             say("measuring the driver of loads (minutes)")
             from seatrial.stress import cost

@@ -1,4 +1,4 @@
-"""What running a case costs over the commands that it runs."""
+"""What running a case costs over the commands that it runs, and what listing and planning many cases does."""
 
 from __future__ import annotations
 
@@ -26,6 +26,16 @@ NOTHING: dict[str, Any] = {
     "Run": [{"Name": "nothing", "Object": "hostA", "Cmd": ["true"]}], "Collects": [],
     "Expect": [{"Step": "nothing", "From": "exit", "Equals": 0}],
 }  # fmt: skip
+
+
+def library(root: Path, count: int) -> None:
+    """Write so many cases into a directory."""
+    groups = ("Spec/Samples", "Function/Samples", "Security/Samples")
+    for number in range(count):
+        place = root / f"part-{number // 100}" / f"nothing-{number}"
+        place.mkdir(parents=True)
+        document = {**NOTHING, "Name": place.name, "Group": groups[number % len(groups)]}
+        (place / CASE).write_text(render(document))
 
 
 def samples(engine: CliEngine, count: int) -> Iterator[tuple[float, float]]:

@@ -1,6 +1,7 @@
 """Reading the dialects D0 to D5: what comes out, what is told, and what is refused."""
 
 import json
+import re
 
 import pytest
 
@@ -161,6 +162,58 @@ def test_what_cannot_be_told_for_sure_is_refused(samples, old, new, code, at):
     (found,) = take(text)
     assert found.outcome == "refused"
     assert (code, place(text, at)) in [(one.code, (one.line, one.column)) for one in found.report.errors]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "at", "words"),
+    [
+        ('"./t.sh again"', '"./t.sh "again" now"', "OCT001", (15, 66), "expected ',' or '}', found 'again'"),
+        ('"Name": "five"', "'Name': 'five'", "OCT001", (2, 3), "expected a key in double quotes"),
+        ('"0.1",', '"0.1",,', "OCT001", (4, 20), "expected a key in double quotes, found ','"),
+        ('"Version": 7', '"Version": NaN', "OCT001", (8, 74), "expected a value, found 'NaN'"),
+        ('"Name":', "Name:", "OCT001", (2, 3), "expected a key in double quotes, found 'Name'"),
+        ('"five parts"', '"five parts', "OCT001", (3, 14), "this string is never closed"),
+        ('"./source/t.sh"]', '"./source/t.sh"', "OCT001", (12, 76), "expected ',' or ']'"),
+        ('"five parts"', r'"five \d parts"', "OCT001", (3, 20), "is no escape of JSON"),
+        ("}]\n}\n", "}]\n}\n}\n", "OCT001", (18, 1), "expected the end of the file"),
+        ('"Class": "iperf3", "Type"', '"Class": "iperf3", "Versioin": "1", "Class": "x", "Type"', "OCT002", (9, 42),
+         'the key "Class" stands twice (first at 9:6)'),
+    ],
+)  # fmt: skip
+def test_broken_files_are_refused_at_the_place_and_with_the_reason(samples, old, new, code, at, words):
+    assert samples.FIVE.count(old) == 1
+    (found,) = take(samples.FIVE.replace(old, new))
+    assert found.document is None
+    error = found.report.errors[0]
+    assert (error.code, (error.line, error.column)) == (code, at)
+    assert words in error.message
+
+
+@pytest.mark.parametrize(("encoded", "code", "words"), [
+    (lambda text: b"\xef\xbb\xbf" + text.encode(), "OCT004", "with a byte order mark"),
+    (lambda text: text.encode("utf-16"), "OCT004", "the file is UTF-16"),
+    (lambda text: text.replace("five parts", "f\xfcnf").encode("latin-1"), "OCT004", "byte 0xfc is not UTF-8"),
+    (lambda _: b"", "OCT001", "the file is empty"), (lambda text: (text + text).encode(), "OCT001", "end of the file"),
+    (lambda _: b'{"Requires":' + b"[" * 3000, "OCT005", "nested more than 64 levels deep"),
+])  # fmt: skip
+def test_what_is_no_text_of_json_is_refused(samples, encoded, code, words):
+    (found,) = importer.read(encoded(samples.FIVE), "old.json")
+    assert found.document is None
+    assert found.report.errors[0].code == code
+    assert words in found.report.errors[0].message
+
+
+@pytest.mark.parametrize("name", ["D0", "D1", "D2", "FIVE", "D4"])
+def test_nothing_that_a_case_says_is_lost_without_a_word(samples, name):
+    """Each text of the old file stands in the new one, or in a repair that says what became of it."""
+    text = getattr(samples, name)
+    (found,) = take(text)
+    told = "\n".join([found.text, *(one.message for one in found.report.diagnostics)])
+    values = [json.loads(one) for one in re.findall(r'(?<=[\[:,] )"[^"]*"(?!:)|(?<=\[)"[^"]*"', text)]
+    assert len(values) > 10
+    # kinds, what says that there is nothing, and the state of a run, whose keys the repairs name
+    dropped = {"null", "cmd", "script", "os", "container", "3f", "init"}
+    assert [value for value in values if value.removeprefix("./") not in told and value not in dropped] == []
 
 
 def test_no_beginning_of_a_file_passes_for_the_whole(samples):
