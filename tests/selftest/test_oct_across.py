@@ -1,10 +1,12 @@
 """A scheduler and three workers as processes of their own: lost hosts, lost clients, wishes that nobody meets, keys."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -244,6 +246,49 @@ def test_an_interrupt_puts_back_and_keeps_what_was_found(project):
         awake(seconds)
     assert [result.test for result in project.run.results] == ["a-short::a-short"]
     assert project.run.footer.cause == "interrupted"
+
+
+def test_tasks_of_the_service_run_on_a_cluster(project):
+    write(project, "short")
+    with cluster(project, NAMES[:1]) as (address, _):
+        words = ("--library", "cases", "--engine", TARGET, "--scheduler", address, "--data", "data")
+        service = Started(project, "service", "serve", "--listen", str(project.root / "oct.sock"), *words)
+        try:
+            service.says("listening on")
+
+            def ask(method, path, body=None):
+                connection = UnixConnection(str(project.root / "oct.sock"))
+                connection.request(method, path, body)
+                answered = json.loads(connection.getresponse().read())
+                connection.close()
+                return answered
+
+            (host,) = ask("GET", f"/resource?Engine={TARGET}")["Data"]
+            assert (host["Name"], host["Distribution"], host["Version"]) == ("alpha", "debian", "12")
+            (row,) = ask("GET", "/case")["Data"]
+            task = ask("POST", "/task", row["ID"])["Message"]
+            assert ask("POST", f"/task/{task}", "apply")["Message"] == "allocated"
+            assert ask("POST", f"/task/{task}", "run")["Status"] == "ok"
+            done = wait_until("the task is finished", lambda: finished(ask("GET", f"/task/{task}")["Data"]), 90)
+            assert done["ending"] == "passed", done
+        finally:
+            service.end()
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=30)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(self.path)
+
+
+def finished(task):
+    return task if task["state"] == "finished" else None
 
 
 def test_whoever_has_no_key_is_not_spoken_to(project):
