@@ -49,6 +49,10 @@ def test_the_table_of_combinations_is_complete():
 def test_container_without_any_command_is_refused(default_builder):
     image = default_builder.build('FROM IMAGE\nCMD ["echo"]\nCMD []\n')
     default_builder.bench.fails("run", "--rm", image.name, says="nothing_to_run")
+
+
+@claim("build-022", "build-201")
+def test_container_whose_command_is_missing_is_refused(default_builder):
     image = default_builder.build('FROM IMAGE\nCMD ["nosuchprogram"]\n')
     default_builder.bench.fails("run", "--rm", image.name, says="executable file not found|no such file", code=127)
 
