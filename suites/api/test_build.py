@@ -3,6 +3,8 @@
 import pytest
 
 from seatrial import archive
+from seatrial.api.transport import failed
+from seatrial.lab.web import Answer, Web
 from seatrial.proc import running
 from seatrial.waiting import wait_until
 
@@ -150,6 +152,59 @@ def test_network_mode_none_has_no_network(api, build):
     step = "RUN echo links: $(tail -n +3 /proc/net/dev | cut -d: -f1)"
     _, records = build(f"FROM IMAGE\n{step}\n", nocache=True, networkmode="none")
     assert "links: lo\n" in said(records)
+
+
+@claim("api-041")
+@requires("memory")
+def test_memory_is_the_limit_of_a_step(build):
+    files = "/sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max"
+    step = f"RUN for file in {files}; do [ ! -e $file ] || echo limit: $(cat $file); done"
+    _, records = build(f"FROM IMAGE\n{step}\n", nocache=True, memory=64 << 20)
+    assert f"limit: {64 << 20}\n" in said(records)
+
+
+@pytest.fixture
+def site(engine):
+    """A web server on the engine's loopback: `pages` are what it has."""
+    pages = {}
+    with Web(engine.raw.host, lambda asked: pages.get(asked.path, Answer(404))) as web:
+        web.pages = pages
+        yield web
+
+
+@claim("api-041")
+@requires("lab")
+def test_remote_names_a_context_that_is_fetched(api, engine, site):
+    name = engine.image_name()
+    text = f"FROM {engine.image}\nCOPY cargo /hold/\n"
+    site.pages["/context.tar"] = Answer(200, TAR, archive.tree({"Dockerfile": text, "cargo": "load"}))
+    query = {"t": name, "remote": f"http://{site.address}/context.tar", "labels": engine.labels}
+    records = api.post("/build", expect=200, query=query).records()
+    assert not [record for record in records if "error" in record]
+    assert site.paths("GET") == ["/context.tar"]
+    assert api.run(Image=name, Cmd=["grep", "-q", "load", "/hold/cargo"]).wait() == 0
+
+
+@claim("api-041")
+@requires("lab")
+def test_remote_may_name_a_dockerfile(api, engine, site):
+    name = engine.image_name()
+    text = f"FROM {engine.image}\nENV A=far\n"
+    site.pages["/Dockerfile"] = Answer(200, {"Content-Type": "text/plain"}, text.encode())
+    query = {"t": name, "remote": f"http://{site.address}/Dockerfile", "labels": engine.labels}
+    records = api.post("/build", expect=200, query=query).records()
+    assert not [record for record in records if "error" in record]
+    assert "A=far" in api.get(f"/images/{name}/json").json()["Config"]["Env"]
+
+
+@claim("api-041")
+@requires("lab")
+def test_a_remote_context_that_is_not_there_is_refused(api, engine, site):
+    name = engine.image_name()
+    answer = api.post("/build", expect=None, query={"t": name, "remote": f"http://{site.address}/nosuch.tar"})
+    assert "/nosuch.tar" in site.paths("GET")
+    assert "404" in failed(answer)
+    api.get(f"/images/{name}/json", expect=404)
 
 
 @claim("api-041", "api-077")

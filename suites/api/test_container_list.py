@@ -330,16 +330,19 @@ def test_changes_of_an_untouched_container_are_none(api):
 
 @claim("api-001", "api-062")
 def test_a_container_of_the_cli_is_like_one_of_the_api(api, engine):
-    ours = api.create(Hostname="berth", Env=["A=1"], WorkingDir="/tmp", User="37",
-                      HostConfig={"ReadonlyRootfs": True, "CapDrop": ["CHOWN"], "NetworkMode": "none"})  # fmt: skip
     theirs = engine.create("-h", "berth", "-e", "A=1", "-w", "/tmp", "-u", "37", "--read-only", "--cap-drop", "CHOWN",
-                           "--network", "none")  # fmt: skip
-    one, two = ours.inspect(), api.get(f"/containers/{theirs.name}/json").json()
-    for field in ("Hostname", "WorkingDir", "User", "Cmd", "Tty"):
-        assert one["Config"][field] == two["Config"][field]
-    for field in ("ReadonlyRootfs", "CapDrop", "NetworkMode", "Privileged"):
-        assert one["HostConfig"][field] == two["HostConfig"][field]
-    assert "A=1" in one["Config"]["Env"] and "A=1" in two["Config"]["Env"]
+                           "--network", "none", "--memory", "64m", "--pids-limit", "50", "--tmpfs", "/run:size=1m",
+                           "--add-host", "pier:192.0.2.9", "--restart", "on-failure:2")  # fmt: skip
+    two = api.get(f"/containers/{theirs.name}/json").json()
+    ours = api.create(**two["Config"], HostConfig=two["HostConfig"])
+    one_ = ours.inspect()
+    for told in one_, two:
+        told["Config"]["Env"].sort()
+    assert one_["Config"] == two["Config"]
+    assert one_["HostConfig"] == two["HostConfig"]
+    for field in ("Path", "Args", "Driver", "Mounts", "Image", "RestartCount", "Platform"):
+        assert one_.get(field) == two.get(field)
+    assert two["HostConfig"]["Memory"] == 64 << 20 and two["Config"]["User"] == "37"
 
 
 @claim("api-010")

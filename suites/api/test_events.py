@@ -67,10 +67,13 @@ def test_the_exit_code_is_told(api, engine, watch):
 @pytest.mark.parametrize(
     ("filters", "seen"),
     [({"event": ["start"]}, ["start"]), ({"label": ["hull=red"]}, ["create", "start"]),
-     ({"label": ["hull=blue"]}, []), ({"type": ["network"]}, [])],
-    ids=["event", "label", "other-label", "other-type"],
+     ({"label": ["hull=blue"]}, []), ({"type": ["network"]}, []), ({"type": ["container"]}, ["create", "start"]),
+     ({"image": ["IMAGE"]}, ["create", "start"]), ({"image": ["nosuch-image"]}, []),
+     ({"event": ["start"], "label": ["hull=blue"]}, []), ({"event": ["start", "create"]}, ["create", "start"])],
+    ids=["event", "label", "other-label", "other-type", "type", "image", "other-image", "two-filters", "two-values"],
 )  # fmt: skip
 def test_filters_choose(api, engine, filters, seen):
+    filters = {name: [value.replace("IMAGE", engine.image) for value in values] for name, values in filters.items()}
     since = time.time() - 1
     c = api.create(Labels={"hull": "red"}, HostConfig={"NetworkMode": "none"})
     c.start()
@@ -79,6 +82,30 @@ def test_filters_choose(api, engine, filters, seen):
                      "filters": {"container": [c.id], **filters}})  # fmt: skip
     told = [event["Action"] for event in answer.records()]
     assert [action for action in told if action not in ("init", "attach")] == seen
+
+
+@claim("api-141")
+@pytest.mark.parametrize("name", ["id", "name", "short-id"])
+def test_the_filter_by_container_takes_what_names_one(api, name):
+    since = f"{time.time() - 1:.9f}"
+    c, other = api.create(), api.create()
+    word = {"id": c.id, "name": c.name, "short-id": c.id[:12]}[name]
+    query = {"since": since, "until": f"{time.time() + 1:.9f}", "filters": {"container": [word]}}
+    told = api.get("/events", query=query).records()
+    assert {event["Actor"]["ID"] for event in told} == {c.id}
+    assert other.id not in str(told)
+
+
+@claim("api-141")
+def test_since_and_until_bound_the_time(api):
+    c = api.create()
+    c.start()
+    bounds = []
+    for action in ("pause", "unpause", "pause"):
+        bounds.append(f"{time.time():.9f}")
+        c.post(action, expect=204)
+    query = {"since": bounds[1], "until": bounds[2], "filters": {"container": [c.id]}}
+    assert [event["Action"] for event in api.get("/events", query=query).records()] == ["unpause"]
 
 
 @claim("api-141")

@@ -1,11 +1,13 @@
 """Images over the API: list, describe, tag, delete, save, load, import, commit, prune."""
 
+import json
 import re
 import time
 
 import pytest
 
 from seatrial import archive
+from seatrial.api.transport import failed
 from seatrial.expecting import one
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
@@ -223,6 +225,31 @@ def test_an_archive_of_an_unknown_image_is_not_found(api):
 def test_what_is_no_image_is_not_loaded(api, body):
     answer = api.post("/images/load", expect="api_load_failed", headers=TAR, body=body)
     assert answer.records()[-1].get("error") or answer.message
+
+
+@claim("api-112")
+@pytest.mark.parametrize("kept", [0.3, 0.9], ids=["early", "late"])
+def test_an_archive_that_is_cut_off_makes_no_image(api, small, engine, kept):
+    name = small({"a": f"{engine.key} {kept}" + "x" * 90_000})
+    saved = api.get(f"/images/{name}/get").body
+    api.delete(f"/images/{name}", expect=200)
+    answer = api.post("/images/load", expect=None, headers=TAR, body=saved[: int(len(saved) * kept)])
+    assert failed(answer)
+    api.get(f"/images/{name}/json", expect=404)
+    assert api.get("/images/json", query={"filters": {"reference": [name]}}).json() == []
+    api.post("/images/load", expect=200, headers=TAR, body=saved)
+    api.get(f"/images/{name}/json")
+
+
+@claim("api-112")
+def test_an_archive_whose_layer_is_missing_makes_no_image(api, engine):
+    name = engine.image_name()
+    layers = {"type": "layers", "diff_ids": ["sha256:" + "1" * 64]}
+    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": layers}
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["nosuch/layer.tar"]}]
+    body = archive.tree({"config.json": json.dumps(config), "manifest.json": json.dumps(manifest)})
+    assert failed(api.post("/images/load", expect=None, headers=TAR, body=body))
+    api.get(f"/images/{name}/json", expect=404)
 
 
 @claim("api-047")

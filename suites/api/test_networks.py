@@ -116,6 +116,20 @@ def test_what_makes_no_network_is_refused(api, engine, body, status):
 
 
 @claim("api-123")
+@pytest.mark.parametrize(("name", "status"), [("", 400), (" ", 400), ("host", 403), ("none", 403), ("bridge", 403)],
+                         ids=["empty", "blank", "host", "none", "bridge"])  # fmt: skip
+def test_names_that_no_network_may_have_are_refused(api, name, status):
+    told = {network["Id"] for network in api.get("/networks").json() if network["Name"] == name}
+    api.refuses("POST", "/networks/create", status, json={"Name": name})
+    assert {network["Id"] for network in api.get("/networks").json() if network["Name"] == name} == told
+
+
+@claim("api-123")
+def test_a_network_without_a_name_is_refused(api):
+    api.refuses("POST", "/networks/create", 400, json={"Driver": "bridge"})
+
+
+@claim("api-123")
 def test_a_subnet_that_is_taken_is_refused(api, engine, subnet):
     config = {"Config": [{"Subnet": f"{subnet}.0/24"}]}
     api.network(IPAM=config)

@@ -1,16 +1,17 @@
 """A registry that takes tokens: what it asks for, which tokens it takes, and engines that get them."""
 
-import base64
 import re
 
 import pytest
 
+from seatrial.api.transport import failed, login, pull, push, well
 from seatrial.errors import SeatrialError
+from seatrial.lab import relay
+from seatrial.lab.registry import credentials
 from seatrial.lab.tokens import SERVICE, Signer, TokenServer
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 pytestmark = requires("registry", "lab")
-NOBODY = {"X-Registry-Auth": base64.urlsafe_b64encode(b"{}").decode()}
 TAGS = "/v2/fleet/ship/tags/list"
 PULL = "repository:fleet/ship:pull"
 
@@ -112,17 +113,10 @@ def test_a_registry_with_half_a_configuration_does_not_start(registry_with, toke
         registry_with(tokens=tokens, settings={"auth": {"token": {missing: None}}})
 
 
-@claim("registry-097", "registry-098", "registry-100", "registry-102", "registry-061")
-def test_an_engine_gets_a_token_for_what_it_does(api, engine, registry, tokens):
-    name = registry.reference(f"fleet/{engine.key}")
-    engine.track("image", name)
-    repo, _, tag = name.rpartition(":")
-    api.post(f"/images/{engine.image}/tag", expect=201, query={"repo": repo, "tag": tag})
-    records = api.post(f"/images/{repo}/push", expect=200, query={"tag": tag}, headers=NOBODY, timeout=60).records()
-    assert not [record for record in records if "error" in record]
-    scopes = [scope for asked in tokens.asked for value in asked.query.get("scope", []) for scope in value.split()]
-    assert f"repository:fleet/{engine.key}:pull,push" in [_sorted(scope) for scope in scopes]
-    assert {asked.query["service"][0] for asked in tokens.asked} == {SERVICE}
+@pytest.fixture
+def proxy(registry, through):
+    """A proxy that sees what an engine shows the registry."""
+    return through(registry)
 
 
 def _sorted(scope):
@@ -130,14 +124,68 @@ def _sorted(scope):
     return f"{head}:{','.join(sorted(actions.split(',')))}"
 
 
-@claim("registry-098", "registry-124", "registry-102")
-def test_an_engine_is_refused_where_the_token_is_not_enough(api, engine, registry, tokens):
+def scopes(tokens):
+    """Return the scopes that were asked for, one by one."""
+    asked = [value for request in tokens.asked for value in request.query.get("scope", [])]
+    return [_sorted(scope) for value in asked for scope in value.split()]
+
+
+@claim("registry-100", "registry-098", "registry-061")
+def test_an_engine_gets_a_token_for_what_it_does(api, registry, tokens, ship):
+    reference = ship(registry)
+    well(push(api, reference))
+    assert f"repository:{ship.name}:pull,push" in scopes(tokens)
+    assert {asked.query["service"][0] for asked in tokens.asked} == {SERVICE}
+    tokens.asked.clear()
+    api.delete(f"/images/{reference}", expect=200)
+    well(pull(api, reference))
+    assert set(scopes(tokens)) == {f"repository:{ship.name}:pull"}
+
+
+@claim("registry-097", "registry-061")
+def test_each_request_after_the_token_was_got_carries_it(api, proxy, ship):
+    well(push(api, ship(proxy)))
+    there = [asked for asked in proxy.asked if asked.path.startswith(f"/v2/{ship.name}/")]
+    shown = [asked.headers.get("authorization", "") for asked in there]
+    first = next(number for number, value in enumerate(shown) if value)
+    assert len(shown[first:]) >= 4
+    assert all(value.startswith("Bearer ") for value in shown[first:])
+
+
+@claim("registry-098")
+def test_an_engine_gets_another_token_when_its_own_has_expired(api, proxy, tokens, ship):
+    well(push(api, ship(proxy)))
+    once = scopes(tokens).count(f"repository:{ship.name}:pull,push")
+    tokens.asked.clear()
+    api.delete(f"/images/{proxy.reference(ship.name)}", expect=200)
+    tokens.lifetime, tokens.age = 60, 59
+    proxy.fail("(HEAD|GET)", "/(manifests|blobs)/", relay.late(1.5))
+    well(pull(api, proxy.reference(ship.name)))
+    asked = scopes(tokens).count(f"repository:{ship.name}:pull")
+    assert once >= 1
+    assert asked >= 2
+
+
+@claim("registry-102", "registry-124")
+def test_with_credentials_the_account_is_named_and_the_password_sent(api, tokens, registry, ship):
+    tokens.account = ("sailor", "pass:word")
+    reference = ship(registry)
+    assert failed(push(api, reference, expect=None))
+    assert failed(push(api, reference, expect=None, headers=login("sailor", "wrong", registry.address)))
+    registry.api.get(TAGS, expect=401)
+    assert not [asked for asked in tokens.asked if asked.headers.get("authorization") == RIGHT]
+    tokens.asked.clear()
+    well(push(api, reference, headers=login("sailor", "pass:word", registry.address)))
+    assert {asked.query.get("account", [""])[0] for asked in tokens.asked} == {"sailor"}
+    assert {asked.headers.get("authorization") for asked in tokens.asked} == {RIGHT}
+
+
+RIGHT = "Basic " + credentials("sailor", "pass:word")
+
+
+@claim("registry-098", "registry-105")
+def test_an_engine_is_refused_where_the_token_is_not_enough(api, registry, tokens, ship):
     tokens.granted = {"pull"}
-    name = registry.reference(f"fleet/{engine.key}")
-    engine.track("image", name)
-    repo, _, tag = name.rpartition(":")
-    api.post(f"/images/{engine.image}/tag", expect=201, query={"repo": repo, "tag": tag})
-    answer = api.post(f"/images/{repo}/push", expect=None, query={"tag": tag}, headers=NOBODY, timeout=60)
-    assert answer.status >= 400 or "error" in answer.records()[-1]
-    right = bearer(tokens.token(f"repository:fleet/{engine.key}:pull"))
-    registry.api.get(f"/v2/fleet/{engine.key}/tags/list", expect=404, headers=right)
+    assert failed(push(api, ship(registry), expect=None))
+    right = bearer(tokens.token(f"repository:{ship.name}:pull"))
+    registry.api.get(f"/v2/{ship.name}/tags/list", expect=404, headers=right)

@@ -12,6 +12,7 @@ from seatrial.api.messages import Response, Status
 from seatrial.exec import ExpectationError
 
 _HEADER = "X-Registry-Auth"
+KINDS = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
 # credentials of nobody: an empty object in base64 (API reference, "Authentication")
 NOBODY: Mapping[str, str] = {_HEADER: base64.urlsafe_b64encode(b"{}").decode()}
 
@@ -20,6 +21,12 @@ def login(user: str, password: str, address: str = "") -> dict[str, str]:
     """Return the header with a user's credentials for a registry."""
     told = {"username": user, "password": password, "serveraddress": address}
     return {_HEADER: base64.urlsafe_b64encode(json.dumps(told).encode()).decode()}
+
+
+def at(reference: str) -> str:
+    """Return the path of an image's manifest at its registry."""
+    name, _, tag = reference.partition("/")[2].rpartition(":")
+    return f"/v2/{name}/manifests/{tag}"
 
 
 def push(api: Api, reference: str, *, expect: Status = 200, headers: Mapping[str, str] = NOBODY) -> Response:

@@ -77,18 +77,10 @@ class Registry:
             run(["ip", "address", "replace", f"{ip}/32", "dev", "lo"], host=host)
         known = _configuration(seen, work, ip, tls, auth, tokens, settings or {})
         (seen / "config.yml").write_text(json.dumps(known))
-        log = seen / "registry.log"
-        with log.open("wb") as stream:
-            process = subprocess.Popen(
-                # it ends with its starter, however that ends
-                ["setpriv", "--pdeathsig", "KILL", "--",
-                 *host.enter([*_program(host), "serve", str(work / "config.yml")])],
-                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
-                env={**base_environment(), **host.environment, "OTEL_TRACES_EXPORTER": "none"},
-            )  # fmt: skip
+        process = _serve(host, work)
         registry = cls(host, work, 0, process, auth, work / "ca.pem" if tls else None, journal, ip)
         try:
-            registry._await(log, time.monotonic() + timeout)
+            registry._await(time.monotonic() + timeout)
         except BaseException:
             registry.close()
             raise
@@ -134,6 +126,13 @@ class Registry:
         ca = self.host.path(self.ca).read_bytes() if self.ca else None
         self._admitted += admit(engine, self.address, ca)
 
+    def restart(self, timeout: float = 20.0) -> None:
+        """End the registry and start another on the same storage; its port is a new one, its log begins anew."""
+        kill_group(self.process)
+        self.process.wait()
+        self.process = _serve(self.host, self.work)
+        self._await(time.monotonic() + timeout)
+
     def close(self) -> None:
         """End the registry; its storage and what `admit` wrote go with it."""
         kill_group(self.process)
@@ -148,7 +147,8 @@ class Registry:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _await(self, log: Path, deadline: float) -> None:
+    def _await(self, deadline: float) -> None:
+        log = self.host.path(self.work / "registry.log")
         while time.monotonic() < deadline and self.process.poll() is None:
             if found := _LISTENING.search(log.read_bytes()):
                 self.port = int(found[1])
@@ -191,6 +191,18 @@ def _program(host: Host) -> list[str]:
     if os.access(host.path(_BINARY), os.X_OK):
         return [_BINARY]
     return rootfs.program(rootfs.ensure("bookworm"), _BINARY)
+
+
+def _serve(host: Host, work: Path) -> subprocess.Popen[bytes]:
+    """Start the program with what stands in its directory."""
+    with host.path(work / "registry.log").open("wb") as stream:
+        return subprocess.Popen(
+            # it ends with its starter, however that ends
+            ["setpriv", "--pdeathsig", "KILL", "--",
+             *host.enter([*_program(host), "serve", str(work / "config.yml")])],
+            stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
+            env={**base_environment(), **host.environment, "OTEL_TRACES_EXPORTER": "none"},
+        )  # fmt: skip
 
 
 def _configuration(

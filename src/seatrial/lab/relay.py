@@ -1,4 +1,4 @@
-"""A proxy in front of a registry that fails as networks do: it cuts, delays, flips bytes, and answers for it."""
+"""A proxy in front of a registry that fails as networks do: it cuts both ways, delays, flips bytes, answers for it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Change = Callable[[Answer], Answer]
 
 @dataclass
 class Fault:
-    """What happens to answers: to those of which requests, how often (at most), and what."""
+    """What happens to requests or their answers: to which, how often (at most), and what to an answer."""
 
     method: str
     path: str
-    change: Change
     times: int
+    change: Change = lambda answer: answer
     happened: int = 0
 
     def applies(self, asked: Asked) -> bool:
         """Tell whether it happens to this request, and count it."""
-        fits = asked.method == self.method and re.search(self.path, asked.path) is not None
+        fits = re.fullmatch(self.method, asked.method) is not None and re.search(self.path, asked.path) is not None
         if not fits or self.happened >= self.times:
             return False
         self.happened += 1
@@ -67,21 +67,59 @@ class Relay(Web):
 
     def __init__(self, registry: Registry) -> None:
         self.faults: list[Fault] = []
-        self._registry = registry
+        self._cuts: list[tuple[Fault, int]] = []
+        self._spoiled: list[Fault] = []
+        self.registry = registry
         self._client = Client(registry.endpoint)
         super().__init__(registry.host, self._forward, tls=True)
 
     def fail(self, method: str, path: str, change: Change, times: int = 1000) -> Fault:
-        """Have answers to requests of a method whose path matches changed, the first `times` of them."""
-        fault = Fault(method, path, change, times)
+        """Have answers to requests whose method and path match changed, the first `times` of them."""
+        fault = Fault(method, path, times, change)
         self.faults.append(fault)
         return fault
+
+    def cut(self, method: str, path: str, after: int, times: int = 1000) -> Fault:
+        """Have requests of a method whose path matches cut after so many bytes of their body, the first `times`.
+
+        What came through goes on to the registry, which sees the same cut.
+        """
+        fault = Fault(method, path, times)
+        self._cuts.append((fault, after))
+        return fault
+
+    def spoil(self, method: str, path: str, times: int = 1000) -> Fault:
+        """Have the first byte of a request's body changed before it goes on to the registry."""
+        fault = Fault(method, path, times)
+        self._spoiled.append(fault)
+        return fault
+
+    def heal(self) -> None:
+        """Let everything through again."""
+        self.faults.clear()
+        self._cuts.clear()
+        self._spoiled.clear()
+
+    def takes(self, asked: Asked) -> int | None:
+        """Return after how many bytes a request is cut."""
+        return next((after for fault, after in list(self._cuts) if fault.applies(asked)), None)
+
+    def broken_off(self, asked: Asked) -> None:
+        """Send the registry what came of a request, announce more, and hang up."""
+        kept = {name: value for name, value in asked.headers.items() if name not in _HOPS}
+        head = "".join(f"{name}: {value}\r\n" for name, value in kept.items())
+        size = f"{len(asked.body) + 1000:x}"
+        request = f"{asked.method} {asked.target} HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n{size}\r\n"
+        with self._client.dial() as line:
+            line.send(request.encode() + asked.body)
 
     def reference(self, name: str, tag: str = "latest") -> str:
         """Return the full reference of an image that goes through the proxy."""
         return f"{self.address}/{name}:{tag}"
 
     def _forward(self, asked: Asked) -> Answer:
+        if asked.body and any(fault.applies(asked) for fault in self._spoiled):
+            asked = dataclasses.replace(asked, body=bytes([asked.body[0] ^ 0xFF]) + asked.body[1:])
         answer = forward(self._client, asked)
         for fault in self.faults:
             if fault.applies(asked):

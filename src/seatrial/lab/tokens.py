@@ -67,6 +67,7 @@ class TokenServer(Web):
         self.account: tuple[str, str] | None = None
         self.granted = {"pull", "push", "delete", "*"}
         self.lifetime = 300
+        self.age = 0  # seconds since it was issued, as the answer says
         super().__init__(host, self._answer)
 
     @property
@@ -95,7 +96,10 @@ class TokenServer(Web):
             if asked.headers.get("authorization") != wanted:
                 return Answer(401, {"Content-Type": "application/json"}, b'{"details": "wrong user or password"}')
         scopes = [word for value in asked.query.get("scope", []) for word in value.split()]
-        body = {"token": self.token(*scopes), "expires_in": self.lifetime}
+        body: dict[str, Any] = {"token": self.token(*scopes), "expires_in": self.lifetime}
+        if self.age:
+            issued = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=self.age)
+            body["issued_at"] = issued.strftime("%Y-%m-%dT%H:%M:%SZ")
         return Answer(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
 

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import parse_qs
 
@@ -18,12 +18,13 @@ from seatrial.hosts import Host
 
 @dataclass(frozen=True)
 class Asked:
-    """A request; `target` is the path with its query, header names are in lower case."""
+    """A request; `target` is the path with its query, header names are in lower case, `when` is monotonic."""
 
     method: str
     target: str
     headers: Mapping[str, str]
     body: bytes = b""
+    when: float = 0.0
 
     @property
     def path(self) -> str:
@@ -70,8 +71,14 @@ class Web:
                 names: dict[str, str] = {}
                 for name, value in self.headers.items():  # one that comes again adds to the first
                     names[name.lower()] = f"{names[name.lower()]}, {value}" if name.lower() in names else value
-                asked = Asked(self.command, self.path, names, _body(self.rfile, names))
+                head = Asked(self.command, self.path, names, when=time.monotonic())
+                most = web.takes(head)
+                asked = replace(head, body=_body(self.rfile, names, most))
                 web.asked.append(asked)
+                if most is not None:
+                    web.broken_off(asked)
+                    self.close_connection = True
+                    return
                 self.reply(asked, answer(asked))
 
             def reply(self, asked: Asked, said: Answer) -> None:
@@ -115,6 +122,13 @@ class Web:
         """Host and port."""
         return f"127.0.0.1:{self.port}"
 
+    def takes(self, asked: Asked) -> int | None:
+        """Return after how many bytes of a request's body the connection is cut; None takes it whole."""
+        return None
+
+    def broken_off(self, asked: Asked) -> None:
+        """Take note of a request that was cut; its body is what came of it."""
+
     def paths(self, method: str = "") -> list[str]:
         """Return the paths that were asked for, in order; those of one method when it is given."""
         return [asked.path for asked in self.asked if method in ("", asked.method)]
@@ -141,12 +155,17 @@ class _Server(http.server.ThreadingHTTPServer):
         """Say nothing: clients that leave are what these servers are for."""
 
 
-def _body(stream: Any, headers: Mapping[str, str]) -> bytes:
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        pieces = []
-        while size := int(stream.readline().split(b";")[0], 16):
-            pieces.append(stream.read(size))
-            stream.readline()
+def _body(stream: Any, headers: Mapping[str, str], most: int | None = None) -> bytes:
+    """Read a body, or its first `most` bytes."""
+    if headers.get("transfer-encoding", "").lower() != "chunked":
+        length = int(headers.get("content-length", 0))
+        return bytes(stream.read(length if most is None else min(most, length)))
+    pieces: list[bytes] = []
+    while size := int(stream.readline().split(b";")[0], 16):
+        left = size if most is None else min(size, most - sum(map(len, pieces)))
+        pieces.append(stream.read(left))
+        if left < size:
+            return b"".join(pieces)
         stream.readline()
-        return b"".join(pieces)
-    return bytes(stream.read(int(headers.get("content-length", 0))))
+    stream.readline()
+    return b"".join(pieces)

@@ -70,3 +70,29 @@ def test_tokens_hold_what_was_asked_for_and_what_was_changed():
         assert len(base64.urlsafe_b64decode(signature + "==")) == 64
         tokens.account = ("sailor", "secret")
         Client(Endpoint(address=("127.0.0.1", tokens.port))).get("/token", expect=401)
+
+
+class Impatient(Web):
+    def takes(self, asked):
+        return 5 if asked.method == "PUT" else None
+
+    def broken_off(self, asked):
+        self.heard = asked.body
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"Content-Length: 10\r\n\r\n0123456789",
+     b"Transfer-Encoding: chunked\r\n\r\n3\r\n012\r\n7\r\n3456789\r\n0\r\n\r\n"],
+    ids=["length", "chunks"],
+)  # fmt: skip
+def test_a_request_is_cut_within_its_body(rest):
+    with Impatient(LOCAL, lambda _: Answer()) as web:
+        client = Client(Endpoint(address=("127.0.0.1", web.port)))
+        with pytest.raises(ExpectationError, match="broke off"):
+            client.raw(b"PUT /x HTTP/1.1\r\nHost: a\r\n" + rest, expect=200)
+        assert web.heard == b"01234"
+        assert [asked.body for asked in web.asked] == [b"01234"]
+        client.raw(b"POST /x HTTP/1.1\r\nHost: a\r\n" + rest, expect=200)
+        assert web.asked[-1].body == b"0123456789"
+        assert web.asked[-1].when >= web.asked[0].when > 0
