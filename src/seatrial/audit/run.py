@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from seatrial import exec as command
 from seatrial.audit.checks import CHECKS
+from seatrial.audit.look import look
 from seatrial.audit.model import Audit, Check, judge
-from seatrial.audit.scene import look
 from seatrial.doctor import reached
 from seatrial.engines import drivers
 from seatrial.engines.base import CliEngine

@@ -1,4 +1,4 @@
-"""What an audit looks at, gathered from an engine and its host: no opinion in here."""
+"""What an audit looks at: no opinion in here."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from seatrial import exec as command
-from seatrial.engines.base import CliEngine
-from seatrial.engines.drivers import driver
-from seatrial.exec import ANY
 from seatrial.hosts import Host
 
 # switches of dockerd that stand without a value; all its other options take one
@@ -29,7 +25,10 @@ _PLURAL = {
     "host": "hosts", "insecure-registry": "insecure-registries", "default-ulimit": "default-ulimits",
     "storage-opt": "storage-opts", "authorization-plugin": "authorization-plugins", "label": "labels",
 }  # fmt: skip
-_KINDS = ("net", "pid", "ipc", "uts")
+# what runc, crun and the engines mask and keep read-only where nothing else is asked for
+MASKED = ("/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+          "/proc/sched_debug", "/proc/scsi", "/sys/firmware")  # fmt: skip
+READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _BIG = 4 * 1024 * 1024  # bytes of a file that are read: configuration is never larger
 
 
@@ -54,6 +53,9 @@ class Files(Protocol):
 
     def names(self, path: str) -> list[str]:
         """Return the sorted names in a directory, none where there is none."""
+
+    def real(self, path: str) -> str:
+        """Return a path without dots and links."""
 
 
 class HostFiles:
@@ -89,6 +91,13 @@ class HostFiles:
         except OSError:
             return []
 
+    def real(self, path: str) -> str:
+        """Return a path without dots and links, as the host would follow them."""
+        found, root = str(self._host.path(os.path.normpath(path))), str(self._host.root)
+        if root == "/":
+            return os.path.realpath(found)
+        return "/" + found.removeprefix(root).lstrip("/")  # realpath would leave a root that is a link of /proc
+
 
 class NoFiles:
     """The files of a host that is not seen from here: there seem to be none; `Scene.hidden` says why."""
@@ -104,6 +113,16 @@ class NoFiles:
     def names(self, _: str) -> list[str]:
         """Return nothing."""
         return []
+
+    def real(self, path: str) -> str:
+        """Return a path without dots, and without the one link that every host has."""
+        return without_link(path)
+
+
+def without_link(path: str) -> str:
+    """Return a path without dots, /var/run being /run (FHS 3.0, 5.13)."""
+    plain = os.path.normpath(path)
+    return plain.removeprefix("/var") if f"{plain}/".startswith("/var/run/") else plain
 
 
 @dataclass
@@ -122,6 +141,14 @@ class Scene:
     containers: Sequence[Mapping[str, Any]] = ()  # running ones, as `inspect` shows them
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)  # container name -> commands in it
     shared: Mapping[str, Sequence[str]] = field(default_factory=dict)  # container name -> namespaces of the host's
+    # container name -> what the kernel shows of its first process: fields of /proc/PID/status, mount points below /proc
+    # and /sys with their options; none where the process is that of a sandbox with a kernel of its own
+    processes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    covered: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    kernel_paths: Sequence[str] = ()  # those of MASKED and READ_ONLY that the host has
+    listening: Sequence[str] | None = None  # TCP addresses at which the daemon listens, None when that is not seen
+    plain: str = ""  # the address at which this audit reached the API by TCP without TLS, empty otherwise
+    volumes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # name -> options that it was made with
     all_containers: int = 0
     images: Sequence[Mapping[str, Any]] = ()
     histories: Mapping[str, Sequence[str]] = field(default_factory=dict)  # image id -> what made its layers
@@ -169,6 +196,11 @@ class Scene:
             return [str(part) for part in value]
         return [] if value in (None, "") else [str(value)]
 
+    def switch(self, name: str) -> bool | None:
+        """Return what the daemon was told for a switch, None when nothing."""
+        told = self.setting(name)
+        return boolean(told[-1]) if told else None
+
     def table(self, *paths: str) -> dict[str, dict[str, Any]]:
         """Return TOML files and directories of drop-ins (ending in .d) merged in their order: section -> keys."""
         merged: dict[str, dict[str, Any]] = {}
@@ -181,6 +213,13 @@ class Scene:
                     else:
                         merged.setdefault("", {})[section] = keys
         return merged
+
+
+def boolean(text: str) -> bool | None:
+    """Return what Go's strconv.ParseBool makes of a text, None where it refuses."""
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    return False if text in ("0", "f", "F", "false", "FALSE", "False") else None
 
 
 def _toml(text: str) -> dict[str, Any]:
@@ -208,99 +247,6 @@ def options(argv: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def look(engine: CliEngine) -> Scene:
-    """Gather a scene; raises `ExpectationError` when the engine does not answer as it should."""
-    version = engine.version()
-    scene = Scene(
-        str(engine.target), engine.name, version.engine,
-        HostFiles(engine.host) if engine.local else NoFiles(),
-        info=driver_info(engine), hidden="" if engine.local else "the engine is on another machine",
-        environment={name: os.environ[name] for name in ("DOCKER_CONTENT_TRUST",) if name in os.environ},
-    )  # fmt: skip
-    running = engine.look("ps", "--quiet", "--no-trunc").stdout.split()
-    scene.containers = _inspected(engine, "container", running)
-    scene.all_containers = len(engine.find("container"))
-    scene.images = _inspected(engine, "image", engine.find("image"))
-    scene.networks = _inspected(engine, "network", engine.find("network"))
-    scene.histories = {
-        str(image["Id"]): engine.look("history", "--no-trunc", "--format", "{{.CreatedBy}}", str(image["Id"])).lines
-        for image in scene.images
-    }  # fmt: skip
-    scene.commands = {name_of(one): _commands(engine, str(one["Id"])) for one in scene.containers}
-    if engine.local:
-        scene.shared = _shared(engine.host, scene.containers)
-        scene.mounts = [line.split()[4] for line in _read(engine.host, "/proc/self/mountinfo").splitlines()]
-        scene.audit_rules = _audit_rules(engine.host)
-        scene.argv = _daemon(engine.host)
-    if (scene.info.get("Swarm") or {}).get("ControlAvailable"):
-        services = engine.look("service", "ls", "--quiet").stdout.split()
-        scene.services = _inspected(engine, "service", services)
-    return scene
-
-
-def driver_info(engine: CliEngine) -> Mapping[str, Any]:
-    """Return what the engine's `info` says, as its driver reads it."""
-    cls = driver(engine.name)
-    found: Mapping[str, Any] = getattr(cls, "info")(engine)  # noqa: B009 - not every driver has one
-    return found
-
-
 def name_of(container: Mapping[str, Any]) -> str:
     """Return a container's name without the slash."""
     return str(container["Name"]).lstrip("/")
-
-
-def _inspected(engine: CliEngine, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the descriptions of objects; those that are gone by then are left out."""
-    found = []
-    for name in names:
-        shown = engine.cli(kind, "inspect", name, expect=ANY)
-        if shown.ok:
-            found += shown.json()
-    return found
-
-
-def _commands(engine: CliEngine, container: str) -> list[str]:
-    """Return the names of the commands that run in a container, as its engine's `top` lists them."""
-    format_ = ["-eo", "comm"] if engine.name != "podman" else ["comm"]
-    shown = engine.cli("top", container, *format_, expect=ANY)
-    return [line.strip() for line in shown.lines[1:]] if shown.ok else []
-
-
-def _shared(host: Host, containers: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return which namespaces each container has in common with the host, as the kernel shows them."""
-    own = dict(zip(_KINDS, _namespaces(host, "self"), strict=False))
-    found = {}
-    for one in containers:
-        theirs = dict(zip(_KINDS, _namespaces(host, str((one.get("State") or {}).get("Pid"))), strict=False))
-        found[name_of(one)] = [kind for kind, link in theirs.items() if own.get(kind) == link]
-    return found
-
-
-def _namespaces(host: Host, process: str) -> list[str]:
-    paths = [f"/proc/{process}/ns/{kind}" for kind in _KINDS]
-    shown = command.run(["readlink", *paths], host=host, expect=ANY)
-    return shown.lines if len(shown.lines) == len(paths) else []
-
-
-def _read(host: Host, path: str) -> str:
-    return command.run(["cat", path], host=host, expect=ANY).stdout
-
-
-def _audit_rules(host: Host) -> str | None:
-    if not any(host.path(f"{place}/auditctl").exists() for place in ("/sbin", "/usr/sbin")):
-        return None
-    shown = command.run(["auditctl", "-l"], host=host, expect=ANY)
-    return shown.stdout if shown.ok else ""
-
-
-def _daemon(host: Host) -> list[str] | None:
-    """Return the command line of the daemon whose pid file the host has.
-
-    Not that of the newest process called dockerd: there may be several, in labs and in containers.
-    """
-    for place in ("/run/docker.pid", "/var/run/docker.pid"):
-        number = (HostFiles(host).text(place) or "").strip()
-        if number.isdigit() and (line := _read(host, f"/proc/{number}/cmdline")):
-            return line.rstrip("\0").split("\0")
-    return None

@@ -15,8 +15,8 @@ from scenes import Recorder, dump
 from seatrial import exec as command
 from seatrial import runs
 from seatrial.audit.checks import CHECKS
+from seatrial.audit.look import look
 from seatrial.audit.model import judge
-from seatrial.audit.scene import look
 from seatrial.engines import drivers
 from seatrial.engines.startable import Wishes
 from seatrial.lab import images, labs

@@ -3,14 +3,15 @@
 import json
 from dataclasses import asdict, fields
 
-from seatrial.audit.scene import Scene, Stat
+from seatrial.audit.scene import Scene, Stat, without_link
 
 
 class MadeFiles:
     """Files of a host that there is not: path -> Stat, and path -> text of those that have one."""
 
-    def __init__(self, stats=(), texts=(), directories=()):
+    def __init__(self, stats=(), texts=(), directories=(), links=()):
         self.stats, self.texts, self.directories = dict(stats), dict(texts), dict(directories)
+        self.links = dict(links)
 
     def stat(self, path):
         found = self.stats.get(path)
@@ -24,13 +25,16 @@ class MadeFiles:
         return sorted({*listed, *(one.rpartition("/")[2] for one in (*self.stats, *self.texts)
                                   if one.rpartition("/")[0] == path)})  # fmt: skip
 
+    def real(self, path):
+        return self.links.get(path) or without_link(path)
+
 
 class Recorder:
     """Files of a real host that notes what was asked."""
 
     def __init__(self, files):
         self._files = files
-        self.stats, self.texts, self.directories = {}, {}, {}
+        self.stats, self.texts, self.directories, self.links = {}, {}, {}, {}
 
     def stat(self, path):
         self.stats[path] = self._files.stat(path)
@@ -44,6 +48,10 @@ class Recorder:
         self.directories[path] = self._files.names(path)
         return self.directories[path]
 
+    def real(self, path):
+        self.links[path] = self._files.real(path)
+        return self.links[path]
+
 
 def dump(scene):
     """Return a scene with a Recorder as plain JSON."""
@@ -53,6 +61,7 @@ def dump(scene):
         "stats": {path: asdict(found) for path, found in seen.stats.items() if found},
         "texts": {path: text for path, text in seen.texts.items() if text is not None},
         "directories": {path: names for path, names in seen.directories.items() if names},
+        "links": {path: real for path, real in seen.links.items() if real != without_link(path)},
     }
     return json.dumps(plain, indent=1, sort_keys=True)
 
@@ -62,4 +71,4 @@ def load(path):
     plain = json.loads(path.read_text())
     files = plain.pop("files")
     stats = {name: Stat(**found) for name, found in files["stats"].items()}
-    return Scene(files=MadeFiles(stats, files["texts"], files["directories"]), **plain)
+    return Scene(files=MadeFiles(stats, files["texts"], files["directories"], files.get("links", ())), **plain)

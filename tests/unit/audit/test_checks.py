@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.audit.checks import CHECKS
 from seatrial.audit.model import Severity, State, judge
-from seatrial.audit.scene import Scene, Stat, options
+from seatrial.audit.scene import MASKED, READ_ONLY, Scene, Stat, boolean, options
 
 BY_ID = {check.id: check for check in CHECKS}
 RULES = "/etc/audit/audit.rules"
@@ -23,6 +23,7 @@ CONTAINER = {
         "CapAdd": ["CHOWN"], "Privileged": False, "NetworkMode": "web", "PidMode": "", "IpcMode": "private",
         "UTSMode": "", "UsernsMode": "", "Memory": 1 << 26, "CpuShares": 512, "NanoCpus": 0, "ReadonlyRootfs": True,
         "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 5}, "Devices": [],
+        "MaskedPaths": list(MASKED), "ReadonlyPaths": list(READ_ONLY),
         "Ulimits": [{"Name": "nofile"}], "SecurityOpt": ["no-new-privileges"], "CgroupParent": "", "PidsLimit": 100,
     },
 }  # fmt: skip
@@ -242,7 +243,8 @@ FAULTS = {  # id -> what makes this check fail
     "container-pids": host("PidsLimit", None),
     "container-host-userns": host("UsernsMode", "host"),
     "container-api-socket": mount("/var/run/docker.sock"),
-    "container-unmasked": opt("no-new-privileges", "systempaths=unconfined"),
+    # as Docker shows a container that was run with systempaths=unconfined: the client forgets the option
+    "container-unmasked": lambda scene: scene.containers[0]["HostConfig"].update(MaskedPaths=[], ReadonlyPaths=[]),
     "swarm-inactive": info("Swarm", value=SWARM),
     "swarm-managers": info("Swarm", "Managers", value=2),
     "swarm-encrypted": lambda scene: scene.networks[1].update(Options=None),
@@ -253,6 +255,132 @@ FAULTS = {  # id -> what makes this check fail
         {"host-watch-data": "/var/lib/docker"}.get(check.id) or check.title.removeprefix("The audit daemon watches "))
        for check in CHECKS if check.id.startswith("host-watch-")},
 }  # fmt: skip
+SOCKET_UNIT = "/usr/lib/systemd/system/docker.socket"
+DROP_IN = "/etc/systemd/system/docker.socket.d/tcp.conf"
+COVERED = dict.fromkeys((*MASKED, *READ_ONLY), "ro")
+CAPS = "00000000a80425fb"  # Docker's default
+
+
+def all_of(*changes):
+    def change(scene):
+        for one in changes:
+            one(scene)
+
+    return change
+
+
+def handed(unit, drop_in=""):
+    """A daemon that systemd hands its sockets to, without TLS."""
+    return all_of(told("hosts", ["fd://"]), told_more("tlsverify", False), text(SOCKET_UNIT, unit),
+                  text(DROP_IN, drop_in))  # fmt: skip
+
+
+def told_more(word, value):
+    """Change daemon.json once more."""
+    def change(scene):
+        import json
+
+        path = "/etc/docker/daemon.json"
+        scene.files.texts[path] = json.dumps({**json.loads(scene.files.texts[path]), word: value})
+
+    return change
+
+
+def started(*words):
+    return field("argv", ["dockerd", *words])
+
+
+def process(**seen):
+    return field("processes", {"web": {"Seccomp": "2", "NoNewPrivs": "1", "CapBnd": CAPS, **seen}})
+
+
+def volume(**options):
+    return all_of(container("Mounts", [{"Type": "volume", "Name": "v", "Source": "/var/lib/docker/volumes/v/_data",
+                                        "RW": True}]), field("volumes", {"v": options}))  # fmt: skip
+
+
+def covered(**changes):
+    """What the kernel shows mounted over paths of /proc and /sys; None takes one away."""
+    paths = {**COVERED, **{name.replace("__", "/").replace("_", "-"): value for name, value in changes.items()}}
+    return all_of(field("kernel_paths", list(COVERED)),
+                  field("covered", {"web": {path: seen for path, seen in paths.items() if seen is not None}}))
+
+
+def policy(default, **scopes):
+    import json
+
+    transports = {name: {scope: [{"type": kind}] for scope, kind in asked.items()} for name, asked in scopes.items()}
+    return text(POLICY, json.dumps({"default": [{"type": default}], "transports": transports}))
+
+
+ANYTHING = "insecureAcceptAnything"
+# other ways to the same fault, and what only looks like one
+OTHERWISE = [
+    ("container-api-socket", mount("/run"), State.FAIL), ("container-api-socket", mount("/var/run"), State.FAIL),
+    ("container-api-socket", mount("/"), State.FAIL), ("container-api-socket", mount("/var"), State.PASS),
+    ("container-api-socket", volume(type="none", o="bind", device="/run/docker.sock"), State.FAIL),
+    ("container-api-socket", all_of(told("hosts", ["unix:///srv/api/d.sock"]), mount("/srv/api/d.sock")), State.FAIL),
+    ("container-api-socket", all_of(
+        told("hosts", ["unix:///srv/api/d.sock"]), stat_("/srv/api/d.sock", 0o660, kind="socket"), mount("/srv/api")),
+     State.FAIL),
+    ("container-api-socket", mount("/srv/api"), State.PASS), ("container-api-socket", mount("/run/docker"), State.PASS),
+    *(("container-host-directories", mount(path), State.FAIL) for path in (
+        "/", "/etc/shadow", "/usr/bin", "/proc/1", "/home", "/var", "/run", "/var/run", "/var/lib", "/root/.ssh",
+        "/etc/hosts", "/lib/x", "/var/lib/docker/volumes")),
+    *(("container-host-directories", mount(path), State.PASS) for path in (
+        "/home/alice/site", "/srv", "/etcetera", "/opt/x", "/var/lib/web")),
+    *(("container-host-directories", mount(path, RW=False), State.PASS) for path in (
+        "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/etc/localtime", "/usr/share/zoneinfo/UTC")),
+    ("container-host-directories", mount("/etc/shadow", RW=False), State.FAIL),
+    ("container-host-directories", volume(type="none", o="bind,rw", device="/etc"), State.FAIL),
+    ("container-host-directories", volume(type="none", o="bind", device="/srv/x"), State.PASS),
+    ("container-host-directories", volume(type="tmpfs", device="tmpfs"), State.PASS),
+    ("container-seccomp", process(Seccomp="0"), State.FAIL), ("container-seccomp", process(), State.PASS),
+    ("container-capabilities", process(CapBnd="00000000a80435fb"), State.FAIL),  # NET_ADMIN
+    ("container-capabilities", process(), State.PASS),
+    ("container-no-new-privileges", process(NoNewPrivs="0"), State.FAIL),
+    ("container-no-new-privileges", all_of(opt(), told("no-new-privileges", False), process()), State.PASS),
+    ("container-no-new-privileges", all_of(opt(), started("--no-new-privileges=1")), State.PASS),
+    ("container-no-new-privileges", all_of(opt(), started("--no-new-privileges=0")), State.FAIL),
+    ("container-no-new-privileges", opt("no-new-privileges:0"), State.FAIL),
+    ("container-unmasked", host("MaskedPaths", list(MASKED)[1:]), State.FAIL),
+    ("container-unmasked", host("ReadonlyPaths", []), State.FAIL),
+    ("container-unmasked", host("MaskedPaths", None), State.PASS),
+    ("container-unmasked", opt("no-new-privileges", "unmask=/proc/keys"), State.FAIL),
+    ("container-unmasked", covered(), State.PASS),
+    ("container-unmasked", covered(__proc__keys=None), State.FAIL),
+    ("container-unmasked", covered(__proc__sys="rw,nosuid"), State.FAIL),
+    *(("daemon-iptables", started(f"--iptables={no}"), State.FAIL) for no in ("0", "false", "False", "F", "f")),
+    *(("daemon-iptables", started(f"--iptables={yes}"), State.PASS) for yes in ("1", "true", "T")),
+    ("daemon-userland-proxy", started("--userland-proxy=0"), State.PASS),
+    ("daemon-userland-proxy", started("--userland-proxy=1"), State.FAIL),
+    ("daemon-no-new-privileges", started("--no-new-privileges=t"), State.PASS),
+    ("daemon-tls", started("--tlsverify=0", "-H", "tcp://:1"), State.FAIL),
+    ("daemon-tls", handed("[Socket]\nListenStream=/run/docker.sock\n"), State.NOT_APPLICABLE),
+    ("daemon-tls", handed("[Socket]\nListenStream=0.0.0.0:2375\n"), State.FAIL),
+    ("daemon-tls", handed("[Socket]\nListenStream=/run/docker.sock\n", "[Socket]\nListenStream=2375\n"), State.FAIL),
+    ("daemon-tls", handed("[Socket]\nListenStream=2375\n", "[Socket]\nListenStream=\n"), State.NOT_APPLICABLE),
+    ("daemon-tls", all_of(handed("ListenStream=2375"), told_more("tlsverify", True)), State.PASS),
+    ("daemon-tls", field("plain", "tcp://192.0.2.1:2375"), State.FAIL),
+    ("daemon-tls", all_of(text("/etc/docker/daemon.json", "{}"), field("listening", ["[::]:2375"])), State.FAIL),
+    ("daemon-tls", all_of(text("/etc/docker/daemon.json", '{"metrics-addr": "127.0.0.1:9323"}'),
+                          field("listening", ["127.0.0.1:9323"])), State.NOT_APPLICABLE),
+    ("daemon-tls", all_of(text("/etc/docker/daemon.json", "{}"), field("listening", ["[::]:2377"]),
+                          info("Swarm", value=SWARM)), State.NOT_APPLICABLE),
+    ("podman-policy", policy("reject", docker={"": ANYTHING}), State.FAIL),
+    ("podman-policy", policy("reject", docker={"r.example/x": ANYTHING, "": "reject"}), State.FAIL),
+    ("podman-policy", policy(ANYTHING, docker={"": "signedBy"}), State.PASS),
+    ("podman-policy", policy(ANYTHING, docker={"r.example": "signedBy"}), State.FAIL),
+    ("podman-policy", policy("reject", **{"docker-daemon": {"": ANYTHING}}), State.PASS),
+    ("podman-policy", text(POLICY, '{"default": [{"type": "reject"}], "transports": {"docker": 1}}'), State.FAIL),
+    ("podman-logs", all_of(text(CONF, "[containers]\n"), info("host", "logDriver", value="journald")), State.PASS),
+    ("podman-logs", all_of(text(CONF, "[containers]\n"), info("host", "logDriver", value="k8s-file")), State.FAIL),
+    ("podman-logs", all_of(text(CONF, '[containers]\nlog_driver = "k8s-file"\n'),
+                           info("host", "logDriver", value="journald")), State.FAIL),
+    ("podman-service-tcp", text("/etc/systemd/system/podman.service.d/x.conf",
+                                "[Service]\nExecStart=\nExecStart=/usr/bin/podman system service tcp:0.0.0.0:1\n"),
+     State.FAIL),
+]  # fmt: skip
 # checks that a person decides -> what makes them come to a verdict themselves, where anything does
 BY_HAND = {
     "host-trusted-users": (text("/etc/group", "root:x:0:\n"), State.NOT_APPLICABLE),
@@ -303,6 +431,22 @@ def test_every_check_is_tried():
 @pytest.mark.parametrize("id_", FAULTS)
 def test_scored_checks_pass_and_fail(scenes, id_):
     assert (state(scenes, id_), state(scenes, id_, FAULTS[id_])) == (State.PASS, State.FAIL)
+
+
+@pytest.mark.parametrize(("id_", "change", "expected"), OTHERWISE, ids=[
+    f"{number}-{id_}-{expected}" for number, (id_, _, expected) in enumerate(OTHERWISE)
+])  # fmt: skip
+def test_other_ways_to_a_fault_and_what_only_looks_like_one(scenes, id_, change, expected):
+    assert state(scenes, id_, change) is expected
+
+
+@pytest.mark.parametrize(("text_", "expected"), [
+    *((word, True) for word in ("1", "t", "T", "true", "TRUE", "True")),
+    *((word, False) for word in ("0", "f", "F", "false", "FALSE", "False")),
+    *((word, None) for word in ("", "yes", "tRUE", "2")),
+])  # fmt: skip
+def test_booleans_are_those_of_go(text_, expected):
+    assert boolean(text_) is expected
 
 
 @pytest.mark.parametrize("id_", BY_HAND)

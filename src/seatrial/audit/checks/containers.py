@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from seatrial.audit import places
 from seatrial.audit.model import Check, Outcome, Severity, absent, failed, manual, passed
-from seatrial.audit.scene import Scene, name_of
+from seatrial.audit.scene import MASKED, READ_ONLY, Scene, boolean, name_of
+from seatrial.oci.observe import capability_names
 
 BOTH = ("docker", "podman")
 Container = Mapping[str, Any]
@@ -15,10 +17,6 @@ _DEFAULT = frozenset({
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
     "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
 })  # fmt: skip
-_SENSITIVE = ("/", "/boot", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr", "/root", "/var/lib/docker",
-              "/var/lib/containers", "/run/containerd")  # fmt: skip
-_SOCKETS = ("/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock", "/var/run/podman/podman.sock",
-            "/run/containerd/containerd.sock", "/run/docker/containerd/containerd.sock")  # fmt: skip
 
 
 def _host(one: Container) -> Mapping[str, Any]:
@@ -67,8 +65,15 @@ def _label(_: Scene, one: Container) -> str:
     return "" if one.get("ProcessLabel") else "no label"
 
 
-def _capabilities(_: Scene, one: Container) -> str:
+def _process(scene: Scene, one: Container) -> Mapping[str, str]:
+    """Return what the kernel shows of the container's first process; it counts for more than what was asked for."""
+    return scene.processes.get(name_of(one), {})
+
+
+def _capabilities(scene: Scene, one: Container) -> str:
     added = {str(name).upper().removeprefix("CAP_") for name in _host(one).get("CapAdd") or []}
+    if seen := _process(scene, one).get("CapBnd"):
+        added = {name.removeprefix("CAP_") for name in capability_names(int(seen, 16))}
     return ", ".join(sorted(added - _DEFAULT))
 
 
@@ -76,18 +81,13 @@ def _privileged(_: Scene, one: Container) -> str:
     return "privileged" if _host(one).get("Privileged") else ""
 
 
-def _sources(one: Container) -> list[tuple[str, bool]]:
-    return [(str(mount.get("Source") or "").rstrip("/") or "/", bool(mount.get("RW")))
-            for mount in one.get("Mounts") or [] if mount.get("Type") == "bind"]  # fmt: skip
+def _sensitive(scene: Scene, one: Container) -> str:
+    return ", ".join(str(place) for place in places.given(scene, one) if places.sensitive(scene, place))
 
 
-def _sensitive(_: Scene, one: Container) -> str:
-    found = [f"{path}{'' if writable else ' (read-only)'}" for path, writable in _sources(one) if path in _SENSITIVE]
-    return ", ".join(found)
-
-
-def _api_socket(_: Scene, one: Container) -> str:
-    return ", ".join(path for path, _ in _sources(one) if path in _SOCKETS)
+def _api_socket(scene: Scene, one: Container) -> str:
+    found = {path for place in places.given(scene, one) for path in places.api_sockets(scene, place)}
+    return ", ".join(sorted(found))
 
 
 def _sshd(scene: Scene, one: Container) -> str:
@@ -151,9 +151,11 @@ def _propagation(_: Scene, one: Container) -> str:
                      if mount.get("Propagation") in shared)  # fmt: skip
 
 
-def _seccomp(_: Scene, one: Container) -> str:
+def _seccomp(scene: Scene, one: Container) -> str:
     if _host(one).get("Privileged"):
         return "privileged"
+    if _process(scene, one).get("Seccomp") == "0":
+        return "no filter is in force"
     return "seccomp=unconfined" if "seccomp:unconfined" in _options(one) else ""
 
 
@@ -165,10 +167,11 @@ def _cgroup_parent(scene: Scene, one: Container) -> str:
 
 
 def _privileges(scene: Scene, one: Container) -> str:
-    told = [option for option in _options(one) if option.startswith("no-new-privileges")]
-    own = "no-new-privileges" if "no-new-privileges:true" in told or "no-new-privileges" in told else ""
-    daemon = (scene.setting("no-new-privileges") or [""])[-1] == "true" and "no-new-privileges:false" not in told
-    return "" if own or daemon else "may raise its privileges"
+    told = [option.partition(":")[2] or "true" for option in _options(one) if option.startswith("no-new-privileges")]
+    asked = boolean(told[-1]) if told else scene.switch("no-new-privileges")
+    if seen := _process(scene, one).get("NoNewPrivs"):
+        asked = boolean(seen)
+    return "" if asked else "may raise its privileges"
 
 
 def _health(_: Scene, one: Container) -> str:
@@ -190,11 +193,25 @@ def _userns(_: Scene, one: Container) -> str:
     return "host" if _host(one).get("UsernsMode") == "host" else ""
 
 
-def _unmasked(_: Scene, one: Container) -> str:
+def _unmasked(scene: Scene, one: Container) -> str:
     if _host(one).get("Privileged"):
         return "privileged"
-    opened = [option for option in _options(one) if option in ("systempaths:unconfined", "unmask:ALL", "unmask:all")]
+    opened = [option for option in _options(one) if option.startswith(("systempaths:unconfined", "unmask:"))]
+    # Docker's client sends empty lists for systempaths=unconfined, and forgets the option
+    for field, usual in (("MaskedPaths", MASKED), ("ReadonlyPaths", READ_ONLY)):
+        listed = _host(one).get(field)
+        if listed is not None and (lost := [path for path in usual if path not in listed]):
+            opened.append(f"{field} has not {' '.join(lost)}" if listed else f"{field} is empty")
+    covered = scene.covered.get(name_of(one))
+    if covered and (seen := [path for path in scene.kernel_paths if not _covered(path, covered)]):
+        opened.append(f"open: {' '.join(seen)}")
     return ", ".join(opened)
+
+
+def _covered(path: str, covered: Mapping[str, str]) -> bool:
+    """Tell whether something is mounted over a path or above it, and that read-only where it shall not be written."""
+    over = [options for target, options in covered.items() if places.within(path, target)]
+    return any("ro" in options.split(",") for options in over) if path in READ_ONLY else bool(over)
 
 
 def _by_hand(detail: str, _: Scene) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seatrial.audit import units
 from seatrial.audit.model import Check, Outcome, Severity, absent, failed, manual, passed, unseen
 from seatrial.audit.scene import Scene
 from seatrial.engines.docker import security_options
@@ -17,10 +18,6 @@ def _blind(scene: Scene) -> str:
 
 def _last(scene: Scene, name: str) -> str:
     return (scene.setting(name) or [""])[-1]
-
-
-def _on(scene: Scene, name: str) -> bool:
-    return _last(scene, name) in ("true", "1")
 
 
 def _rootless(scene: Scene) -> Outcome:
@@ -40,7 +37,7 @@ def _icc(scene: Scene) -> Outcome:
 
 
 def _log_level(scene: Scene) -> Outcome:
-    level = _last(scene, "log-level") or ("debug" if _on(scene, "debug") else "info")
+    level = _last(scene, "log-level") or ("debug" if scene.switch("debug") else "info")
     if level != "info" and (level == "debug" or _blind(scene) == ""):
         return failed(f"the daemon logs at the level {level}", path=scene.config_path)
     if _blind(scene):
@@ -49,7 +46,7 @@ def _log_level(scene: Scene) -> Outcome:
 
 
 def _iptables(scene: Scene) -> Outcome:
-    if _last(scene, "iptables") == "false":
+    if scene.switch("iptables") is False:
         return failed("the daemon does not keep the firewall's rules: isolation of networks is off")
     return unseen(_blind(scene)) if _blind(scene) else passed("the daemon keeps the firewall's rules")
 
@@ -72,14 +69,29 @@ def _aufs(scene: Scene) -> Outcome:
 
 
 def _tls(scene: Scene) -> Outcome:
+    if scene.plain:  # that it answered says more than any option
+        return failed("the API is on TCP without TLS: root on this host for whoever reaches the port", [scene.plain])
     hosts = [host for host in scene.setting("host") if host.startswith("tcp:") or (":" in host and "://" not in host)]
+    handed = any(host.startswith("fd:") for host in scene.setting("host"))
+    asked = units.on_tcp(scene, "docker.socket") if handed else []
+    hosts += [f"fd:// {address}" for address, _ in asked]
+    path = asked[0][1] if asked else ""
+    if not hosts:  # a socket may be handed to it by a unit that is not known here
+        hosts = [address for address in scene.listening or () if not _others(scene, address)]
     if not hosts:
         return unseen(_blind(scene)) if _blind(scene) else absent("the daemon does not listen on TCP")
-    if _on(scene, "tlsverify"):
+    if scene.switch("tlsverify"):
         return passed("clients on TCP show a certificate")
-    if _on(scene, "tls"):
-        return failed("the API is on TCP with TLS, but takes every client", hosts)
-    return failed("the API is on TCP without TLS: root on this host for whoever reaches the port", hosts)
+    if scene.switch("tls"):
+        return failed("the API is on TCP with TLS, but takes every client", hosts, path)
+    return failed("the API is on TCP without TLS: root on this host for whoever reaches the port", hosts, path)
+
+
+def _others(scene: Scene, address: str) -> bool:
+    """Tell whether what listens at an address is no API: a swarm's management (2377, 7946), or the metrics."""
+    port = address.rpartition(":")[2]
+    swarm = (scene.info.get("Swarm") or {}).get("LocalNodeState") == "active" and port in ("2377", "7946")
+    return swarm or port == _last(scene, "metrics-addr").rpartition(":")[2]
 
 
 def _ulimit(scene: Scene) -> Outcome:
@@ -125,7 +137,7 @@ def _logging(scene: Scene) -> Outcome:
 
 
 def _no_new_privileges(scene: Scene) -> Outcome:
-    if "no-new-privileges" in security_options(dict(scene.info)) or _on(scene, "no-new-privileges"):
+    if "no-new-privileges" in security_options(dict(scene.info)) or scene.switch("no-new-privileges"):
         return passed("set-uid programs give nothing in containers")
     return unseen(_blind(scene)) if _blind(scene) else failed("set-uid programs raise privileges in containers")
 
@@ -139,7 +151,7 @@ def _live_restore(scene: Scene) -> Outcome:
 
 
 def _proxy(scene: Scene) -> Outcome:
-    if _last(scene, "userland-proxy") == "false":
+    if scene.switch("userland-proxy") is False:
         return passed("ports are published by the firewall alone")
     return unseen(_blind(scene)) if _blind(scene) else failed("each published port has a process that runs as root")
 

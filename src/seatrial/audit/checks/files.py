@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import PurePosixPath
 
+from seatrial.audit import units
 from seatrial.audit.model import Check, Outcome, Severity, absent, failed, passed, unseen
 from seatrial.audit.scene import Scene
 
@@ -14,8 +15,7 @@ Paths = Callable[[Scene], list[str]]
 
 def _unit(name: str) -> Paths:
     def found(scene: Scene) -> list[str]:
-        places = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-        return [f"{place}/{name}" for place in places if scene.files.stat(f"{place}/{name}")][:1]
+        return [f"{place}/{name}" for place in units.PLACES if scene.files.stat(f"{place}/{name}")][:1]
 
     return found
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from seatrial.audit import units
 from seatrial.audit.model import Check, Outcome, Severity, failed, manual, passed, unseen
 from seatrial.audit.scene import Scene
 
@@ -14,6 +15,8 @@ _DEFAULT_CAPABILITIES = frozenset({
     "SETUID", "SYS_CHROOT",
 })  # fmt: skip
 _POLICY = "/etc/containers/policy.json"
+_REMOTE = "docker"  # the transport of policy.json that asks registries; the others copy what is here already
+_ANYTHING = "insecureAcceptAnything"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -108,7 +111,9 @@ def _logs(scene: Scene) -> Outcome:
         return unseen(scene.hidden)
     told = _conf(scene, "containers")
     size = told.get("log_size_max", -1)
-    if told.get("log_driver") in ("journald", "passthrough", "none") or (isinstance(size, int) and size > 0):
+    # what Podman was built with counts where nothing is set
+    driver = told.get("log_driver") or (scene.info.get("host") or {}).get("logDriver")
+    if driver in ("journald", "passthrough", "none") or (isinstance(size, int) and size > 0):
         return passed("what containers log has a bound")
     return failed("logs of containers grow until the disk is full")
 
@@ -137,27 +142,30 @@ def _policy(scene: Scene) -> Outcome:
     if text is None:
         return failed(f"there is no {_POLICY}: every pull fails, or takes what a fallback says", path=_POLICY)
     try:
-        default = json.loads(text)["default"]
-        kinds = [str(one["type"]) for one in default]
-    except (ValueError, KeyError, TypeError):
+        policy = json.loads(text)
+        kinds = _kinds(policy["default"])
+        remote = (policy.get("transports") or {}).get(_REMOTE) or {}
+        scopes = {str(scope): _kinds(asked) for scope, asked in remote.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
         return failed(f"{_POLICY} cannot be read", path=_POLICY)
-    if "insecureAcceptAnything" in kinds:
+    # the most specific scope counts: "" is what the transport has in place of the default
+    if _ANYTHING in scopes.get("", kinds):
         return failed("images need no signature", path=_POLICY)
+    if open_ := sorted(scope for scope, asked in scopes.items() if _ANYTHING in asked):
+        return failed("images of these places need no signature", open_, _POLICY)
     return passed(f"images are judged: {', '.join(kinds)}", _POLICY)
+
+
+def _kinds(requirements: Any) -> list[str]:
+    """Return the types of a scope's requirements (containers-policy.json(5)); raises KeyError and TypeError."""
+    return [str(one["type"]) for one in requirements]
 
 
 def _service(scene: Scene) -> Outcome:
     if scene.hidden:
         return unseen(scene.hidden)
-    units = ("/etc/systemd/system/podman.socket", "/etc/systemd/system/podman.service",
-             "/usr/lib/systemd/system/podman.socket", "/usr/lib/systemd/system/podman.service")  # fmt: skip
-    dropped = [f"{unit}.d/{name}" for unit in units for name in scene.files.names(f"{unit}.d")]
-    open_ = []
-    for path in (*units, *dropped):
-        for line in (scene.files.text(path) or "").splitlines():
-            key, _, value = line.strip().partition("=")
-            if (key == "ListenStream" and not value.startswith(("/", "%"))) or (key == "ExecStart" and "tcp:" in value):
-                open_.append(path)
+    open_ = [path for _, path in units.on_tcp(scene, "podman.socket")]
+    open_ += [path for value, path in units.values(scene, "podman.service", "ExecStart") if "tcp:" in value]
     if open_:
         return failed("the API is on TCP, where it has no authentication", open_, open_[0])
     return passed("no unit puts the API on TCP")
