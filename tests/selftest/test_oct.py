@@ -72,6 +72,13 @@ def test_each_kind_of_case_has_its_verdict_and_only_what_is_due_runs_again(libra
     assert record["steps"][-1]["evidence"] is True
     junit = next(library.directory.glob("junit-*.xml")).read_text()
     assert 'name="wrong"' in junit
+    reports = [junit, *((library.directory / name).read_text() for name in ("cases.md", "index.html"))]
+    for text in reports:  # as the record has it: steps, what they cost, and where they ran
+        for words in ("look", "exit code 0, in the container", "echo hello", "kernel", "peak of boxA"):
+            assert words.casefold() in text.casefold(), words
+    assert record["peaks"]["boxA"]["memory"] > 0
+    assert record["environment"]["engine"].startswith("runc ")
+    assert record["environment"]["distribution"] == "debian 12"
 
     write(library, "good", {"Summary": "another sentence"})
     again = run(library, "--only", "new,changed,failed")

@@ -76,6 +76,23 @@ def _teller() -> Callable[[TaskRecord], None]:
     return tell
 
 
+def environment(info: TargetInfo, hosts: Mapping[str, Offer]) -> dict[str, str]:
+    """Return what of engine, host and harness a result depends on, without what is not known."""
+    from seatrial import __version__
+
+    host = next(iter(hosts.values()), None)
+    modules = info.facts.get("lsm") or info.facts.get("security") or []
+    found = {
+        "engine": f"{info.engine} {info.version}", "runtime": info.runtime, "storage": info.storage,
+        "cgroup": info.cgroup, "security": ", ".join(map(str, modules)) if isinstance(modules, list) else str(modules),
+        "kernel": str(host.facts.get("kernel", "")) if host else "", "arch": host.arch if host else "",
+        "distribution": f"{host.distribution} {host.version}".strip() if host else "",
+        "CPUs": str(host.cpus) if host else "", "memory": f"{host.memory / 2**30:.1f} GiB" if host else "",
+        "harness": __version__,
+    }  # fmt: skip
+    return {name: value for name, value in found.items() if value}
+
+
 def settings(config: pytest.Config) -> dict[str, str]:
     """Return the parameters of cases that were set by --set; raises `pytest.UsageError`."""
     pairs = [text.partition("=") for text in config.getoption("parameters")]
@@ -156,6 +173,7 @@ class CaseItem(pytest.Item):
         bundle = Bundle(self.path.parent, self.path.name)
         task = Task(self.case, bundle, self._containers(), target=self.target, digest=self.digest, hosts=hosts,
                     away=away, progress=_teller())  # fmt: skip
+        task.record.environment = environment(self.config.stash[SESSION].info(self.target), hosts)
         try:
             task.run()
         finally:
@@ -180,9 +198,8 @@ class CaseItem(pytest.Item):
         except OSError:  # the stream is on the same disk and will tell
             path = Path()
         return {
-            "case": self.case.id, "name": self.case.name, "variant": asdict(self.variant), "digest": self.digest,
-            "ending": record.ending.value, "task": record.task,
-            "record": str(path), "metrics": record.metrics, "spent": record.spent, "hosts": record.hosts,
+            **record.brief, "case": self.case.id, "name": self.case.name, "variant": asdict(self.variant),
+            "digest": self.digest, "record": str(path) if path.name else "",
         }  # fmt: skip
 
     def _raise(self, record: TaskRecord) -> None:

@@ -10,7 +10,7 @@ from seatrial.probes.kernel import Kernel
 _FILES = {
     "memory": ("memory", ("memory.max_usage_in_bytes", "memory.peak")),
     "pids": ("pids", ("pids.peak",)),
-    "cpu_nanoseconds": ("cpuacct", ("cpuacct.usage",)),
+    "cpu_nanoseconds": ("cpuacct", ("cpuacct.usage", "cpu.stat")),
 }
 
 
@@ -22,6 +22,13 @@ def peaks(pid: int) -> dict[str, int]:
     for name, (controller, files) in _FILES.items():
         for file in files:
             with contextlib.suppress(ExpectationError, OSError, ValueError, KeyError, StopIteration):
-                found[name] = int((Kernel(pid).cgroup_path(controller) / file).read_text())
+                found[name] = _number((Kernel(pid).cgroup_path(controller) / file).read_text())
                 break
     return found
+
+
+def _number(text: str) -> int:
+    """Return the number in a file, of cpu.stat the time used."""
+    if text.strip().isdigit():
+        return int(text)
+    return 1000 * next(int(line.split()[1]) for line in text.splitlines() if line.startswith("usage_usec "))

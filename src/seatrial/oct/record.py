@@ -9,6 +9,7 @@ from typing import Any
 from seatrial.verdict import Verdict
 
 PROGRESS = "SEATRIAL_OCT_PROGRESS"  # the file in which a session tells how far its case is
+_BRIEF = 1000  # characters of a stream that reports show
 _SHOWN = 64 << 10  # characters of a stream that a record keeps
 
 
@@ -57,6 +58,13 @@ class StepRecord:
     evidence: bool = False  # it proved that it ran in a container
     problem: str = ""  # why it did not go as it should
 
+    @property
+    def brief(self) -> dict[str, Any]:
+        """What reports show of a step, as JSON."""
+        kept = ("phase", "object", "name", "what", "code", "duration", "timed_out", "evidence", "problem")
+        streams = [text if len(text) <= _BRIEF else f"[...]{text[-_BRIEF:]}" for text in (self.stdout, self.stderr)]
+        return {**{name: getattr(self, name) for name in kept}, "what": self.what[:_BRIEF], "output": "".join(streams)}
+
 
 @dataclass
 class TaskRecord:
@@ -78,6 +86,7 @@ class TaskRecord:
     peaks: dict[str, dict[str, int]] = field(default_factory=dict)  # container -> what its cgroup has counted
     hosts: dict[str, str] = field(default_factory=dict)  # host object -> where it was placed
     spent: dict[str, float] = field(default_factory=dict)  # phase -> seconds
+    environment: dict[str, str] = field(default_factory=dict)  # what of engine, host and harness results depend on
     duration: float = 0.0
 
     @property
@@ -89,6 +98,12 @@ class TaskRecord:
     def message(self) -> str:
         """What went wrong, in words."""
         return "\n".join([*self.problems, *(f"leaked: {leak}" for leak in self.leaks), *self.warnings])
+
+    @property
+    def brief(self) -> dict[str, Any]:
+        """What reports show of the record, as JSON: of streams the end."""
+        kept = ("ending", "task", "metrics", "peaks", "spent", "hosts", "environment")
+        return {**{name: getattr(self, name) for name in kept}, "steps": [step.brief for step in self.steps]}
 
     def plain(self) -> dict[str, Any]:
         """Return the record as JSON."""

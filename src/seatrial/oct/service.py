@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -66,6 +65,11 @@ _FAILURES = {
     404: "There is no such thing", 409: "It cannot be done now", 413: "The body is too large",
     415: "The body is of another kind", 422: "The request cannot be understood, or its bundle is refused",
     503: "The service cannot read or write what it needs",
+}  # fmt: skip
+Form = Literal["markdown", "html", "junit", "json"]
+_FORMS: dict[Form, tuple[str, tuple[str, ...]]] = {
+    "markdown": ("text/markdown", ("report.md", "cases.md")), "html": ("text/html", ("index.html",)),
+    "junit": ("application/xml", ("junit-*.xml",)), "json": ("application/x-ndjson", ("results.jsonl",)),
 }  # fmt: skip
 _TEXT = {"schema": {"type": "string"}}
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
@@ -233,8 +237,8 @@ def application(office: Office, desk: Desk, token: str = "") -> FastAPI:
     def case_report(id_: str) -> Response:
         """Read the report of the last task of a case."""
         for job in desk.jobs("finished", id_):
-            if (directory := desk.run_directory(job.id)) and (directory / "report.md").exists():
-                return FileResponse(directory / "report.md", media_type="text/markdown")
+            if found := _report(desk.run_directory(job.id), "markdown"):
+                return found
         raise missing("report of the case", id_, "POST /task with its id, then POST run to the task")
 
     def hosts(wish: Require, engine: str) -> list[dict[str, Any]]:
@@ -291,16 +295,16 @@ def application(office: Office, desk: Desk, token: str = "") -> FastAPI:
         """Tell how far a task is."""
         return answer("", job_of(id_).plain)
 
-    @app.get("/task/{id_}/report", response_class=Response, responses={200: {"content": {"text/markdown": _TEXT}}})
-    def task_report(id_: str) -> Response:
-        """Read the report of a task that has finished."""
+    @app.get("/task/{id_}/report", response_class=Response,
+             responses={200: {"content": {kind: _TEXT for kind, _ in _FORMS.values()}}})  # fmt: skip
+    def task_report(id_: str, Format: Form = "markdown") -> Response:
+        """Read the report of a task that has finished: verdict, steps, peaks, environment."""
         job = job_of(id_)
-        directory = desk.run_directory(id_)
-        if directory is None or not (directory / "report.md").exists():
-            if job.state != "finished":
-                raise _too_early("report", job)
-            raise missing("report of the task", id_, "its session ended without one: the task's message says why")
-        return FileResponse(directory / "report.md", media_type="text/markdown")
+        if found := _report(desk.run_directory(id_), Format):
+            return found
+        if job.state != "finished":
+            raise _too_early("report", job)
+        raise missing("report of the task", id_, "its session ended without one: the task's message says why")
 
     @app.post("/task/{id_}", response_model=Answer[Collected | None], openapi_extra=_ACTION,
               responses={202: {"model": Nothing, "description": "It is under way"}})  # fmt: skip
@@ -314,6 +318,13 @@ def application(office: Office, desk: Desk, token: str = "") -> FastAPI:
         return await run_in_threadpool(_act, office, desk, job, action, found)
 
     return app
+
+
+def _report(directory: Path | None, form: Form) -> Response | None:
+    """Return a run's report in a form, None where there is none."""
+    kind, patterns = _FORMS[form]
+    paths = [path for pattern in patterns for path in sorted(directory.glob(pattern))] if directory else []
+    return Response("\n".join(path.read_text("utf-8") for path in paths), media_type=kind) if paths else None
 
 
 def _filter(group: str, name: str, tag: str) -> Filter:

@@ -325,8 +325,7 @@ class Task:
                 self.record.problems.append(f"{words}\n{record.stdout}{record.stderr}".rstrip())
         named = {expectation.step for expectation in self.case.expect if expectation.source == "state"}
         self.record.states = {name: self._sites[name].state(name) for name in named}
-        if self.case.group.startswith("Performance"):
-            self.record.peaks = {name: self._sites[name].peaks(name) for name in self._made}
+        self.record.peaks = {name: self._sites[name].peaks(name) for name in self._made}
         self._own_output()
         for one in self.case.collects:
             path = self._words_at(one.object).text(one.path)

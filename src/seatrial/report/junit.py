@@ -14,11 +14,16 @@ import junit_xml
 
 from seatrial.claims import Claim
 from seatrial.names import slug
+from seatrial.report.cases import case_runs
+from seatrial.report.cases import text as cases_text
 from seatrial.report.conclusion import NOT_RUN, broken_off, targets_of
 from seatrial.report.files import save
 from seatrial.report.wording import clean, first_line, function, rerun, why
 from seatrial.results import Finding, Run, TestResult
 from seatrial.verdict import Verdict
+
+_MACHINE = ("kernel", "system", "arch", "cpus", "cpu", "memory", "cgroup", "lsm")
+_TARGET = ("engine", "version", "api", "runtime", "storage")
 
 
 def write(run: Run, directory: Path, claims: Mapping[str, Claim]) -> list[Path]:
@@ -52,7 +57,8 @@ def render(run: Run, target: str, claims: Mapping[str, Claim]) -> str:
         seen[case.classname, case.name] += 1
         if seen[case.classname, case.name] > 1:
             case.name += f" ({seen[case.classname, case.name]})"
-    suite = junit_xml.TestSuite(clean(target), cases, timestamp=run.header.started, id=run.header.run)
+    suite = junit_xml.TestSuite(clean(target), cases, timestamp=run.header.started, id=run.header.run,
+                                properties=_properties(run, target))  # fmt: skip
     xml: str = junit_xml.to_xml_report_string([suite])
     return xml
 
@@ -86,7 +92,19 @@ def _case(result: TestResult, claims: Mapping[str, Claim]) -> junit_xml.TestCase
         case.add_skipped_info(message=clean(f"{result.verdict}: {why(result)}"))
     elif result.verdict is Verdict.WARN:
         case.stdout = f"WARN: {_body(result, text, claims)}"
+    for done in case_runs([result]):
+        case.stdout = "\n\n".join(filter(None, (case.stdout, clean(cases_text(done)))))
     return case
+
+
+def _properties(run: Run, target: str) -> dict[str, str]:
+    """Return what a target and its machine are, as far as it is known."""
+    info = next((info for info in run.header.targets if info.name == target), None)
+    found = {"harness": run.header.harness}
+    found |= {name: str(run.header.host[name]) for name in _MACHINE if run.header.host.get(name) not in (None, "")}
+    if info is not None:
+        found |= {name: getattr(info, name) for name in _TARGET if getattr(info, name)}
+    return {name: clean(value) for name, value in found.items()}
 
 
 def _body(result: TestResult, text: str, claims: Mapping[str, Claim]) -> str:

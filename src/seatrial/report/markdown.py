@@ -1,4 +1,4 @@
-"""report.md: the run in at most 60 lines, for notes on merge requests."""
+"""report.md: the run in at most 60 lines, for notes on merge requests; cases.md: every case of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from seatrial.report import cases as cases_
 from seatrial.report import wording
+from seatrial.report.cases import CaseRun
 from seatrial.report.view import Group, View, turns
 from seatrial.report.wording import SIGNS, counts, flat, listed, many, moment, span
 
@@ -43,6 +45,30 @@ def render(view: View) -> str:
     while lines and not lines[-1]:
         lines.pop()
     return "\n".join(lines) + "\n"
+
+
+def cases(found: Sequence[CaseRun]) -> str:
+    """Return cases.md: each case with its steps, what its containers took at most, and where it ran."""
+    lines = ["# Cases", ""]
+    for case in found:
+        lines += [f"## {SIGNS[case.verdict]} {escape(case.test)} on {escape(case.target)}", ""]
+        lines += [f"{escape(case.ending)} after {case.duration}: {escape(cases_.listed(case.spent))}.", ""]
+        lines += ["| phase | step | object | ended | time | command |", "|---|---|---|---|---:|---|"]
+        lines += [
+            f"| {step.phase} | {escape(step.name)} | {escape(step.object)} | {step.ended} | {step.duration} "
+            f"| {code(step.what, 160)} |"
+            for step in case.steps
+        ]
+        lines += ["", *(f"- {escape(step.name)}: {escape(step.problem, 400)}" for step in case.steps if step.problem)]
+        facts = [*((f"peak of {name}", words) for name, words in case.peaks), *case.metrics,
+                 *((f"host {name}", where) for name, where in case.hosts)]  # fmt: skip
+        lines += [f"- {escape(name)}: {escape(words)}" for name, words in facts]
+        lines += [f"- environment: {escape(cases_.listed(case.environment), 500)}"] if case.environment else []
+        lines += [f"- record: {code(case.record)}"] if case.record else []
+        for step in [one for one in case.steps if one.output]:
+            lines += ["", f"Output of {escape(step.name)}:", "", *(f"    {row}" for row in step.output.splitlines())]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def _cut(rows: Sequence[str], limit: int, more: str) -> list[str]:

@@ -11,6 +11,7 @@ from seatrial.claims import Claim
 from seatrial.history import Changes, Flaky
 from seatrial.names import slug
 from seatrial.report import wording
+from seatrial.report.cases import EVIDENCE, CaseRun, case_runs
 from seatrial.report.conclusion import NOT_RUN, Conclusion, conclude, targets_of
 from seatrial.report.figures import Figure
 from seatrial.report.posture import Row, posture
@@ -148,6 +149,7 @@ class View:
     slowest: list[TestResult]
     figures: list[Figure] = field(default_factory=list)
     posture: list[Row] = field(default_factory=list)
+    cases: list[CaseRun] = field(default_factory=list)
     files: set[str] = field(default_factory=set)  # paths below the run's directory that a page may link
 
     @property
@@ -181,6 +183,7 @@ def view(
         slowest=sorted(run.results, key=lambda result: -result.duration)[:SLOWEST],
         figures=list(figures),
         posture=posture(run.results),
+        cases=case_runs(run.results),
         files=_files(run, figures),
     )
 
@@ -202,6 +205,7 @@ def _files(run: Run, figures: Sequence[Figure]) -> set[str]:
     if run.directory is None:
         return set()
     paths = {path for result in run.results for path in (result.log, result.repro) if path}
+    paths |= {path for result in run.results if (path := result.evidence.get(EVIDENCE, {}).get("record"))}
     paths |= {path for figure in figures for path in (figure.image, *figure.files) if path}
     return {path for path in paths if (run.directory / path).is_file()}
 

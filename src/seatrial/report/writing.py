@@ -50,6 +50,8 @@ def write(directory: Path, history: Path | None = None) -> list[Path]:
     paths = junit.write(run, directory, claims or {})
     paths += html.write(shown, directory)
     paths.append(save(directory / "report.md", markdown.render(shown)))
+    if shown.cases:
+        paths.append(save(directory / "cases.md", markdown.cases(shown.cases)))
     content = json.dumps(matrix(shown), indent=1, ensure_ascii=False)
     paths.append(save(directory / "matrix.json", content + "\n"))
     if problems:

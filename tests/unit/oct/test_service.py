@@ -144,6 +144,10 @@ def test_a_case_runs_as_the_old_how_to_says(client):
     assert client.ask("POST", f"/task/{id_}", "collect")[1]["Message"] == "passed"
     assert client.ask("GET", f"/task/{id_}/report") == (200, b"# good")
     assert client.ask("GET", f"/case/{case_id(client)}/report") == (200, b"# good")
+    status, stream = client.ask("GET", f"/task/{id_}/report?Format=json")
+    assert (status, json.loads(stream.splitlines()[1])["evidence"]) == (200, {"oct": {"ending": "passed"}})
+    assert client.ask("GET", f"/task/{id_}/report?Format=junit")[0] == 404  # this session has not written it
+    assert client.ask("GET", f"/task/{id_}/report?Format=pdf")[1]["Error"]["Message"] == "Format=pdf is not taken"
     assert client.ask("POST", f"/task/{id_}", "destroy")[0] == 202
 
 
