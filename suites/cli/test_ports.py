@@ -1,5 +1,6 @@
 """Published ports: what leads to them, what is said of them, and that nothing of them stays."""
 
+import re
 import socket
 import ssl
 from ipaddress import ip_address
@@ -243,6 +244,24 @@ def test_every_publication_is_kept_as_it_was_given(engine, wanted):
     seen = {name: [(one["HostIp"], int(one["HostPort"])) for one in public] for name, public in kept.items()}
     assert seen == {f"{inside}/{kind}": [(str(ip_address(address)), port)]
                     for (inside, kind), (address, port) in wanted.items()}  # fmt: skip
+
+
+@claim("network-080")
+@requires("local_engine")
+@examples(3)
+@given(wanted=st.lists(
+    st.tuples(st.integers(1, 65535), st.sampled_from(["tcp", "udp"]), st.ip_addresses(v=4, network="127.64.0.0/10"),
+              st.integers(2000, 19999)),
+    min_size=1, max_size=3, unique_by=(lambda one: one[:2], lambda one: one[1:])))  # fmt: skip
+def test_every_publication_is_a_rule_of_the_packet_filter(engine, wanted):
+    c = engine.run(*(word for inside, kind, address, port in wanted
+                     for word in ("--publish", f"{address}:{port}:{inside}/{kind}")))  # fmt: skip
+    rules = run(["iptables-save", "-t", "nat"], host=engine.raw.host, journal=engine.journal).stdout
+    for inside, kind, address, port in wanted:
+        target = f"{c.address}:{inside}"
+        assert re.search(rf"-d {address}(/32)? .*-p {kind} .*--dport {port} .*DNAT --to-destination {target}$", rules,
+                         re.MULTILINE)  # fmt: skip
+    engine.cli("rm", "--force", c.name)
 
 
 @claim("network-080", "network-111")
