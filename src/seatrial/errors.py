@@ -70,6 +70,8 @@ CODES = {
     "E324": "there is no directory of signatures",
     "E325": "an image is asked of what has none",
     "E326": "a text is no URL of a registry",
+    "E327": "a file holds no account of a registry",
+    "E328": "an account is named for a registry that has none",
     "E401": "a results stream cannot be written",
     "E402": "the link to the latest run cannot be made",
     "E403": "a history cannot be written",

@@ -72,6 +72,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--registry", metavar="URL", default="debian",
                     help="the registry that suites/oci/distribution tests: http://HOST:PORT, or harbour for the "
                     "harness's own small one (default: debian, which is Debian's docker-registry)")  # fmt: skip
+    group.addoption("--registry-login", metavar="FILE",
+                    help="an account at that registry: a line USER:PASSWORD in a file that you alone read")  # fmt: skip
+    group.addoption("--registry-ca", metavar="FILE", default="",
+                    help="certificates to trust for it, in PEM")  # fmt: skip
     group.addoption("--claims-out", metavar="FILE",
                     help="write which test names which claim, as JSON, after collection")  # fmt: skip
 

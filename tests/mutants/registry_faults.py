@@ -161,6 +161,16 @@ FAULTS: dict[str, RegistryFault] = {
     "mount-location": _f("a mounted blob is elsewhere", "POST", UPLOADS, header("Location", f"/v2/x/blobs/{OTHER}"),
                          "028", query="mount="),
     "mount-nothing": _f("what is not there is mounted", "POST", UPLOADS, status(201, of=202), "029", query="mount="),
+    "mount-anonymous-nothing": _f("what is not there is mounted from nowhere", "POST", UPLOADS, status(201, of=202),
+                                  "070", query=r"\?mount=[^&]*$"),
+    "mount-anonymous-place": _f("a mount from nowhere has no place", "POST", UPLOADS, header("Location", None), "070",
+                                query=r"\?mount=[^&]*$"),
+    "stream-refused": _f("a stream is refused", "PATCH", UPLOAD,
+                         lambda asked, answer: answer if "content-range" in asked.headers
+                         else error(416, "BLOB_UPLOAD_INVALID", ""), "069"),
+    "stream-200": _f("a stream answers 200", "PATCH", UPLOAD,
+                     lambda asked, answer: answer if "content-range" in asked.headers
+                     else dataclasses.replace(answer, status=200), "069"),
     "manifest-200": _f("a stored manifest answers 200", "PUT", MANIFESTS, status(200), "030"),
     "manifest-location": _f("a stored manifest is elsewhere", "PUT", MANIFESTS,
                             header("Location", f"/v2/x/manifests/{OTHER}"), "030"),

@@ -1,5 +1,6 @@
 """The loopback registry serves real engines, plain and with TLS and a password."""
 
+import base64
 import os
 import secrets
 import subprocess
@@ -19,6 +20,7 @@ MANIFEST = (
     "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
 )
 ACCOUNT = ("sailor", "pass:word")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", params=["docker@bookworm", "podman@bookworm"])
@@ -127,3 +129,44 @@ def test_ends_with_its_starter(engine, work):
         time.sleep(0.05)
     assert not Path(f"/proc/{pid}").exists()
     subprocess.run(["rm", "-rf", str(engine.host.path(work))], check=True)
+
+
+def suite(engine, results, *options):
+    """Run a part of the suite for registries, as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "suites/oci/distribution", "-k", "a_manifest_comes or a_blob_is_mounted",
+         "-q", "-p", "no:cacheprovider", "--engine", str(engine.target), "--results", str(results), *options],
+        cwd=ROOT, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+
+
+def test_the_suite_logs_in_to_a_registry_and_keeps_the_password(engine, work, tmp_path):
+    """Debian's registry with TLS and a password stands for any; the password is in nothing that is printed or kept."""
+    login = tmp_path / "login"
+    with Registry.start(LOCAL, work, tls=True, auth=ACCOUNT) as registry:
+        options = ["--registry", registry.endpoint.base, "--registry-login", str(login), "--registry-ca",
+                   str(registry.endpoint.tls.ca)]  # fmt: skip
+        for text, code in ((":".join(ACCOUNT), 0), ("sailor:wrong-word", 1)):
+            login.write_text(text)
+            login.chmod(0o600)
+            ran = suite(engine, tmp_path / f"results-{code}", *options)
+            assert ran.returncode == code, ran.stdout + ran.stderr
+            kept = [path.read_bytes() for path in (tmp_path / f"results-{code}").rglob("*") if path.is_file()]
+            assert len(kept) > 3
+            password = text.partition(":")[2]
+            coded = base64.b64encode(text.encode()).decode()
+            for secret in (password, coded):
+                assert secret not in ran.stdout + ran.stderr
+                assert not [data for data in kept if secret.encode() in data]
+        assert "401" in ran.stdout, "what is refused is told"
+        login.chmod(0o644)
+        refused = suite(engine, tmp_path / "results", *options)
+        assert refused.returncode == 4, refused.stdout + refused.stderr
+        assert "E610" in refused.stdout + refused.stderr
+        assert "Traceback" not in refused.stdout + refused.stderr
+
+
+def test_an_account_without_a_registry_of_its_own_is_refused(engine, tmp_path):
+    ran = suite(engine, tmp_path, "--registry-login", str(tmp_path / "login"))
+    assert ran.returncode == 4, ran.stdout + ran.stderr
+    assert "E328" in ran.stdout + ran.stderr

@@ -74,7 +74,7 @@ class Client:
         began = time.perf_counter()
         connection = Connection(self.endpoint, timeout)
         try:
-            _send(connection, request)
+            _send(connection, request, self.unseen(request))
             answer = connection.getresponse()
             data = answer.read()
         except _BROKEN as error:
@@ -121,6 +121,10 @@ class Client:
                 line.end_input()
             return line.answer().check(expect)
 
+    def unseen(self, request: Request) -> Mapping[str, str]:
+        """Return headers that are sent and written down nowhere: for clients that have a secret."""
+        return {}
+
     # -- the journal ---------------------------------------------------------------------------
 
     def _request(
@@ -164,7 +168,7 @@ class Client:
         began = time.perf_counter()
         connection = Connection(self.endpoint, timeout, keep=True)
         try:
-            _send(connection, request)
+            _send(connection, request, self.unseen(request))
             channel = connection.sock
             answer = connection.getresponse()
         except _BROKEN as error:
@@ -234,10 +238,10 @@ class Line:
         self.close()
 
 
-def _send(connection: http.client.HTTPConnection, request: Request) -> None:
+def _send(connection: http.client.HTTPConnection, request: Request, unseen: Mapping[str, str]) -> None:
     own_host = any(name.lower() == "host" for name in request.headers)
     connection.putrequest(request.method, request.target, skip_accept_encoding=True, skip_host=own_host)
-    for name, value in request.headers.items():
+    for name, value in {**request.headers, **unseen}.items():
         connection.putheader(name, value)
     if request.body is not None:
         if not any(name.lower() in ("content-length", "transfer-encoding") for name in request.headers):

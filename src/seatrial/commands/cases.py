@@ -262,7 +262,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
         raise not_installed("`seatrial oct serve`", error.name or "fastapi", hint) from error
     token = ""
     if arguments.token_file is not None:
-        from seatrial.ci import secret
+        from seatrial import secret
 
         token = secret.read(arguments.token_file)
     target = str(parse(arguments.engine) if arguments.engine else discover())

@@ -114,7 +114,7 @@ def _hook(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def _gitlab(arguments: argparse.Namespace) -> GitLab:
-    from seatrial.ci import secret
+    from seatrial import secret
     from seatrial.ci.gitlab import GitLab
 
     url = arguments.gitlab or os.environ.get("GITLAB_URL", "")
@@ -126,7 +126,7 @@ def _gitlab(arguments: argparse.Namespace) -> GitLab:
 
 def run_install(arguments: argparse.Namespace) -> int:
     """Make the hook."""
-    from seatrial.ci import secret
+    from seatrial import secret
 
     signing = arguments.signing_token_file
     done = _gitlab(arguments).install_hook(

@@ -143,7 +143,7 @@ def _asking(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _controller(arguments: argparse.Namespace) -> Controller:
     """Return the controller that is named, after its first answer; raises `SeatrialError` E621 when none is."""
-    from seatrial.ci import secret
+    from seatrial import secret
     from seatrial.ci.jenkins import TIMEOUT, Controller
 
     url = arguments.url or os.environ.get("JENKINS_URL", "")
@@ -169,7 +169,8 @@ def _pairs(texts: list[str]) -> dict[str, str]:
 
 def run_apply(arguments: argparse.Namespace) -> int:
     """Print the plan, then carry it out."""
-    from seatrial.ci import apply, secret
+    from seatrial import secret
+    from seatrial.ci import apply
 
     wanted = apply.load(arguments.directory, arguments.only, _pairs(arguments.values))
     token = secret.read(arguments.hook_token_file) if arguments.hook_token_file else ""
@@ -222,7 +223,8 @@ def run_collect(arguments: argparse.Namespace) -> int:
 
 def run_report(arguments: argparse.Namespace) -> int:
     """Set status and note, and say so."""
-    from seatrial.ci import builds, merge_request, secret
+    from seatrial import secret
+    from seatrial.ci import builds, merge_request
     from seatrial.ci.gitlab import GitLab
 
     request = merge_request.Request.of(arguments.project, arguments.merge_request, arguments.commit)
@@ -238,7 +240,8 @@ def run_report(arguments: argparse.Namespace) -> int:
 
 def run_verify(arguments: argparse.Namespace) -> int:
     """Send the events and say what they queued."""
-    from seatrial.ci import hook_check, secret
+    from seatrial import secret
+    from seatrial.ci import hook_check
 
     token = secret.read(arguments.hook_token_file)
     controller = _controller(arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from seatrial.exec import ExpectationError, Journal
 from seatrial.hosts import LOCAL, Host
 from seatrial.oci.image import media
 from seatrial.oci.image.samples import describe, digest
+from seatrial.oci.login import Login, Member
 
 BYTES = {"Content-Type": "application/octet-stream"}
+OWN = ("debian", "harbour")  # registries that the harness starts itself
 NOWHERE = digest(b"what no registry has")
 
 
@@ -37,6 +39,23 @@ def endpoint(url: str, ca: str = "", host: Host = LOCAL) -> Endpoint:
     return Endpoint(address=(parts.hostname, port), tls=tls, host=host)
 
 
+def account(registry: str, login: str, ca: str) -> Login | None:
+    """Return the account of the registry under test, None without one.
+
+    `registry` is a URL, or the name of one of our own, which have none; `login` and `ca` are paths, or empty. Raises
+    `SeatrialError` E326, E327, E328 and E610.
+    """
+    if registry in OWN:
+        if login or ca:
+            raise SeatrialError(
+                "E328", "an account is named and no registry", "--registry-login and --registry-ca belong to a URL",
+                "--registry https://HOST:PORT",
+            )  # fmt: skip
+        return None
+    endpoint(registry, ca)
+    return Login.read(Path(login)) if login else None
+
+
 @dataclass
 class Hub:
     """One repository; what a test makes in it has the test's own name."""
@@ -44,12 +63,15 @@ class Hub:
     at: Endpoint
     name: str
     journal: Journal | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    login: Login | None = None
 
     @cached_property
     def api(self) -> Client:
-        """The registry's HTTP interface."""
-        return Client(self.at, journal=self.journal, headers=self.headers)
+        """The registry's HTTP interface, with the account where there is one."""
+        headers = {"Host": urlsplit(self.at.base).netloc}
+        if self.login is None:
+            return Client(self.at, journal=self.journal, headers=headers)
+        return Member(self.at, self.login, journal=self.journal, headers=headers)
 
     @property
     def base(self) -> str:
@@ -58,7 +80,7 @@ class Hub:
 
     def beside(self, word: str = "other") -> Hub:
         """Return another repository of the same registry."""
-        return Hub(self.at, f"{self.name}-{word}", self.journal, self.headers)
+        return Hub(self.at, f"{self.name}-{word}", self.journal, self.login)
 
     # -- blobs ---------------------------------------------------------------------------------
 

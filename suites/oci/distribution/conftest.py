@@ -5,11 +5,12 @@ import functools
 import pytest
 
 from seatrial import known
+from seatrial.errors import SeatrialError
 from seatrial.exec import ExpectationError
 from seatrial.lab.harbour import Harbour
 from seatrial.lab.registry import Registry
 from seatrial.oci.image.samples import digest
-from seatrial.oci.registries import BYTES, NOWHERE, Hub, endpoint
+from seatrial.oci.registries import BYTES, NOWHERE, Hub, account, endpoint
 from seatrial.results import TargetInfo
 from seatrial.selection import split
 from seatrial.session import TRIAL, decline
@@ -48,14 +49,28 @@ def place(request, engine):
         made = Registry.start(engine.raw.host, work, journal=engine.journal)
         engine.defer(made.close)
         return made.endpoint
-    return endpoint(wanted)
+    return endpoint(wanted, request.config.getoption("registry_ca"))
+
+
+def pytest_configure(config):
+    """Look at the registry and the account before anything runs: what is wrong is told once."""
+    try:
+        login(config)
+    except SeatrialError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@functools.cache
+def login(config):
+    """Return the account that --registry-login names, None without it."""
+    return account(*(config.getoption(name) or "" for name in ("registry", "registry_login", "registry_ca")))
 
 
 @pytest.fixture
 def hub(request, engine):
     """A repository of the registry under test, empty."""
     name = f"seatrial/{engine.run_id.lower()}/{engine.key}"
-    return Hub(place(request, engine), name, request.node.stash[TRIAL].journal)
+    return Hub(place(request, engine), name, request.node.stash[TRIAL].journal, login(request.config))
 
 
 def offers(words, probe):

@@ -58,6 +58,22 @@ def test_a_blob_in_chunks(hub):
     assert stored(hub, WHOLE)
 
 
+@claim("dist-069")
+def test_a_blob_in_a_stream(hub):
+    path, query = hub.begin()
+    answer = hub.api.request("PATCH", path, expect=202, query=query, body=WHOLE, headers=BYTES)
+    assert hub.location(hub.finish(hub.location(answer), b"", digest(WHOLE)))[0]
+    assert stored(hub, WHOLE)
+
+
+@claim("dist-069")
+def test_a_stream_of_another_content_is_refused(hub):
+    path, query = hub.begin()
+    answer = hub.api.request("PATCH", path, expect=202, query=query, body=WHOLE, headers=BYTES)
+    hub.finish(hub.location(answer), b"", NOWHERE, expect=400)
+    hub.api.head(f"{hub.base}/blobs/{digest(WHOLE)}", expect=404)
+
+
 @claim("dist-024")
 def test_the_last_chunk_comes_with_the_put(hub):
     first = PARTS[0] + PARTS[1]
@@ -128,6 +144,29 @@ def test_a_mount_of_nothing_begins_an_upload(hub):
     hub.blob(WHOLE)
     other = hub.beside()
     answer = other.api.post(f"{other.base}/blobs/uploads/", expect=202, query={"mount": NOWHERE, "from": hub.name})
+    other.finish(other.location(answer), b"own", digest(b"own"))
+    assert stored(other, b"own")
+
+
+@claim("dist-070")
+def test_a_mount_without_a_source(hub):
+    """Where the registry finds the blob by itself it is there, else the place that is given takes it."""
+    sum_ = hub.blob(WHOLE)
+    other = hub.beside()
+    answer = other.api.post(f"{other.base}/blobs/uploads/", expect=(201, 202), query={"mount": sum_})
+    place = other.location(answer)
+    if answer.status == 202:
+        other.api.head(f"{other.base}/blobs/{sum_}", expect=404)
+        place = other.location(other.finish(place, WHOLE, sum_))
+    assert other.api.get(place[0]).body == WHOLE
+    assert stored(other, WHOLE)
+
+
+@claim("dist-070")
+def test_a_mount_of_nothing_without_a_source(hub):
+    hub.blob(WHOLE)
+    other = hub.beside()
+    answer = other.api.post(f"{other.base}/blobs/uploads/", expect=202, query={"mount": NOWHERE})
     other.finish(other.location(answer), b"own", digest(b"own"))
     assert stored(other, b"own")
 

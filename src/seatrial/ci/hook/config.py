@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.ci import secret
+from seatrial import secret
 from seatrial.errors import SeatrialError
 from seatrial.listening import Address
 
