@@ -102,8 +102,9 @@ class TaskRecord:
     @property
     def brief(self) -> dict[str, Any]:
         """What reports show of the record, as JSON: of streams the end."""
-        kept = ("ending", "task", "metrics", "peaks", "spent", "hosts", "environment")
-        return {**{name: getattr(self, name) for name in kept}, "steps": [step.brief for step in self.steps]}
+        kept = ("task", "metrics", "peaks", "spent", "hosts", "environment")
+        told = {name: getattr(self, name) for name in kept}
+        return {**told, "ending": self.ending.value, "steps": [step.brief for step in self.steps]}
 
     def plain(self) -> dict[str, Any]:
         """Return the record as JSON."""

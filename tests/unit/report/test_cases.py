@@ -4,6 +4,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 
+import execnet
 import pytest
 
 from seatrial import report, results
@@ -58,6 +59,12 @@ def test_every_form_has_steps_peaks_and_environment(run_of_cases, name, words):
     text = (run_of_cases / name).read_text()
     plain = text if name.endswith(".md") else re.sub(r"<[^>]+>", " ", text)
     assert words in plain.replace("\\", "") or f'"{words}"' in text
+
+
+def test_what_reports_show_travels_between_workers():
+    step = StepRecord("run", "boxA", "look", "true", 0)
+    brief = TaskRecord("good", "d" * 64, "docker@sid", "t1", steps=[step], metrics={"a": {"value": 1.0}}).brief
+    assert execnet.loads(execnet.dumps(brief)) == brief
 
 
 def test_the_stream_and_the_record_have_them_for_programs(run_of_cases):
