@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from seatrial.api.containers import ApiContainer
 from seatrial.expecting import one
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
@@ -140,6 +141,47 @@ def test_a_service_runs_its_tasks_and_keeps_their_number(swarm):
                 says="out of sequence")  # fmt: skip
     api.delete(f"/services/{made['ID']}", expect=200)
     api.refuses("GET", f"/services/{made['ID']}", 404)
+
+
+@claim("api-153")
+@requires("swarm", "private_daemon")
+def test_a_service_sees_its_secret_and_its_config_inside(swarm):
+    api = swarm.api
+    made = {}
+    for kind, word in ("secrets", b"the secret word"), ("configs", b"the open word"):
+        told = {"Name": f"word-of-{kind}", "Data": base64.b64encode(word).decode()}
+        made[kind] = api.post(f"/{kind}/create", expect=201, json=told).json()["ID"]
+    seen = {"Name": "inside", "UID": "37", "GID": "38", "Mode": 0o440}
+    secret = {"SecretID": made["secrets"], "SecretName": "word-of-secrets", "File": seen}
+    config = {"ConfigID": made["configs"], "ConfigName": "word-of-configs", "File": {**seen, "Name": "/etc/open"}}
+    spec = {"Image": swarm.image, "Command": ["sleep", "600"], "Secrets": [secret], "Configs": [config]}
+    api.post("/services/create", expect=201, json={"Name": "ship", "TaskTemplate": {"ContainerSpec": spec}})
+
+    def running():
+        tasks = api.get("/tasks", query={"filters": {"service": ["ship"], "desired-state": ["running"]}}).json()
+        return [task["Status"]["ContainerStatus"]["ContainerID"] for task in tasks
+                if task["Status"]["State"] == "running"]  # fmt: skip
+
+    id_ = one(_until(running))
+    c = ApiContainer(api, id_, id_)
+    script = "cat /run/secrets/inside; echo; cat /etc/open; echo; stat -c %u:%g:%a /run/secrets/inside /etc/open"
+    lines = c.execute("sh", "-c", script).frames.stdout.decode().splitlines()
+    assert lines == ["the secret word", "the open word", "37:38:440", "37:38:440"]
+    assert c.execute("sh", "-c", "echo x >>/run/secrets/inside").code != 0
+    assert c.kernel.mount("/run/secrets/inside").fstype == "tmpfs"
+    assert "the secret word" not in str(c.inspect())
+    api.refuses("DELETE", f"/secrets/{made['secrets']}", 400, says="in use")
+    api.refuses("DELETE", f"/configs/{made['configs']}", 400, says="in use")
+
+
+@claim("api-153")
+@requires("swarm", "private_daemon")
+def test_a_service_of_a_secret_that_is_not_there_is_refused(swarm):
+    secret = {"SecretID": "nosuch", "SecretName": "nosuch", "File": {"Name": "a", "UID": "0", "GID": "0", "Mode": 292}}
+    spec = {"Image": swarm.image, "Secrets": [secret]}
+    swarm.api.refuses("POST", "/services/create", 400, json={"Name": "ship", "TaskTemplate": {"ContainerSpec": spec}},
+                      says="secret")  # fmt: skip
+    assert swarm.api.get("/services").json() == []
 
 
 def _until(condition):

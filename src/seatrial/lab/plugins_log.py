@@ -1,7 +1,7 @@
 """A stub log driver; see `plugins`.
 
 The daemon writes frames into a fifo: four bytes of length (big endian), then a protocol buffer with
-1 source, 2 time in nanoseconds, 3 line, 4 partial.
+1 source, 2 time in nanoseconds, 3 line, 4 partial, 5 of a part: 1 whether it is the last, 3 its number.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ _VARINT, _BYTES = 0, 2
 
 @dataclass(frozen=True)
 class Entry:
-    """One log entry: stream (stdout or stderr), time in nanoseconds, line, and whether it goes on."""
+    """One log entry: stream (stdout or stderr), time in nanoseconds, line; of a part its number and whether it ends."""
 
     source: str
     nanoseconds: int
     line: bytes
     partial: bool
+    ordinal: int = 0
+    last: bool = False
 
 
 class LogStub(PluginStub):
@@ -89,7 +91,8 @@ class LogStub(PluginStub):
         frames = list(self._frames.get(body["Info"]["ContainerID"], []))
         tail = int((body.get("Config") or {}).get("Tail") or 0)
         chosen = frames[-tail:] if tail > 0 else frames
-        return b"".join(len(frame).to_bytes(4, "big") + frame for frame in chosen)
+        ended = [_ended(frame) for frame in chosen]
+        return b"".join(len(frame).to_bytes(4, "big") + frame for frame in ended)
 
     def close(self) -> None:
         """Stop, and stop reading."""
@@ -123,10 +126,33 @@ def _read(descriptor: int, frames: list[bytes], ended: threading.Event) -> None:
 
 def _decode(frame: bytes) -> Entry:
     found: dict[int, Any] = dict(_fields(frame))
+    part: dict[int, Any] = dict(_fields(found.get(5, b"")))
     return Entry(
         source=found.get(1, b"").decode(), nanoseconds=found.get(2, 0), line=found.get(3, b""),
-        partial=bool(found.get(4, 0)),
+        partial=bool(found.get(4, 0)), ordinal=part.get(3, 0), last=bool(part.get(1, 0)),
     )  # fmt: skip
+
+
+def _ended(frame: bytes) -> bytes:
+    """Return the frame with the end of its line, which the daemon takes away and wants back, unless it goes on.
+
+    Of a field that stands twice the last counts.
+    """
+    entry = _decode(frame)
+    if entry.partial and not entry.last:
+        return frame
+    line = entry.line + b"\n"
+    return frame + _number(3 << 3 | _BYTES) + _number(len(line)) + line
+
+
+def _number(value: int) -> bytes:
+    """Encode a number in groups of seven bits."""
+    data = bytearray()
+    while value > 0x7F:
+        data.append(value & 0x7F | 0x80)
+        value >>= 7
+    data.append(value)
+    return bytes(data)
 
 
 def _fields(frame: bytes) -> Iterator[tuple[int, int | bytes]]:
