@@ -3,10 +3,12 @@
 #   docker run --rm --init --privileged -v "$PWD":/tmp seatrial:latest bash -c "cd /tmp && ./autotest.sh"
 # Leaves JUnit in build/junit and the report in build/reports. The exit code is that of the tests.
 #
-#   SEATRIAL_AUTOTEST  lint, unit, quick (the suites; default), system (the slow tests), full (build, then everything)
+#   SEATRIAL_AUTOTEST  lint, unit, quick (the suites; default), system (the slow tests, then loads), full (build, then
+#                      all suites)
 #   SEATRIAL_ENGINE    docker (default) or podman: the engine in this container
 #   SEATRIAL_SUITES    directories to run (default: suites); SEATRIAL_ARGS: more options for pytest
 #   TESTFLAGS          as in Docker's own Makefile: -check.f REGEX
+#   SEATRIAL_LOADS     profiles of stress/profiles and how long each (default: churn=2m soak=20m)
 #   SEATRIAL_LABEL     stands before the names in JUnit, so that cells of a matrix stay apart
 #   N                  workers (default: 8)
 set -euo pipefail
@@ -26,6 +28,15 @@ suites() {
         -p no:cacheprovider ${TESTFLAGS:+--testflags="$TESTFLAGS"} "$@" "${more[@]}"
 }
 
+loads() {
+    local load code=0
+    for load in ${SEATRIAL_LOADS:-churn=2m soak=20m}; do  # each, also where an earlier one did not hold
+        python3 -m seatrial stress "${load%%=*}" --duration "${load#*=}" --engine "$engine" --results build/reports \
+            || code=$?
+    done
+    return "$code"
+}
+
 code=0
 case $mode in
 lint)
@@ -37,7 +48,10 @@ unit)
         --junitxml build/reports/unit/junit-unit.xml || code=$?
     ;;
 quick) suites || code=$? ;;
-system) suites --slow -m slow || code=$? ;;
+system)
+    suites --slow -m slow || code=$?
+    loads || code=$((code ? code : $?))
+    ;;
 full)
     pip wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir build/dist .
     suites --slow || code=$?

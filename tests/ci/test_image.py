@@ -1,5 +1,6 @@
 """The harness as an image: what is decided without an engine."""
 
+import shutil
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,52 +130,67 @@ def test_the_files_of_the_image_are_there_and_sound():
     assert "docker or podman" in refused.stderr
 
 
-@pytest.mark.parametrize(("mode", "code", "word"), [("nothing", 4, "is lint, unit"), ("quick", 1, "")])
-def test_autotest_refuses_what_it_does_not_know_and_is_red_without_an_engine(tmp_path, mode, code, word):
-    (tmp_path / "autotest.sh").write_text((ROOT / "autotest.sh").read_text())
+@pytest.fixture
+def autotest(tmp_path):
+    """A function that runs autotest.sh with programs of the test's own in place of engine and Python."""
+    shutil.copy(ROOT / "autotest.sh", tmp_path)
     tools = tmp_path / "tools"
     tools.mkdir()
-    (tools / "seatrial-engine").write_text("#!/bin/sh\nexit 1\n")
-    (tools / "python3").write_text("#!/bin/sh\nexit 0\n")
-    for tool in tools.iterdir():
-        tool.chmod(0o755)
-    ran = subprocess.run(
-        ["bash", str(tmp_path / "autotest.sh")], capture_output=True, text=True, timeout=30,
-        env={"PATH": f"{tools}:/usr/bin:/bin", "SEATRIAL_AUTOTEST": mode},
-    )  # fmt: skip
+
+    def run(engine="exit 0", python="exit 0", **environment):
+        for name, text in (("seatrial-engine", engine), ("python3", python)):
+            (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tools / name).chmod(0o755)
+        return subprocess.run(
+            ["bash", str(tmp_path / "autotest.sh")], capture_output=True, text=True, timeout=30,
+            env={"PATH": f"{tools}:/usr/bin:/bin", **environment},
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.mark.parametrize(("mode", "code", "word"), [("nothing", 4, "is lint, unit"), ("quick", 1, "")])
+def test_autotest_refuses_what_it_does_not_know_and_is_red_without_an_engine(autotest, mode, code, word):
+    ran = autotest(engine="exit 1", SEATRIAL_AUTOTEST=mode)
     assert ran.returncode == code
     assert word in ran.stderr
 
 
-def test_autotest_hands_quoted_words_on_as_one(tmp_path):
-    (tmp_path / "autotest.sh").write_text((ROOT / "autotest.sh").read_text())
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "seatrial-engine").write_text("#!/bin/sh\n")
-    (tools / "python3").write_text('#!/bin/sh\nfor word; do echo "<$word>"; done\n')
-    for tool in tools.iterdir():
-        tool.chmod(0o755)
-    ran = subprocess.run(
-        ["bash", str(tmp_path / "autotest.sh")], capture_output=True, text=True, timeout=30,
-        env={"PATH": f"{tools}:/usr/bin:/bin", "SEATRIAL_ARGS": "-k 'memory or pids' --slow", "N": "2",
-             "SEATRIAL_ENGINE": "podman"},
-    )  # fmt: skip
+def test_autotest_hands_quoted_words_on_as_one(autotest):
+    ran = autotest(python='for word; do echo "<$word>"; done', SEATRIAL_ARGS="-k 'memory or pids' --slow", N="2",
+                   SEATRIAL_ENGINE="podman")  # fmt: skip
     words = ran.stdout.split("\n")
     assert "<memory or pids>" in words
     assert words[words.index("<--engine>") + 1] == "<podman>"
     assert words[words.index("<-n>") + 1] == "<2>"
 
 
-def test_autotest_that_tested_nothing_is_red(tmp_path):
-    (tmp_path / "autotest.sh").write_text((ROOT / "autotest.sh").read_text())
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("seatrial-engine", "python3"):
-        (tools / name).write_text("#!/bin/sh\nexit 0\n")
-        (tools / name).chmod(0o755)
-    ran = subprocess.run(
-        ["bash", str(tmp_path / "autotest.sh")], capture_output=True, text=True, timeout=30,
-        env={"PATH": f"{tools}:/usr/bin:/bin"},
-    )  # fmt: skip
+def test_autotest_that_tested_nothing_is_red(autotest):
+    ran = autotest()
     assert ran.returncode == 5
     assert "nothing was tested" in ran.stderr
+
+
+CALLS = """echo "$3 $4 $5 $6 $7 $8"
+case "$3" in
+stress) mkdir -p build/reports/20260101-"$4" && echo "<testsuite/>" >build/reports/20260101-"$4"/junit-x.xml ;;
+esac
+[ "$4" != "$FAILS" ]
+"""
+
+
+@pytest.mark.parametrize(("fails", "code"), [("", 0), ("churn", 1), ("soak", 1)])
+def test_the_system_stage_runs_the_slow_tests_and_then_each_load(autotest, fails, code):
+    """Their JUnit goes with the rest; what an earlier load shows does not keep a later one from running."""
+    ran = autotest(python=CALLS, SEATRIAL_AUTOTEST="system", SEATRIAL_ENGINE="podman", FAILS=fails)
+    assert ran.returncode == code, ran.stderr
+    slow, *loads, merged = ran.stdout.splitlines()
+    assert slow.startswith("suites ")
+    assert loads == ["stress churn --duration 2m --engine podman", "stress soak --duration 20m --engine podman"]
+    assert merged.startswith("report junit-merge --out build/junit")
+
+
+def test_other_loads_can_be_named(autotest):
+    ran = autotest(python=CALLS, SEATRIAL_AUTOTEST="system", SEATRIAL_LOADS="mixed=30s", FAILS="")
+    assert "stress mixed --duration 30s --engine docker" in ran.stdout.splitlines()
+    assert "soak" not in ran.stdout

@@ -1,5 +1,6 @@
 """JUnit of many into what Jenkins and GitLab read as it is meant."""
 
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import junitparser
@@ -139,6 +140,19 @@ def test_long_texts_keep_both_ends(junit, tmp_path):
     assert "a" * 1000 in text
     assert "z" * 1000 in text
     assert "characters, see the log" in text
+
+
+def test_all_files_together_stay_below_what_gitlab_takes_of_a_job(junit, tmp_path, monkeypatch):
+    monkeypatch.setattr(merging, "TOTAL_LIMIT", 400_000)
+    case = '<testcase classname="c" name="t{}"><failure message="no">first {} last</failure></testcase>'
+    path = junit("a.xml", "".join(case.format(number, "x" * 30_000) for number in range(60)))
+    assert path.stat().st_size > 4 * 400_000
+    merged = merge([path], tmp_path / "out", limit=200_000)
+    assert sum(file.stat().st_size for file in merged.files) < 420_000
+    assert merged.counts == {"tests": 60, "failures": 60, "errors": 0, "skipped": 0}
+    texts = [case.find("failure").text for file in merged.files for case in ET.parse(file).iter("testcase")]
+    assert len(texts) == 60
+    assert all(text.startswith("first ") and text.endswith(" last") and "see the log" in text for text in texts)
 
 
 def test_more_tests_than_gitlab_takes_are_refused(junit, tmp_path, monkeypatch):

@@ -20,8 +20,9 @@ from seatrial import foreign
 from seatrial.errors import SeatrialError
 from seatrial.report.files import save
 
-# GitLab takes at most 30 MB a file and 500 000 cases; a little is left for its own counting.
+# GitLab takes at most 30 MB a file, 100 MB a job and 500 000 cases; a little is left for its own counting.
 FILE_LIMIT = 25 * 1000 * 1000
+TOTAL_LIMIT = 90 * 1000 * 1000
 CASE_LIMIT = 500_000
 TEXT_LIMIT = 64 * 1024
 _LARGEST = 500 * foreign.MIB
@@ -82,6 +83,7 @@ def merge(sources: Sequence[Path], directory: Path, prefix: str = "", limit: int
     made = [
         (name, [_one(case, key) for key, case in found.items()]) for name, found in _apart(cases, prefix).items()
     ]
+    _fit([element for _, elements in made for element in elements])
     directory.mkdir(parents=True, exist_ok=True)
     for old in directory.glob("junit-*.xml"):
         old.unlink()
@@ -192,11 +194,21 @@ def _joined(case: ET.Element) -> ET.Element:
     return case
 
 
-def _clipped(text: str | None) -> str | None:
-    if text is None or len(text) <= TEXT_LIMIT:
+def _clipped(text: str | None, limit: int = TEXT_LIMIT) -> str | None:
+    if text is None or len(text) <= limit:
         return text
-    half = TEXT_LIMIT // 2
-    return f"{text[:half]}\n[... {len(text) - TEXT_LIMIT} characters, see the log ...]\n{text[-half:]}"
+    half = limit // 2
+    return f"{text[:half]}\n[... {len(text) - limit} characters, see the log ...]\n{text[-half:]}"
+
+
+def _fit(elements: list[ET.Element]) -> None:
+    """Shorten the texts of all cases until they are no more in all than GitLab takes of one job."""
+    limit = TEXT_LIMIT
+    while limit > 256 and sum(len(ET.tostring(element, "utf-8")) for element in elements) > TOTAL_LIMIT:
+        limit //= 4
+        for element in elements:
+            for child in element:
+                child.text = _clipped(child.text, limit)
 
 
 def _seconds(element: ET.Element) -> float:
