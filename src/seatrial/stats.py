@@ -110,16 +110,21 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Slope:
-    """How fast a series climbs: units for each second, with its interval; `growth` is that over its whole length."""
+    """How fast a series of `length` seconds climbs: units for each second, with its interval."""
 
     value: float
     interval: Interval
-    growth: float
+    length: float
     steady: bool  # it climbs in its first half and in its second
+
+    @property
+    def growth(self) -> float:
+        """Units that it has gained over its whole length."""
+        return self.value * self.length
 
     def climbs(self, tolerance: float) -> bool:
         """Tell whether it climbs all the time, and beyond doubt by more than `tolerance` units in all."""
-        return self.steady and self.interval.low > 0 and self.growth > tolerance
+        return self.steady and self.interval.low * self.length > tolerance
 
 
 def median(samples: Sequence[float]) -> float:
@@ -197,8 +202,15 @@ def slope(times: Sequence[float], values: Sequence[float], confidence: float = 0
     x, y = _blocks(times, values)
     half = len(x) // 2
     value, interval_ = _theil_sen(x, y, confidence)
-    parts = [_theil_sen(x[:half], y[:half], _OF_HALVES)[1], _theil_sen(x[half:], y[half:], _OF_HALVES)[1]]
-    return Slope(value, interval_, value * (x[-1] - x[0]), all(part.low > 0 for part in parts))
+    steady = all(_climbs(x[part], y[part]) for part in (slice(half), slice(half, None)))
+    return Slope(value, interval_, x[-1] - x[0], steady)
+
+
+def _climbs(x: Sequence[float], y: Sequence[float]) -> bool:
+    """Tell whether part of a series climbs, be it in steps: Kendall's rank test counts ties for nothing."""
+    if len(set(y)) == 1:
+        return False
+    return bool(_scipy().kendalltau(x, y, alternative="greater").pvalue < 1 - _OF_HALVES)
 
 
 def _blocks(times: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:

@@ -163,6 +163,20 @@ def test_a_climb_within_the_tolerance_is_no_leak():
     assert not found.climbs(tolerance=40)
 
 
+def test_a_climb_is_beyond_the_tolerance_when_its_least_is():
+    found = stats.slope(*series(numpy.random.default_rng(29), per_second=0.05, noise=20.0))
+    least = found.interval.low * found.length
+    assert 0 < least < 0.8 * found.growth
+    assert not found.climbs(tolerance=(least + found.growth) / 2)
+    assert found.climbs(tolerance=0.9 * least)
+
+
+@pytest.mark.parametrize("steps", [4, 6, 20])
+def test_what_grows_in_steps_is_a_leak(steps):
+    times, noise = series(numpy.random.default_rng(31), noise=0.0)
+    assert stats.slope(times, noise + 10 * numpy.floor(times / times[-1] * steps)).climbs(tolerance=3.0)
+
+
 def test_a_slope_needs_samples():
     with pytest.raises(ValueError, match="eight samples"):
         stats.slope([1, 2, 3], [1, 2, 3])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from seatrial import __version__
 from seatrial.commands import say, tell, verb
 from seatrial.errors import Exit, SeatrialError
+from seatrial.verdict import Verdict
 
 if TYPE_CHECKING:
     from seatrial.stress.profile import Profile
@@ -159,4 +160,6 @@ def _judge(directory: Path) -> int:
         tell(f"{result.verdict.value:7} {result.test.partition('::')[2]}")
         for line in (result.message or result.reason).splitlines():
             tell(f"        {line}")
-    return Exit.FAILED if not results or any(result.verdict.red for result in results) else Exit.OK
+    tell("What was left behind, and what the harness cost, is not in a history and was not judged again.")
+    open_ = any(result.verdict.red or result.verdict is Verdict.UNKNOWN for result in results)
+    return Exit.FAILED if open_ or not results else Exit.OK

@@ -27,7 +27,23 @@ _T = TypeVar("_T")
 WAIT = 120.0  # seconds for the end of a container
 PORT = 7
 KILLED = (137,)  # 128 and SIGKILL
+_MEETING = 5.0  # seconds for others to come
 _BRIEF = 20.0  # seconds for a connection to a published port
+
+
+class Contests:
+    """Brings the clients together that want one name at the same moment."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: tuple[str, threading.Barrier, int] | None = None
+
+    def enter(self, parties: int, name: Callable[[], str]) -> tuple[str, threading.Barrier]:
+        """Return the name that the next `parties` callers compete for, and where they meet."""
+        with self._lock:
+            wanted, gate, left = self._open or (name(), threading.Barrier(parties), parties)
+            self._open = (wanted, gate, left - 1) if left > 1 else None
+            return wanted, gate
 
 
 @dataclass
@@ -44,10 +60,19 @@ class World:
     mark: str = ""  # tells the names of several processes apart
     stop: threading.Event = field(default_factory=threading.Event)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
+    contests: Contests = field(default_factory=Contests)
 
     def name(self, word: str) -> str:
         """Return a fresh name."""
         return f"st-{self.run[-6:]}-{word}{self.mark}{next(self.numbers)}"
+
+
+def _read(function: Callable[[], _T]) -> _T:
+    """Take an answer; one that is not what the interface promises is `SilentError`."""
+    try:
+        return function()
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        raise SilentError(f"an answer that cannot be read: {type(error).__name__}: {error}") from error
 
 
 class Client:
@@ -60,11 +85,14 @@ class Client:
 
     def do(self, kind: str, name: str, function: Callable[[], _T], value: Callable[[_T], Any] = lambda _: None,
            intended: float | None = None) -> _T:  # fmt: skip
-        """Do something and record it; raises what the driver raises."""
+        """Do something and record it; raises what the driver raises.
+
+        An answer to a step (what has a name) that cannot be read is none.
+        """
         clock, began = self.world.clock, self.world.clock()
         planned = began if intended is None else min(intended, began)
         try:
-            result = function()
+            result = _read(function) if name else function()
         except RefusedError as error:
             self._record(Op(kind, self.number, planned, began, clock(), FAIL, name, None, str(error)[:500]))
             raise
@@ -102,9 +130,28 @@ class Client:
         sums = [len(written), zlib.crc32(written)]
         self.do("logs", name, lambda: self.driver.logs(name), lambda read: [*sums, len(read), zlib.crc32(read)])
 
-    def execute(self, name: str, *command: str) -> tuple[int, bytes]:
-        """Run a command in a container."""
-        return self.do("exec", name, lambda: self.driver.execute(name, command))
+    def execute(self, name: str, *command: str, code: int, out: bytes) -> None:
+        """Run a command in a container, which has to end with an exit code and to print something."""
+
+        def run() -> None:
+            seen = self.driver.execute(name, command)
+            if seen != (code, out):
+                raise RefusedError(f"{' '.join(command)} gave {seen[0]} and {seen[1]!r}, expected {code} and {out!r}")
+
+        self.do("exec", name, run)
+
+    def claim(self, spec: Spec) -> str:
+        """Create a container under a name that others want, too; return its id, or nothing when another has it."""
+
+        def create() -> str:
+            try:
+                return self.driver.create(spec)
+            except RefusedError as error:
+                if "in use" not in str(error):
+                    raise
+                return ""
+
+        return self.do("claim", spec.name, create, str)
 
     def kill(self, name: str) -> None:
         """Kill a container."""
@@ -209,14 +256,34 @@ def connected(world: World, held: str) -> None:
                 raise RefusedError(f"nobody listens on {held}: {type(error).__name__}: {error}") from error
 
 
+def contest(client: Client, options: Mapping[str, Any]) -> None:
+    """Want a name at the moment at which other clients want it, too; who gets it removes the container again.
+
+    Where the others do not come in time (at the end of a run, or with too few clients) it is wanted all the same.
+    """
+    name, gate = client.world.contests.enter(options.get("parties", 3), lambda: client.world.name("x"))
+    _meet(gate)
+    got = ""
+    try:
+        got = client.claim(Spec(name, client.world.image, ("true",), client.world.labels))
+    finally:
+        _meet(gate)  # until then nobody gives the name back
+        if got:
+            client.remove(name)
+
+
+def _meet(gate: threading.Barrier) -> None:
+    with suppress(threading.BrokenBarrierError):
+        gate.wait(_MEETING)
+
+
 def exec_(client: Client, options: Mapping[str, Any]) -> None:
     """Start a container that sleeps, run commands in it, kill it."""
     spec = client.spec("e", "sleep", "3600")
     with client.running(spec):
         for number in range(options.get("times", 10)):
-            code, out = client.execute(spec.name, "sh", "-c", f"echo {number}; exit {number % 3}")
-            if (code, out) != (number % 3, b"%d\n" % number):
-                raise RefusedError(f"exec {number} gave {code} and {out!r}")
+            client.execute(spec.name, "sh", "-c", f"echo {number}; exit {number % 3}", code=number % 3,
+                           out=b"%d\n" % number)  # fmt: skip
             if client.world.stop.is_set():
                 break
         client.kill(spec.name)
@@ -302,6 +369,6 @@ def _once(client: Client, spec: Spec, written: bytes | None = None) -> None:
 Story = Callable[[Client, Mapping[str, Any]], None]
 STORIES: Mapping[str, Story] = {
     "container": container, "hold": hold, "service": service, "exec": exec_, "log": log, "registry": registry,
-    "build": build, "network": network, "volume": volume,
+    "build": build, "network": network, "volume": volume, "contest": contest,
 }  # fmt: skip
 

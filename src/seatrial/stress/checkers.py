@@ -7,6 +7,7 @@ nothing to judge, and one that crashed, is UNKNOWN.
 The values of operations, by kind:
 
     create   the container's id
+    claim    the container's id, or nothing when another client got the name
     start    the ports that it holds, a list of "address:port/protocol"
     wait     [exit code, the codes that are right (or null)]
     logs     [bytes written, their CRC-32, bytes read, their CRC-32]
@@ -27,6 +28,7 @@ from seatrial.stress.history import FAIL, OK, History, Op
 from seatrial.verdict import Verdict
 
 _SHOWN = 20  # problems that are kept in words; the rest is counted
+_NEVER = float("inf")
 # an engine may give a name or a port to the next client before the one that gave it back has read the answer
 _ENDINGS = ("stop", "kill", "remove")
 
@@ -93,21 +95,32 @@ class Exits(Checker):
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen: dict[str, list[int]] = {}  # surely started, perhaps started, exits seen, perhaps
+        # surely started, perhaps started, exits seen, perhaps; when the first start began, and its exit was told
+        self._seen: dict[str, list[float]] = {}
 
     def see(self, op: Op) -> None:
         """Count starts and exits of each container."""
         if op.outcome == FAIL:
             return
-        counts = self._seen.setdefault(op.object, [0, 0, 0, 0])
-        counts[2 * (op.kind == "wait") + (op.outcome != OK)] += 1
-        self.found.considered += 1
+        counts = self._seen.get(op.object)
+        if counts is None:
+            counts = self._seen[op.object] = [0, 0, 0, 0, _NEVER, _NEVER]
+        sure, ended = op.outcome == OK, op.kind == "wait"
+        counts[2 * ended + (not sure)] += 1
+        if not ended:
+            counts[4] = min(counts[4], op.began)
+        elif sure:
+            counts[5] = min(counts[5], op.ended)
+        self.found.considered += sure
 
     def end(self) -> None:
         """Compare them."""
-        for name, (sure, perhaps, exits, perhaps_exits) in self._seen.items():
+        for name, (*counts, began, told) in self._seen.items():
+            sure, perhaps, exits, perhaps_exits = map(int, counts)
             if exits > sure + perhaps or exits + perhaps_exits < sure:
                 self.wrong(f"{name} was started {_times(sure, perhaps)}, seen to exit {_times(exits, perhaps_exits)}")
+            elif exits and told < began:
+                self.wrong(f"{name} was said to have exited at {told:.3f} s, before its start began at {began:.3f} s")
 
 
 class Codes(Checker):
@@ -134,7 +147,7 @@ class Ids(Checker):
 
     name = "ids"
     claim = "no two containers get the same id"
-    kinds = ("create",)
+    kinds = ("create", "claim")
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +155,7 @@ class Ids(Checker):
 
     def see(self, op: Op) -> None:
         """Remember whose each id is."""
-        if op.outcome != OK:
+        if op.outcome != OK or (op.kind == "claim" and not op.value):
             return
         self.found.considered += 1
         if not op.value:
@@ -173,41 +186,74 @@ class Logs(Checker):
 
 
 class Events(Checker):
-    """The event stream tells everything, once, in order."""
+    """The event stream tells everything, once, in order, of the right container.
+
+    What is started and nobody has created is wrong; a builder makes containers of its own, which it does not start
+    for what the stories build.
+    """
 
     name = "events"
     claim = "the event stream tells every creation, start, end and removal of a container once and in their order"
-    kinds = ("create", "start", "wait", "remove", "event")
+    kinds = ("create", "claim", "start", "wait", "remove", "event")
     order: ClassVar[tuple[str, ...]] = ("create", "start", "die", "destroy")
-    told: ClassVar[dict[str, int]] = {"create": 0, "start": 1, "wait": 2, "remove": 3}  # kind to place in `order`
+    # kind to place in `order`
+    told: ClassVar[dict[str, int]] = {"create": 0, "claim": 0, "start": 1, "wait": 2, "remove": 3}
 
     def __init__(self) -> None:
         super().__init__()
         self._seen: dict[str, list[int]] = {}  # by place in `order`: surely done, then perhaps done
-        self._told: dict[str, list[tuple[int, float]]] = {}
+        self._told: dict[str, list[tuple[int, float, str, int | None]]] = {}
+        self._ids: dict[str, list[str]] = {}
+        self._codes: dict[str, list[int]] = {}  # that clients were told
 
     def see(self, op: Op) -> None:
         """Keep what clients did and what events told, by the container's name."""
         if op.kind == "event":
-            if op.value[0] in self.order:
-                self._told.setdefault(op.object, []).append((self.order.index(op.value[0]), op.began))
-        elif op.outcome != FAIL:
-            counts = self._seen.get(op.object)
-            if counts is None:
-                counts = self._seen[op.object] = [0] * 8
-            counts[self.told[op.kind] + 4 * (op.outcome != OK)] += 1
+            action, id_, code = op.value
+            if action in self.order:
+                self._told.setdefault(op.object, []).append((self.order.index(action), op.began, id_, code))
+            return
+        counts = self._seen.get(op.object)
+        if counts is None:
+            counts = self._seen[op.object] = [0] * 8
+        if op.outcome == FAIL or (op.kind == "claim" and op.outcome == OK and not op.value):
+            return
+        counts[self.told[op.kind] + 4 * (op.outcome != OK)] += 1
+        if op.outcome == OK:
+            if op.kind in ("create", "claim") and op.value:
+                self._ids.setdefault(op.object, []).append(op.value)
+            elif op.kind == "wait":
+                self._codes.setdefault(op.object, []).append(op.value[0])
 
     def end(self) -> None:
-        """Compare; without any event there is nothing to judge, and containers of others are not."""
+        """Compare; without any event there is nothing to judge."""
         if not self._told:
             return
         for name, counts in self._seen.items():
+            told = self._told.get(name, [])
             if any(counts[:4]):
                 self.found.considered += 1
-                self._judge(name, counts[:4], counts[4:], self._told.get(name, []))
+                self._judge(name, counts[:4], counts[4:], told)
+                self._identify(name, counts, told)
+            elif told and not any(counts):
+                self.wrong(f"{name}: nothing that was asked of it was done, {self.order[told[0][0]]} in the events")
+        for name in sorted(self._told.keys() - self._seen.keys()):
+            if any(rank == 1 for rank, *_ in self._told[name]):
+                self.wrong(f"{name}: nobody has created it, start in the events")
 
-    def _judge(self, name: str, done: list[int], unsure: list[int], told: list[tuple[int, float]]) -> None:
-        ranks = [rank for rank, _ in told]
+    def _identify(self, name: str, counts: list[int], told: list[tuple[int, float, str, int | None]]) -> None:
+        """Hold ids and exit codes of events against what clients were told, where that is certain."""
+        ids, codes = self._ids.get(name, []), self._codes.get(name, [])
+        if ids and not counts[4]:
+            for other in sorted({id_ for _, _, id_, _ in told} - set(ids)):
+                self.wrong(f"{name} has the id {' or '.join(ids)}, in the events {other or 'none'}")
+        ends = [code for rank, _, _, code in told if rank == self.order.index("die") and code is not None]
+        if len(ends) == len(codes) and sorted(ends) != sorted(codes):
+            self.wrong(f"{name}: its client was told the exit code {_either(codes)}, the events tell {_either(ends)}")
+
+    def _judge(self, name: str, done: list[int], unsure: list[int],
+               told: list[tuple[int, float, str, int | None]]) -> None:  # fmt: skip
+        ranks = [rank for rank, *_ in told]
         for rank, action in enumerate(self.order):
             sure, perhaps, seen = done[rank], unsure[rank], ranks.count(rank)
             if action == "die":  # a container dies although nobody may wait for it, but not more often than it starts
@@ -216,7 +262,7 @@ class Events(Checker):
                 self.wrong(f"{name}: {_times(sure, perhaps)} {action}, {_times(seen)} in the events")
         if ranks.count(1) <= 1 and ranks != sorted(ranks):
             self.wrong(f"{name}: events out of order: {', '.join(self.order[rank] for rank in ranks)}")
-        times = [when for _, when in told]
+        times = [when for _, when, *_ in told]
         if times != sorted(times):
             self.wrong(f"{name}: an event is dated before the one that came ahead of it")
 
@@ -255,22 +301,44 @@ class _Bookings(Checker):
                     self.wrong(f"{thing} belonged to {holder} and to {other} at {since:.3f} s")
                 if end > until:
                     until, holder = end, other
+            for wide in self._held.get(self.whole(thing), ()):
+                for since, end, other in holdings:
+                    if max(since, wide[0]) < min(end, wide[1]):
+                        self.wrong(f"{thing} belonged to {other} while {self.whole(thing)} belonged to {wide[2]}")
+
+    def whole(self, thing: str) -> str:
+        """Return what a thing is a part of, if anything."""
+        del thing
+        return ""
 
 
 class Ports(_Bookings):
-    """No port is booked twice."""
+    """No port is booked twice; one of all addresses is one of each."""
 
     name = "ports"
     claim = "a published port belongs to one container at a time"
-    kinds = ("start", "wait", *_ENDINGS)
+    kinds = ("start", "wait", "event", *_ENDINGS)
 
     def see(self, op: Op) -> None:
-        """Follow who holds which port; a container that ends by itself may have done so at once."""
+        """Follow who holds which port.
+
+        Until an event tells of its end a container holds its ports; where none does, it holds them until it was to be
+        killed, and one that ends by itself may have done so at once.
+        """
         if op.kind == "start":
             if op.outcome == OK and op.value:
                 self.take(op, op.value, op.object)
-        else:
+        elif op.kind == "event":
+            if op.value[0] == "die":
+                self.give(op.object, op.began)
+        elif op.outcome != FAIL:
             self.give(op.object, 0.0 if op.kind == "wait" else op.began)
+
+    def whole(self, thing: str) -> str:
+        """Return the same port of all addresses, for a port of one."""
+        address, _, port = thing.rpartition(":")
+        everywhere = "::" if ":" in address else "0.0.0.0"  # noqa: S104 - what an engine has bound
+        return f"{everywhere}:{port}" if address != everywhere else ""
 
 
 class Names(_Bookings):
@@ -278,15 +346,28 @@ class Names(_Bookings):
 
     name = "names"
     claim = "a name belongs to one container at a time"
-    kinds = ("create", "remove")
+    kinds = ("create", "claim", "remove")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._claims: dict[str, int] = {}  # names that clients wanted at once, and how many may have got them
 
     def see(self, op: Op) -> None:
         """Follow who has which name; a container of the same name again is another one."""
-        if op.kind == "create":
-            if op.outcome == OK:
+        if op.kind == "claim" and op.outcome != FAIL:
+            self._claims[op.object] = self._claims.get(op.object, 0) + bool(op.value or op.outcome != OK)
+        if op.kind != "remove":
+            if op.outcome == OK and op.value:
                 self.take(op, [f"the name {op.object}"], op.value)
         elif op.outcome != FAIL:
             self.give(op.object, op.began)
+
+    def end(self) -> None:
+        """Look for overlaps, and for names that nobody got though somebody wanted them."""
+        super().end()
+        for name, got in self._claims.items():
+            if not got:
+                self.wrong(f"the name {name} was free, and all that wanted it were refused")
 
 
 CHECKERS: dict[str, type[Checker]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from seatrial import stats
@@ -49,14 +49,23 @@ def series(operations: Iterable[Op]) -> Series:
 def trends(found: Series, begin: float, end: float) -> list[Trend]:
     """Return how each resource with a tolerance developed between two times, as far as there are enough samples.
 
-    A command that is not there at a moment has no sample then, which is none of it.
+    Each series has its own times. A command that is not there at a moment has no sample then, which is none of it;
+    what is of no command is asked for at its own pace, and what lies between two samples is not known.
     """
-    times = sorted({at for points in found.values() for at, _ in points if begin <= at <= end})
+    looked = sorted({at for name, points in found.items() if ":" in name for at, _ in points if begin <= at <= end})
     made = []
     for name, points in sorted(found.items()):
-        tolerance = TOLERANCES.get(name.partition(":")[0])
+        word, _, command = name.partition(":")
+        tolerance = TOLERANCES.get(word)
+        values = {at: value for at, value in points if begin <= at <= end}
+        times = looked if command else sorted(values)
         if tolerance is None or len(times) < ENOUGH:
             continue
-        values = dict(points)
         made.append(Trend(name, stats.slope(times, [values.get(at, 0.0) for at in times]), tolerance))
     return made
+
+
+def unknown(found: Series, judged: Sequence[Trend]) -> list[str]:
+    """Return the series with a tolerance that had too few samples for a slope."""
+    seen = {trend.series for trend in judged}
+    return sorted(name for name in found if name.partition(":")[0] in TOLERANCES and name not in seen)

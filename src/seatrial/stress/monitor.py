@@ -32,7 +32,8 @@ from seatrial.stress.history import OK, Op
 ENGINES = frozenset(("dockerd", "containerd", "containerd-shim", "docker-proxy", "podman", "conmon"))
 TROUBLE = re.compile(r"BUG|Oops|WARNING:|Call Trace|oom-kill|Out of memory|blocked for more|segfault|I/O error|"
                      r"unregister_netdevice|EXT4-fs error|hung_task")  # fmt: skip
-_SELDOM = 15.0  # seconds
+KERNEL = "lines of trouble in the kernel's log"  # the series that tells that the log was read
+_SELDOM = 4.0  # seconds: a profile of two minutes has enough of these samples for a slope, too
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -140,6 +141,7 @@ class KernelLog:
 
     def __init__(self, path: Path = Path("/dev/kmsg")) -> None:
         self._file = -1
+        self.count = 0
         with suppress(OSError):
             self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             os.lseek(self._file, 0, os.SEEK_END)
@@ -160,7 +162,13 @@ class KernelLog:
                 text = line.partition(";")[2] or line
                 if TROUBLE.search(text):
                     found.append(text[:300])
+        self.count += len(found)
         return found
+
+    @property
+    def readable(self) -> bool:
+        """Whether this kernel's log can be read here."""
+        return self._file >= 0
 
     def close(self) -> None:
         """Read no more."""
@@ -202,6 +210,8 @@ class Monitor:
                     values |= self._probe.seldom()
                 for line in log.news():
                     self._record(Op("event", -1, at, at, at, OK, "", ["kernel", line, None]))
+                if log.readable:
+                    values[KERNEL] = log.count
                 self.cpu = time.thread_time()
                 values["cpu of the monitor"] = self.cpu
                 for series, value in values.items():

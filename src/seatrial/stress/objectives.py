@@ -18,17 +18,23 @@ from seatrial.results import TestResult
 from seatrial.stress import checkers, leaks
 from seatrial.stress.checkers import Judgement
 from seatrial.stress.history import FAIL, OK, History, Op
+from seatrial.stress.monitor import KERNEL
 from seatrial.stress.profile import Objectives
 from seatrial.verdict import Level, Verdict
 
 OBSERVED = frozenset(("event", "sample"))  # what nobody asked for
+STORY = " story"  # tells the figures of a story from those of a step of the same name
+LEAST = 100  # samples of which the slowest is not yet the 99th percentile
 _KINDS_OF_ERRORS = 10
 _SHOWN = 10  # leftovers of each kind
 
 
 @dataclass
 class Tally:
-    """What a history comes to, by kind of operation; latencies in seconds from the intended start."""
+    """What a history comes to, by kind of operation; latencies in seconds from the intended start.
+
+    A story is made of operations and is none: it has latencies, under a name of its own, and no part in the error rate.
+    """
 
     latencies: dict[str, array[float]] = field(default_factory=lambda: defaultdict(lambda: array("d")))
     ended: dict[str, array[float]] = field(default_factory=lambda: defaultdict(lambda: array("d")))  # beside latencies
@@ -37,6 +43,8 @@ class Tally:
     errors: Counter[str] = field(default_factory=Counter)  # by kind and message, with ids folded
     samples: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     kernel: list[tuple[float, str]] = field(default_factory=list)  # what the kernel has logged of trouble
+    asked: int = 0  # operations
+    done: int = 0  # of them
     last: float = 0.0
 
     def see(self, op: Op) -> None:
@@ -49,27 +57,25 @@ class Tally:
             if op.value[0] == "kernel":
                 self.kernel.append((op.began, op.value[1]))
         else:
+            kind = op.kind if op.object else op.kind + STORY
+            self.asked += bool(op.object)
             if op.outcome == OK:
-                self.latencies[op.kind].append(op.ended - op.intended)
-                self.ended[op.kind].append(op.ended)
+                self.done += bool(op.object)
+                self.latencies[kind].append(op.ended - op.intended)
+                self.ended[kind].append(op.ended)
                 return
-            (self.failures if op.outcome == FAIL else self.unanswered)[op.kind] += 1
-            self.errors[f"{op.kind}: {signature(op.error) or op.outcome}"] += 1
+            (self.failures if op.outcome == FAIL else self.unanswered)[kind] += 1
+            if op.object:
+                self.errors[f"{kind}: {signature(op.error) or op.outcome}"] += 1
 
-    @property
-    def done(self) -> int:
-        """Number of operations that were done."""
-        return sum(map(len, self.latencies.values()))
-
-    @property
-    def total(self) -> int:
-        """Number of operations that were asked for."""
-        return self.done + self.failures.total() + self.unanswered.total()
+    def found(self, kind: str) -> Sequence[float]:
+        """Return the latencies of an operation, or of a story where no operation has that name."""
+        return self.latencies.get(kind) or self.latencies.get(kind + STORY) or ()
 
     @property
     def error_rate(self) -> float:
         """Share of operations that were refused or not answered."""
-        return (self.total - self.done) / self.total if self.total else math.nan
+        return (self.asked - self.done) / self.asked if self.asked else math.nan
 
     def kinds(self) -> list[str]:
         """Return the kinds of operations that were asked for."""
@@ -113,8 +119,20 @@ def judge(history: History, objectives: Objectives, warm_up: float) -> tuple[Tal
     results += [_p99(tally, kind, limit, target) for kind, limit in objectives.p99.items()]
     results += [_checked(judgement, target) for judgement in judgements]
     if objectives.leaks:
-        results.append(_leaks(tally, warm_up, target))
-    return tally, judgements, results
+        results.append(_leaks(tally, warm_up, target, lasting=history.header.profile.get("driver") != "runtime"))
+    results.append(_kernel(tally, target))
+    return tally, judgements, [*results, *_whole(history, target)]
+
+
+def _whole(history: History, target: str) -> list[TestResult]:
+    """Say of a history that was read whether it ends before its run did; nothing of a whole one."""
+    name = "the history is that of a whole run"
+    if history.footer is None:
+        words = "it has no footer: who wrote it died, and what came after the last line is not known"
+        return [_result(name, target, Verdict.ERROR, words)]
+    if history.footer.cause:
+        return [_result(name, target, Verdict.UNKNOWN, f"the run ended early: {history.footer.cause}")]
+    return []
 
 
 def beside(aftermath: Aftermath, objectives: Objectives, target: str) -> list[TestResult]:
@@ -150,26 +168,30 @@ def _left(leftovers: Sequence[tuple[str, str]]) -> list[str]:
 
 def _error_rate(tally: Tally, objectives: Objectives, target: str) -> TestResult:
     name = f"at most {objectives.error_rate:.2%} of the operations fail"
-    if not tally.total:
+    if not tally.asked:
         return _result(name, target, Verdict.FAIL, "no operation was recorded: nothing was tested")
-    evidence = {"operations": tally.total, "error rate": round(tally.error_rate, 6)}
+    evidence = {"operations": tally.asked, "error rate": round(tally.error_rate, 6)}
     if tally.error_rate <= objectives.error_rate:
         return _result(name, target, Verdict.PASS, "", evidence=evidence)
     worst = [f"{count} x {words}" for words, count in tally.errors.most_common(_KINDS_OF_ERRORS)]
     rest = len(tally.errors) - len(worst)
-    words = f"{tally.total - tally.done} of {tally.total} operations failed ({tally.error_rate:.2%})"
+    words = f"{tally.asked - tally.done} of {tally.asked} operations failed ({tally.error_rate:.2%})"
     more = [f"... and {rest} more kinds of errors"] if rest else []
     return _result(name, target, Verdict.FAIL, "\n".join([words, *worst, *more]), evidence=evidence)
 
 
 def _p99(tally: Tally, kind: str, limit: float, target: str) -> TestResult:
     name = f"the 99th percentile of {kind} is at most {limit:g} s"
-    samples = tally.latencies.get(kind)
+    samples = tally.found(kind)
     if not samples:
         return _result(name, target, Verdict.FAIL, f"no {kind} was done: there is no sample")
     seen = stats.percentile(samples, 99)
     evidence = {"samples": len(samples), "p99 in s": round(seen, 4)}
     words = f"expected at most {limit:g} s, seen {seen:.3f} s in {len(samples)} samples"
+    if seen <= limit and len(samples) < LEAST:
+        reason = (f"{len(samples)} samples are too few for a 99th percentile ({LEAST} are needed): "
+                  f"{max(samples):.3f} s at most")  # fmt: skip
+        return _result(name, target, Verdict.SKIP, reason=reason, evidence=evidence)
     return _result(name, target, Verdict.FAIL if seen > limit else Verdict.PASS, words if seen > limit else "",
                    evidence=evidence)  # fmt: skip
 
@@ -182,15 +204,33 @@ def _checked(judgement: Judgement, target: str) -> TestResult:
                    evidence={"judged": judgement.considered})  # fmt: skip
 
 
-def _leaks(tally: Tally, warm_up: float, target: str) -> TestResult:
+def _leaks(tally: Tally, warm_up: float, target: str, *, lasting: bool) -> TestResult:
     name = "nothing that the engine holds grows without end"
     found = leaks.trends(tally.samples, warm_up, tally.last)
+    if found and lasting and not any(trend.series.startswith("processes:") for trend in found):
+        seen = ", ".join(trend.series for trend in found)
+        return _result(name, target, Verdict.ERROR, f"no process of the engine was seen: all there is, is {seen}")
     if not found:
         reason = f"the run is too short for a slope: {leaks.ENOUGH} samples after the warm-up are needed"
         return _result(name, target, Verdict.SKIP, reason=reason)
     guilty = [str(trend) for trend in found if trend.leaks]
     words = "\n".join([f"{len(guilty)} of {len(found)} resources grow without end", *guilty]) if guilty else ""
-    return _result(name, target, Verdict.FAIL if guilty else Verdict.PASS, words, evidence={"resources": len(found)})
+    evidence: dict[str, Any] = {"resources": len(found)}
+    if few := leaks.unknown(tally.samples, found):
+        evidence["too few samples"] = few
+    return _result(name, target, Verdict.FAIL if guilty else Verdict.PASS, words, evidence=evidence)
+
+
+def _kernel(tally: Tally, target: str) -> TestResult:
+    name = "the kernel logs no trouble"
+    if KERNEL not in tally.samples:
+        return _result(name, target, Verdict.SKIP, reason="the kernel's log cannot be read here")
+    if not tally.kernel:
+        return _result(name, target, Verdict.PASS)
+    lines = [f"at {at:.1f} s: {line}" for at, line in tally.kernel[:_SHOWN]]
+    more = [f"... and {len(tally.kernel) - _SHOWN} more"] if len(tally.kernel) > _SHOWN else []
+    words = [f"{len(tally.kernel)} lines, of the whole machine", *lines, *more]
+    return _result(name, target, Verdict.WARN, "\n".join(words), level=Level.SHOULD)
 
 
 def _result(

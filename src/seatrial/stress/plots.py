@@ -35,7 +35,8 @@ def write(directory: Path, tally: Tally, history: History) -> None:
     cells = [[row["kind"], row["done"], row["refused"], row["unanswered"],
               *(round(row[name], 4) if name in row else None for name in ("p50", "p90", "p95", "p99", "max"))]
              for row in rows]  # fmt: skip
-    made = [Figure("Operations", "Latency counts from the moment at which an operation was to begin.",
+    made = [Figure("Operations", "The latency of a story counts from the moment at which it was to begin, that of a "
+                   "step from its own begin.",
                    table=Table(columns, cells), files=["operations.csv"])]  # fmt: skip
     try:
         made += _drawn(directory, tally)

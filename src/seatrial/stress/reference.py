@@ -103,12 +103,17 @@ def job(client: Client, options: Mapping[str, Any]) -> None:
     with client.running(spec) as held:
         for address in held:
             client.do("connect", name, partial(connected, world, address))
-        if len(held) < len(ports):
-            raise RefusedError(f"{len(ports)} ports were published, the engine shows {len(held)}")
+        if ports:
+            client.do("ports", name, partial(_all, held, ports))
         world.stop.wait(options["seconds"])
         client.kill(name)
         client.wait(name)
     client.do("gone", name, lambda: _gone(client.driver, name))
+
+
+def _all(held: Sequence[str], wanted: Sequence[int]) -> None:
+    if len(held) < len(wanted):
+        raise RefusedError(f"{len(wanted)} ports were published, the engine shows {len(held)}")
 
 
 def _gone(driver: Driver, name: str) -> None:

@@ -68,8 +68,9 @@ class Watch:
     recorder: Recorder
     stop: threading.Event
     clock: loops.Clock
-    done: int = 0
+    done: int = 0  # operations
     failed: int = 0
+    failures: int = 0  # stories that did not end as they should
     containers: int = 0
     silent: int = 0
     cause: str = ""
@@ -81,10 +82,12 @@ class Watch:
             self.recorder.add(op)
             if op.kind in OBSERVED:
                 return
+            if not op.object:  # a story: its steps are what was done
+                self.failures += op.outcome != OK
+                return
             self.done += op.outcome == OK
             self.failed += op.outcome != OK
-            # a story has no object: its steps are what was done
-            self.containers += op.kind in STARTS and op.outcome == OK and bool(op.object)
+            self.containers += op.kind in STARTS and op.outcome == OK
             self.silent = self.silent + 1 if op.outcome == UNKNOWN else 0
             if self.silent >= _DEAD and not self.cause:
                 self.cause = f"the engine answered no more from {op.began:.1f} s on: {op.error}"
@@ -94,7 +97,7 @@ class Watch:
         """Return the progress in a line."""
         at = self.clock()
         return (f"{at:6.0f} s  {self.done + self.failed} operations, {self.containers} containers "
-                f"({self.containers / max(at, 0.001):.2f} a second), {self.failed} failures")  # fmt: skip
+                f"({self.containers / max(at, 0.001):.2f} a second), {self.failures} failures")  # fmt: skip
 
 
 def driver_of(name: str, engine: CliEngine, run: str) -> Driver:
@@ -193,7 +196,7 @@ def load(profile: Profile, engine: CliEngine, run: str, directory: Path, command
         stream.close()
     report.write(directory)
     point_at(directory)
-    return Outcome(directory, int(status), watch.cause, watch.containers, watch.failed, took)
+    return Outcome(directory, int(status), watch.cause, watch.containers, watch.failures, took)
 
 
 def _bring(engine: CliEngine, profile: Profile) -> None:

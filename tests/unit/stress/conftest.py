@@ -83,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the server's names
 
     def create(self, fake, name, body):
-        if name in fake.containers:
+        if fake.wrong == "no names" or (name in fake.containers and fake.wrong != "names"):
             self.reply(409, {"message": f"the name {name} is in use"})
             return
         number = next(fake.numbers)
@@ -106,6 +106,9 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(204)
 
     def on_post_wait(self, fake, container):
+        if fake.wrong == "mangled":
+            self.reply(200, {"StatusCode": None})
+            return
         fake.lock.wait_for(lambda: not container["running"], 10)
         self.reply(200, {"StatusCode": container["code"]})
 

@@ -120,7 +120,7 @@ def job(endpoint, entry, tmp_path):
 
 def test_a_job_is_connected_to_lives_and_is_proved_gone(endpoint, fake, echoing, tmp_path):
     ops = job(endpoint, {"image": "x", "command": ["sleep", "9"], "ports": [80, 81]}, tmp_path)
-    assert list(ops) == ["create", "start", "connect", "kill", "wait", "remove", "gone", "job"]
+    assert list(ops) == ["create", "start", "connect", "ports", "kill", "wait", "remove", "gone", "job"]
     assert {op.outcome for op in ops.values()} == {"ok"}
     assert fake.containers == {}
 

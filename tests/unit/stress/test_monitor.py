@@ -50,6 +50,7 @@ def test_samples_are_entries_of_the_history_and_the_cost_is_one_of_them():
             time.sleep(0.02)
     assert watching.problem == ""
     assert {op.kind for op in seen} == {"sample"}
+    assert [op.value for op in seen if op.object == monitor.KERNEL][:1] == ([0] if monitor.KernelLog().readable else [])
     costs = [op.value for op in seen if op.object == "cpu of the monitor"]
     assert costs == sorted(costs)
     assert 0 < costs[-1] == watching.cpu
@@ -91,11 +92,31 @@ def test_a_leak_names_the_resource_and_its_slope():
     assert 1700 < 3600 * found.slope.value < 1900
 
 
-def test_each_kind_of_resource_can_leak():
-    for word, tolerance in monitor.TOLERANCES.items():
-        name = f"{word}:x" if word in ("processes", "threads", "descriptors", "rss") else word
-        ops = [op._replace(object=name) for op in samples(x=lambda at, much=tolerance: 10 + 2 * much * at / 180)]
-        assert leaking(ops) == [name]
+SELDOM = ("firewall rules", "goroutines")
+
+
+@pytest.mark.parametrize("word", monitor.TOLERANCES)
+def test_each_kind_of_resource_can_leak_at_the_pace_at_which_it_is_sampled(word):
+    """Two minutes, as most profiles have them: what is asked for seldom has no samples between."""
+    name = f"{word}:x" if word in ("processes", "threads", "descriptors", "rss") else word
+    much = monitor.TOLERANCES[word]
+    pace = monitor._SELDOM if word in SELDOM else 2.0
+    ops = [
+        Op("sample", -1, at, at, at, OK, series, value) for at in range(0, 120, 2) for series, value in
+        (("processes:dockerd", 1.0), (name, 10 + 2 * much * at / 110)) if series != name or at % pace == 0
+    ]  # fmt: skip
+    found = leaks.trends(leaks.series(ops), 10, 120)
+    assert [trend.series for trend in found if trend.leaks] == [name]
+    assert leaks.unknown(leaks.series(ops), found) == []
+
+
+def test_a_series_with_too_few_samples_is_told():
+    ops = samples(processes_x=lambda at: 1.0) + [
+        Op("sample", -1, at, at, at, OK, "goroutines", at) for at in range(20, 200, 20)
+    ]
+    found = leaks.trends(leaks.series(ops), 20, 200)
+    assert [trend.series for trend in found] == ["processes:x"]
+    assert leaks.unknown(leaks.series(ops), found) == ["goroutines"]
 
 
 def test_a_command_that_is_not_always_there_is_none_then():
@@ -118,6 +139,7 @@ def test_of_the_kernels_log_only_what_is_new_and_tells_of_trouble_is_kept(tmp_pa
     with path.open("a") as file:
         file.write("6,2,2,-;eth0: renamed from veth1\n4,3,3,-;Out of memory: Killed process 7 (tail)\n")
     assert log.news() == ["Out of memory: Killed process 7 (tail)"]
+    assert (log.count, log.readable) == (1, True)
     assert log.news() == []
     log.close()
     assert log.news() == []
@@ -138,7 +160,7 @@ def test_what_costs_a_process_is_asked_for_seldom():
     now, seen, probe = [0.0], [], Counting(LOCAL)
 
     def clock():
-        now[0] += 5.0
+        now[0] += 1.5
         return now[0]
 
     with Monitor(probe, clock, seen.append, 0.01):

@@ -23,8 +23,10 @@ def test_a_container_counts_once_though_its_story_has_the_same_name(watch, kind)
     watch.take(Op(kind, 0, 1, 1, 2, OK, "c1"))
     watch.take(Op(kind, 0, 1, 1, 2, OK, ""))
     watch.take(Op(kind, 0, 1, 1, 2, FAIL, "c2", None, "no"))
-    assert (watch.containers, watch.done, watch.failed) == (1, 2, 1)
-    assert watch.line() == "    10 s  3 operations, 1 containers (0.10 a second), 1 failures"
+    assert (watch.containers, watch.done, watch.failed, watch.failures) == (1, 1, 1, 0)
+    assert watch.line() == "    10 s  2 operations, 1 containers (0.10 a second), 0 failures"
+    watch.take(Op(kind, 0, 1, 1, 2, FAIL, "", None, "no"))
+    assert (watch.failed, watch.failures) == (1, 1), "a step that fails and the story that it ends are one failure"
 
 
 def test_who_watched_and_did_not_see_the_end_is_an_error():
