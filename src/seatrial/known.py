@@ -9,7 +9,7 @@
     test = "suites/cli/test_run.py::test_x"   # a pytest id without the target; `[param]` narrows it
     reason = "one sentence: what the engine does instead"
     link = "https://..."
-    says = "seen 500$"            # optional: a regular expression; a failure in other words is not the expected one
+    says = "seen 500$"            # a regular expression; a failure in other words is not the expected one
 
     [[race]]                      # what goes wrong now and then in any test that the engine runs beside others
     says = "unpacking failed"     # a regular expression; a failure in these words is expected
@@ -117,7 +117,7 @@ def _read(path: Path) -> KnownList:
         raise _broken(path, f"{problem.json_path}: {problem.message}")
     for entry in [*content.get("known", []), *content.get("race", [])]:
         try:
-            re.compile(entry.get("says", ""))
+            re.compile(entry["says"])
         except re.error as error:
             raise _broken(path, f"{entry.get('test', 'race')}: says {entry['says']!r}: {error}") from error
     return cast("KnownList", content)

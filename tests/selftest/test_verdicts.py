@@ -71,6 +71,7 @@ version = "20.10"
 test = "suites/mini/test_mini.py::test_known"
 reason = "the engine says a instead of b"
 link = "https://example.org/known"
+says = "assert 'a' == 'b'"
 """
 EXPECTED = {
     "test_passes": "PASS", "test_fails": "FAIL", "test_wrong_exit_code": "FAIL", "test_breaks_a_should": "WARN",

@@ -9,6 +9,7 @@ ENTRY = """
 test = "suites/cli/test_run.py::test_x"
 reason = "the engine answers with another code"
 link = "https://example.org/1"
+says = "seen 500$"
 """
 
 
@@ -55,7 +56,8 @@ def test_an_entry_holds_for_all_parameters_unless_it_names_some(tmp_path):
         f'engine = "podman"\nversion = "4"\n{ENTRY.replace("https://", "see ")}',
         f'engine = "podman"\nversion = "4"\n{ENTRY.replace("the engine answers with another code", "no")}',
         f'engine = "podman"\nversion = "4"\n{ENTRY}owner = "me"\n',
-        f'engine = "podman"\nversion = "4"\n{ENTRY}says = "(seen"\n',
+        f'engine = "podman"\nversion = "4"\n{ENTRY.replace("seen 500", "(seen")}',
+        f'engine = "podman"\nversion = "4"\n{ENTRY.partition("says")[0]}',
         f'engine = "podman"\nversion = "4"\n{ENTRY.replace("::", "/")}',
     ],
 )
