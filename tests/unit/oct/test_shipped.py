@@ -53,3 +53,24 @@ def test_some_speak_of_bundles_and_most_of_anything(entries):
     assert kinds["any"] >= 40
     assert kinds["runtime"] >= 5
     assert kinds["engine"] >= 25
+
+
+def test_each_idea_of_the_original_is_a_case_that_is_there(entries):
+    text = (CASES.parents[1] / "docs/oct.md").read_text()
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| ") and "---" not in line][1:]
+    assert len(rows) >= 22
+    names = {entry.name for entry in entries}
+    for idea, _, cases in rows:
+        named = re.findall(r"`([a-z0-9-]+)`", cases)
+        assert named, idea
+        assert [name for name in named if name not in names] == [], idea
+
+
+@pytest.mark.parametrize(("name", "field"), [
+    ("distribution-of-the-host", '"Distribution"'), ("hosts-of-their-own", '"Amount": 2'),
+    ("processes-at-start", '"Baseline"'), ("oci-version-unknown", '"KnownFail"'),
+])  # fmt: skip
+def test_fields_that_few_cases_need_are_shown_by_one(entries, name, field):
+    (entry,) = [entry for entry in entries if entry.name == name]
+    assert field in (CASES / entry.path / "case.json").read_text()
+    assert f"`{name}`" in (CASES.parents[1] / "docs/oct.md").read_text()
