@@ -143,6 +143,30 @@ def test_results_become_states(world, result, state):
     assert "No tests were published" in world.gitlab.notes[1, 1][0]["body"]
 
 
+@pytest.mark.parametrize(
+    ("cases", "words"),
+    [([GOOD, BAD], "tests failed"), ([GOOD], "the build ended: FAILURE"), (None, "the build ended: FAILURE")],
+)
+def test_a_step_that_fails_because_tests_failed_is_told_as_that(world, cases, words):
+    world.fake.run = ends("FAILURE", cases)
+    world.event()
+    world.until("done")
+    assert world.gitlab.statuses[-1]["description"] == words
+    assert f"**Seatrial: {words}**" in world.gitlab.notes[1, 1][0]["body"]
+
+
+def test_a_branch_whose_tests_fail_is_compared_with(world):
+    """Its builds are failures; what was aborted, or published no tests, is passed over."""
+    for result, cases in (("FAILURE", [GOOD, BAD]), ("FAILURE", None), ("ABORTED", [GOOD])):
+        world.fake.run = ends(result, cases)
+        item = world.fake.queue(world.fake.jobs["base"], {})
+        until(lambda item=item: item.build and item.build.ended.is_set())
+    world.fake.run = ends("FAILURE", [GOOD, BAD])
+    world.event()
+    world.until("done")
+    assert "Failed before, too (1):\n\n- `c::bad`" in world.gitlab.notes[1, 1][0]["body"]
+
+
 def test_a_newer_commit_ends_the_older_build(world):
     def run(build):
         if build.parameters["SEATRIAL_COMMIT"] == A:

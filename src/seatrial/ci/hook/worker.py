@@ -207,6 +207,11 @@ class Worker:
                 return int(executable["number"])
         return None
 
+    def _tests(self, build: Build, project: Project) -> changes.Report | None:
+        if build.result == "DELETED":
+            return None
+        return self._connect_jenkins().test_report(project.job, build.build or 0)
+
     def _url(self, build: Build, project: Project) -> str:
         path = f"{self._connect_jenkins().url}/{job_path(project.job)}/"
         return f"{path}{build.build}/" if build.build else path
@@ -215,6 +220,8 @@ class Worker:
         project = self._projects.get(build.project)
         if project is not None:
             state, words = wording.state(build)
+            if build.state == "done":
+                state, words = changes.ended(build.result or "", self._tests(build, project))
             try:
                 url = self._url(build, project)
                 self._connect_gitlab().status(
@@ -236,11 +243,9 @@ class Worker:
             if build.state == "gated":
                 text = wording.gate_note(build)
             else:
-                jenkins = self._connect_jenkins()
-                report = jenkins.test_report(project.job, build.build or 0) if build.result != "DELETED" else None
-                base = changes.baseline(jenkins, project.baseline) if project.baseline else None
-                url = self._url(build, project)
-                text = changes.note(build.commit, build.target, build.result or "", url, report, base)
+                base = changes.baseline(self._connect_jenkins(), project.baseline) if project.baseline else None
+                url, tests = self._url(build, project), self._tests(build, project)
+                text = changes.note(build.commit, build.target, build.result or "", url, tests, base)
             self._connect_gitlab().note(build.gitlab, build.number, text)
         self._store.update(build, self._now(), noted=build.state)
 
