@@ -116,6 +116,60 @@ def test_results_come_out_of_a_copy_and_only_they(tmp_path):
     assert found == ["build/junit/junit-1.xml"]
 
 
+@pytest.fixture
+def checkout(tmp_path):
+    """A repository with files that git knows, would take, and ignores."""
+    root = tmp_path / "checkout"
+    (root / "src").mkdir(parents=True)
+    (root / "reports/1").mkdir(parents=True)
+    for name, text in ((".gitignore", "reports/*/\nreports/latest\n"), ("src/known.py", "1"), ("src/removed.py", "1"),
+                       ("reports/1/results.jsonl", "huge"), ("reports/list.toml", "1")):  # fmt: skip
+        (root / name).write_text(text)
+    (root / "link").symlink_to("src/known.py")
+    (root / "reports/latest").symlink_to("1")
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True, timeout=30)
+    subprocess.run(["git", "add", "--all"], cwd=root, check=True, timeout=30)
+    (root / "src/new ü.py").write_text("1")
+    (root / "src/removed.py").unlink()
+    return root
+
+
+def tree(root):
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir() or path.is_symlink())
+
+
+def test_a_copy_holds_what_git_knows_and_is_brought_up_to_date(checkout, tmp_path):
+    """Again and again, with links that point elsewhere by now; runs of this machine stay here."""
+    place = tmp_path / "place"
+    (place / "build/reports").mkdir(parents=True)
+    (place / "build/reports/old").write_text("kept")
+    files = [".gitignore", "build/reports/old", "link", "reports/list.toml", "src/known.py", "src/new ü.py"]
+    image._refresh(checkout, place)
+    assert tree(place) == files
+    (place / "src/left.py").write_text("a test of a branch that was left")
+    (checkout / "link").unlink()
+    (checkout / "link").symlink_to("elsewhere")
+    (checkout / "src/known.py").write_text("2")
+    image._refresh(checkout, place)
+    assert tree(place) == files
+    assert (place / "link").readlink() == Path("elsewhere")
+    assert (place / "src/known.py").read_text() == "2"
+
+
+def test_results_come_out_again_and_again(tmp_path):
+    place, checkout = tmp_path / "place", tmp_path / "checkout"
+    for run in ("1", "2"):
+        (place / "build/reports" / run).mkdir(parents=True)
+        (place / "build/reports" / run / "index.html").write_text(run)
+        (place / "build/reports/latest").unlink(missing_ok=True)
+        (place / "build/reports/latest").symlink_to(run)
+        image.bring_out(checkout, place)
+        assert (checkout / "build/reports/latest").readlink() == Path(run)
+    assert tree(checkout) == [
+        "build/reports/1/index.html", "build/reports/2/index.html", "build/reports/latest",
+    ]  # fmt: skip
+
+
 def test_the_files_of_the_image_are_there_and_sound():
     dockerfile = (ROOT / "Dockerfile").read_text()
     copied = [word for line in dockerfile.splitlines() if line.startswith("COPY") for word in line.split()[1:-1]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -121,12 +122,24 @@ def _copied(checkout: Path, names: Sequence[str]) -> Path:
     return place
 
 
-def _files(checkout: Path) -> list[str]:
-    """List the top-level entries that git knows of, or would take."""
+def _refresh(checkout: Path, place: Path) -> None:
+    """Bring a copy of a checkout up to date: the files that git knows of, or would take; what runs left stays."""
+    for entry in place.iterdir():
+        if entry.name != RESULTS:
+            remove_tree(entry)
     listed = command.run(
-        ["git", "-C", str(checkout), "ls-files", "--cached", "--others", "--exclude-standard"], timeout=60
-    ).lines
-    return sorted({line.partition("/")[0] for line in listed})
+        ["git", "-C", str(checkout), "ls-files", "-z", "--cached", "--others", "--exclude-standard"], timeout=60
+    ).out
+    for name in map(os.fsdecode, listed.split(b"\0")):
+        if name and os.path.lexists(checkout / name):  # one that was removed is known until that is committed
+            _put(checkout / name, place / name)
+
+
+def _put(source: Path, target: Path) -> None:
+    """Copy a file, or a link as a link, in place of what is there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    shutil.copy2(source, target, follow_symlinks=False)
 
 
 def flags(engine: CliEngine, tag: str) -> tuple[str, ...]:
@@ -162,7 +175,9 @@ def stand(engine: CliEngine, checkout: Path, tag: str, tell: Tell) -> Path:
         return place
     engine.cli("rm", "--force", "--volumes", CONTAINER, expect=command.ANY, timeout=120)
     if shared:
-        _copied(checkout, _files(checkout))
+        remove_tree(place)
+        place.mkdir(parents=True)
+        _refresh(checkout, place)
     rights = flags(engine, tag)
     tell(f"starting {CONTAINER} with {' '.join(rights)}")
     engine.cli(
@@ -171,17 +186,6 @@ def stand(engine: CliEngine, checkout: Path, tag: str, tell: Tell) -> Path:
         tag, "sleep", "infinity", timeout=120,
     )  # fmt: skip
     return place
-
-
-def _refresh(checkout: Path, place: Path) -> None:
-    for name in _files(checkout):
-        source, there = checkout / name, place / name
-        if source.is_dir():
-            shutil.copytree(
-                source, there, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-            )
-        elif source.exists():
-            shutil.copy2(source, there)
 
 
 def enter(engine: CliEngine, argv: Sequence[str], environment: Sequence[str], *, tty: bool) -> int:
@@ -196,8 +200,13 @@ def enter(engine: CliEngine, argv: Sequence[str], environment: Sequence[str], *,
 
 def bring_out(checkout: Path, place: Path) -> None:
     """Copy the results out of a copied checkout."""
-    if place != checkout and (place / RESULTS).is_dir():
-        shutil.copytree(place / RESULTS, checkout / RESULTS, symlinks=True, dirs_exist_ok=True)
+    if place == checkout:
+        return
+    for directory, below, files in os.walk(place / RESULTS):
+        links = [name for name in below if (Path(directory) / name).is_symlink()]
+        for name in (*files, *links):
+            source = Path(directory) / name
+            _put(source, checkout / source.relative_to(place))
 
 
 def end(engine: CliEngine) -> bool:
