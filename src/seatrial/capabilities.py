@@ -83,11 +83,13 @@ def _probe_engine(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
 
 def _reach(engine: CliEngine) -> dict[str, Any]:
     """Return facts about how the engine is reached and what may be started beside it."""
-    oldest = _api(engine)
+    served = _api(engine)
+    oldest, newest = served or ("", "")
     return {
         "local": engine.local,
-        "api": oldest is not None,
-        "api_oldest": oldest or "",
+        "api": served is not None,
+        "api_oldest": oldest,
+        "api_newest": newest,
         "lab": isinstance(engine.host, NamespaceHost),
         "private_engine": _why_not_private(engine),
         "private": _why_not_daemon(engine) or _why_not_private(engine),
@@ -112,11 +114,11 @@ def _project_quota(engine: CliEngine, root: str) -> bool:
     return project_quota(proc.mounts(seen), root)
 
 
-def _api(engine: CliEngine) -> str | None:
-    """Return the oldest version of the API that the engine says it serves, None when there is no API."""
+def _api(engine: CliEngine) -> tuple[str, str] | None:
+    """Return the oldest and the newest version of the API that the engine says it serves; None without an API."""
     try:
         told = Client(engine.endpoint).get("/version", timeout=10).json()
-        return str(told.get("MinAPIVersion", ""))
+        return str(told.get("MinAPIVersion", "")), str(told.get("ApiVersion", ""))
     except (SeatrialError, ExpectationError, AttributeError):
         return None
 

@@ -223,6 +223,19 @@ _add("api", Kind.TARGET, "an HTTP API like Docker's",
 _add("api_before_1_24", Kind.TARGET, "versions of the API before 1.24",
      lambda facts: _unless(0 < _minor(facts["engine"]["api_oldest"]) < 24,
                            f"the engine serves versions from {facts['engine']['api_oldest'] or 'none'} on"))
+
+
+def _add_api_change(minor: int) -> None:
+    _add(f"api_change_1_{minor}", Kind.TARGET, f"version 1.{minor} of the API and the one before it",
+         lambda facts: _unless(
+             0 < _minor(facts["engine"]["api_oldest"]) < minor <= _minor(facts["engine"]["api_newest"]),
+             f"the engine serves versions from {facts['engine']['api_oldest'] or 'none'} to "
+             f"{facts['engine']['api_newest'] or 'none'}"))
+
+
+# versions that changed a field which a test looks at
+for _number in (19, 21, 25, 28, 30, 42, 43, 44, 45):
+    _add_api_change(_number)
 _add("unix_cli", Kind.TARGET, "a CLI that talks over a unix socket",
      lambda facts: _unless(facts["engine"]["local"], "the CLI is connected over the network"))
 _add("daemon", Kind.TARGET, "an engine with a daemon",

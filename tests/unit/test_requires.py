@@ -31,6 +31,12 @@ def both(on_host, on_engine):
     return {"host": on_host, "engine": on_engine}
 
 
+def served(minor):
+    ranges = [("1.12", "1.51"), (f"1.{minor - 1}", f"1.{minor}")]
+    others = [(f"1.{minor}", "1.51"), ("1.12", f"1.{minor - 1}"), ("", "")]
+    return tuple([engine(api_oldest=oldest, api_newest=newest) for oldest, newest in rows] for rows in (ranges, others))
+
+
 # requirement -> (facts with which it holds, facts with which it does not)
 def specification(*versions, against):
     return (
@@ -45,6 +51,7 @@ def listing(features, reason=""):
 
 TABLE = {
     "amd64": ([host(arch="x86_64")], [host(arch="aarch64")]),
+    **{f"api_change_1_{minor}": served(minor) for minor in (19, 21, 25, 28, 30, 42, 43, 44, 45)},
     "api_before_1_24": ([engine(api_oldest="1.12")], [engine(api_oldest="1.24"), engine(api_oldest="")]),
     "apparmor": ([host(lsm=["apparmor", "yama"])], [host(lsm=["selinux"]), host(lsm=[])]),
     "blkio": (
