@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from seatrial.exec import Result
+from seatrial.exec import ExpectationError, Result
 from seatrial.hosts import NamespaceHost
 from seatrial.oct import evidence, waiting
 from seatrial.oct.bundle import Bundle
@@ -72,8 +72,11 @@ class Site:
         return self._containers.variables(name)
 
     def peaks(self, name: str) -> dict[str, int]:
-        """Return what a container's cgroup has counted."""
-        return peaks(self._containers.pid(name))
+        """Return what a container's cgroup has counted; nothing of one that ends while it is looked at."""
+        try:
+            return peaks(self._containers.pid(name))
+        except ExpectationError:
+            return {}
 
     # -- commands of the host ------------------------------------------------------------------
 

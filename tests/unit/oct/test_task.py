@@ -12,6 +12,7 @@ import pytest
 
 from seatrial import proc
 from seatrial.errors import SeatrialError
+from seatrial.exec import ExpectationError
 from seatrial.oct.bundle import Bundle
 from seatrial.oct.hostside import HostSide
 from seatrial.oct.model import Case
@@ -467,6 +468,16 @@ def pair(bundle, samples, tmp_path):
         return task.run(), made
 
     return start
+
+
+def test_a_container_that_is_gone_when_its_peaks_are_read_costs_no_verdict(trial, monkeypatch):
+    def pid(*_):
+        raise ExpectationError("`state` reports no process id: 0")
+
+    monkeypatch.setattr(fake.FakeContainers, "pid", pid)
+    record = trial()
+    assert ended(record) == (Ending.PASSED, "")
+    assert record.peaks == {"boxA": {}}
 
 
 def test_each_host_has_its_own_containers_directories_and_words(pair):
