@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from types import ModuleType
 
 from seatrial.errors import SeatrialError, not_installed
@@ -83,7 +84,8 @@ class Judgement(StrEnum):
     WORSE = "worse"
     BETTER = "better"
     SAME = "same"
-    UNCLEAR = "unclear"  # the samples are too few or too scattered to tell
+    UNCLEAR = "unclear"  # the samples are too scattered to tell
+    FEW = "too few samples"  # whatever they had been, the rank test could not have found them different
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,21 @@ def interval(samples: Sequence[float], confidence: float = CONFIDENCE) -> Interv
     return _bootstrap((samples,), confidence)
 
 
+def percentile_interval(samples: Sequence[float], share: float, confidence: float = CONFIDENCE) -> Interval:
+    """Return the interval of a percentile by order statistics, which needs no assumption on the distribution.
+
+    How many of n samples lie below the percentile is binomial (David and Nagaraja 2003, 7.1); a bound that so few
+    samples do not have is infinite.
+    """
+    if not len(samples):
+        raise ValueError("there are no samples")
+    ordered, tail = sorted(samples), (1 - confidence) / 2
+    below = _scipy().binom(len(ordered), share / 100)
+    lower, upper = int(below.ppf(tail)), int(below.ppf(1 - tail)) + 1
+    low = float(ordered[lower - 1]) if lower >= 1 else -math.inf
+    return Interval(low, float(ordered[upper - 1]) if upper <= len(ordered) else math.inf)
+
+
 def summary(samples: Sequence[float]) -> Summary:
     """Return the figures of a set of samples; raises ValueError when there are none."""
     middle = median(samples)
@@ -163,9 +180,9 @@ def compare(
 
     Worse is what the rank test (Mann-Whitney; Wilcoxon's signed-rank test when `paired`; one-sided, at `alpha`)
     and the bootstrap interval of the ratio both say to be worse, by more than `threshold`; better likewise. The
-    same is what lies within the threshold beyond doubt. All else is unclear. By default a greater value is the
-    worse one.
-    Raises ValueError with fewer than four samples on a side, which no rank test can tell apart.
+    same is what lies within the threshold beyond doubt. All else is unclear, or too few samples. By default a greater
+    value is the worse one.
+    Raises ValueError with fewer than four samples on a side, of which no interval can be had.
     """
     if min(len(first), len(second)) < 4:
         raise ValueError(f"a comparison needs four samples on each side: there are {len(first)} and {len(second)}")
@@ -180,15 +197,42 @@ def compare(
         ratio, bounds = median(second) / median(first), _bootstrap((first, second), CONFIDENCE)
     greater, less = (_rank_test(first, second, way, paired=paired) for way in ("greater", "less"))
     limit = 1 + threshold
-    if greater < alpha and bounds.low > 1 and ratio > limit:
+    if least_p(len(first), len(second), paired=paired) > alpha:
+        found = Judgement.FEW
+    elif greater <= alpha and bounds.low > 1 and ratio > limit:
         found = Judgement.BETTER if more_is_better else Judgement.WORSE
-    elif less < alpha and bounds.high < 1 and ratio < 1 / limit:
+    elif less <= alpha and bounds.high < 1 and ratio < 1 / limit:
         found = Judgement.WORSE if more_is_better else Judgement.BETTER
     elif bounds.high <= limit and bounds.low >= 1 / limit:
         found = Judgement.SAME
     else:
         found = Judgement.UNCLEAR
     return Comparison(ratio, bounds, min(greater, less), found, (len(first), len(second)))
+
+
+def worsening(first: Sequence[float], second: Sequence[float], *, more_is_better: bool = False) -> float:
+    """Return the one-sided p-value of the rank test (Mann-Whitney) for the second set to be the worse one."""
+    return _rank_test(first, second, "less" if more_is_better else "greater", paired=False)
+
+
+@cache
+def least_p(first: int, second: int, *, paired: bool = False) -> float:
+    """Return the least p-value that the rank test can give with so many samples: that of two sets without overlap."""
+    low = [1.0 + number / (10.0 * first) for number in range(first)]
+    high = [one * (3.0 + number) for number, one in enumerate(low)] if paired else [
+        3.0 + number / (10.0 * second) for number in range(second)]  # fmt: skip
+    return _rank_test(low, high, "greater", paired=paired)
+
+
+def discoveries(values: Sequence[float], rate: float) -> float:
+    """Return the level at which p-values are found so that at most `rate` of what is found is not so.
+
+    That is the procedure of Benjamini and Hochberg (1995): the largest p-value of rank k among n that is at most
+    rate * k / n. Without one it is that of the first rank, which no value reaches.
+    """
+    count = len(values)
+    level = [rate * rank / count for rank, value in enumerate(sorted(values), 1) if value <= rate * rank / count]
+    return max(level, default=rate / max(1, count))
 
 
 def slope(times: Sequence[float], values: Sequence[float], confidence: float = 0.99) -> Slope:
@@ -253,4 +297,7 @@ def _rank_test(first: Sequence[float], second: Sequence[float], way: str, *, pai
     logarithms = [math.log(b / a) for a, b in zip(first, second, strict=True)]
     if not any(logarithms):
         return 1.0
-    return float(stats.wilcoxon(logarithms, alternative=way, method="approx", zero_method="zsplit").pvalue)
+    # exact wherever there are neither ties nor pairs without a difference
+    plain = len(set(map(abs, logarithms))) == len(logarithms) <= 50 and all(logarithms)
+    return float(stats.wilcoxon(logarithms, alternative=way, method="exact" if plain else "approx",
+                                zero_method="zsplit").pvalue)  # fmt: skip

@@ -93,7 +93,7 @@ def test_datagrams_over_a_bridge_arrive(engine, box, server, measure):
     rates, jitters = {"container to container": []}, {"container to container": []}
     with measure.watched() as watch:
         began = time.monotonic()
-        for _ in range(measure.rounds(6)):
+        for _ in range(measure.rounds(8)):
             watch.tick()
             seen = tools.stream(inside, far.address, PORT, "--udp", "--bitrate", "20M", "--length", "512", seconds=2)
             at, total = time.monotonic() - began, seen["sum"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.perf.measure import Measured, Sample
+from seatrial.perf.measure import STARTS, Measured, Sample
 from seatrial.stress.driver import Spec
 from seatrial.stress.over_http import HttpDriver
 
@@ -27,7 +27,7 @@ def run(engine, *options):
 
 @claim("perf-001")
 def test_a_start_takes_less_than_two_seconds(engine, measure):
-    found = measure.turns("run --rm", {"run": run(engine)}, pairs=30)
+    found = measure.turns("run --rm", {"run": run(engine)}, pairs=STARTS)
     measure.value(found, "run", at_most=2.0)
     measure.value(found, "run", at_most=5.0, percentile=95)
 
@@ -42,7 +42,7 @@ def test_each_step_of_a_life_takes_less_than_a_second(engine, measure):
     taken = {step: [] for step in STEPS}
     with contextlib.closing(HttpDriver(engine.raw.endpoint)) as driver, measure.watched() as watch:
         began = time.monotonic()
-        for number in range(measure.rounds(12) + 1):
+        for number in range(measure.rounds(STARTS) + 1):
             watch.tick()
             mounts = {str(engine.workdir): "/out"}
             spec = Spec(engine.name(), engine.image, ("sh", "-c", script), engine.labels, mounts=mounts)
@@ -117,7 +117,7 @@ def test_starting_several_at_once_takes_no_longer_in_all(engine, measure, levels
     with contextlib.ExitStack() as stack, measure.watched() as watch:
         drivers = [stack.enter_context(contextlib.closing(HttpDriver(engine.raw.endpoint))) for _ in range(levels[-1])]
         began = time.monotonic()
-        for number in range(measure.rounds(8) + 1):
+        for number in range(measure.rounds(20) + 1):
             for level in levels:
                 watch.tick()
                 seen, rate = lives(engine, drivers[:level], max(level, 4))
@@ -140,7 +140,7 @@ def test_starting_several_at_once_takes_no_longer_in_all(engine, measure, levels
 ], ids=["no network", "a volume", "limits", "a health check", "no seccomp"])  # fmt: skip
 def test_an_option_costs_less_than_half_a_start(engine, measure, options):
     words = " ".join(options)
-    found = measure.turns(f"start with {words}", {"plain": run(engine), words: run(engine, *options)}, pairs=20)
+    found = measure.turns(f"start with {words}", {"plain": run(engine), words: run(engine, *options)}, pairs=STARTS)
     measure.ratio(found, words, at_most=1.5)
 
 
@@ -167,7 +167,7 @@ def test_another_runtime_costs_no_more_than_three_starts(private_daemon, measure
     d = private_daemon(config={"runtimes": {other: {"path": other}}})
     plain = ("--network", "none")
     sides = {"runc": run(d, *plain), other: run(d, *plain, "--runtime", other)}
-    found = measure.turns(f"start by {other}", sides, pairs=20)
+    found = measure.turns(f"start by {other}", sides, pairs=STARTS)
     measure.ratio(found, other, at_most=3.0)
 
 
@@ -178,5 +178,5 @@ def test_another_runtime_costs_no_more_than_three_starts(private_daemon, measure
                          ids=["vfs", "user namespaces"])  # fmt: skip
 def test_a_start_costs_no_more_than_three_with_other_storage_or_users(private_daemon, measure, other):
     plain, changed = private_daemon(), private_daemon(**other)
-    found = measure.turns("start in another daemon", {"plain": run(plain), "changed": run(changed)}, pairs=20)
+    found = measure.turns("start in another daemon", {"plain": run(plain), "changed": run(changed)}, pairs=STARTS)
     measure.ratio(found, "changed", at_most=3.0)

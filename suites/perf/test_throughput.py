@@ -101,7 +101,7 @@ def test_images_are_pushed_and_pulled_at_two_megabytes_a_second_or_more(engine, 
     taken = {"push": [], "pull": []}
     with measure.watched() as watch:
         began = time.monotonic()
-        for _ in range(measure.rounds(5)):
+        for _ in range(measure.rounds(8)):
             watch.tick()
             made = engine.build("FROM IMAGE\nCOPY data /data\n", {"data": os.urandom(MEGABYTES << 20)}).name
             with registry_with() as registry:

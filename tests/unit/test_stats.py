@@ -63,10 +63,36 @@ def test_where_more_is_better_less_is_worse():
 def test_few_and_scattered_samples_tell_nothing():
     source = numpy.random.default_rng(5)
     found = [
-        stats.compare(list(source.lognormal(0, 0.5, 6)), list(source.lognormal(0.1, 0.5, 6))).judgement
+        stats.compare(list(source.lognormal(0, 0.5, 9)), list(source.lognormal(0.1, 0.5, 9))).judgement
         for _ in range(RUNS)
     ]
     assert found.count(Judgement.UNCLEAR) >= 90
+
+
+@pytest.mark.parametrize(("count", "paired", "judgement"), [
+    (4, False, Judgement.FEW), (5, False, Judgement.WORSE), (7, True, Judgement.FEW), (8, True, Judgement.WORSE),
+])  # fmt: skip
+def test_so_few_samples_that_no_slowdown_could_be_found_are_called_so(count, paired, judgement):
+    first = [1.0 + number / 100 for number in range(count)]
+    second = [one * (10 + number) for number, one in enumerate(first)]
+    assert stats.compare(first, second, paired=paired).judgement is judgement
+
+
+def test_with_many_figures_the_level_is_that_of_the_largest_rank():
+    assert stats.discoveries([0.001, 0.011, 0.02, 0.9], 0.05) == pytest.approx(0.05 * 3 / 4)
+    assert stats.discoveries([0.5, 0.9], 0.05) == 0.025
+    assert stats.discoveries([], 0.05) == 0.05
+
+
+def test_the_interval_of_a_percentile_holds_it_as_often_as_it_says():
+    source = numpy.random.default_rng(37)
+    truth = numpy.exp(0.4 * 1.6448536)
+    held = sum(truth in stats.percentile_interval(source.lognormal(0, 0.4, 80), 95) for _ in range(400))
+    assert held / 400 >= 0.94
+    assert stats.percentile_interval(range(1, 81), 95).high == 80
+    assert stats.percentile_interval(range(1, 60), 95).high == float("inf")
+    with pytest.raises(ValueError, match="no samples"):
+        stats.percentile_interval([], 95)
 
 
 def test_pairs_see_through_a_drift_that_hides_the_change():

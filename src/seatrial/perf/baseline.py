@@ -2,8 +2,9 @@
 
 A figure that has a reference is compared by its ratios, pair by pair, which do not depend on how fast the machine
 is; one without is compared only on a machine like the baseline's. Worse is what the rank test, the interval and the
-threshold all say, on a machine that was quiet both times. With many figures each gets a stricter rank test, so that
-an unchanged engine is not blamed for their number.
+threshold all say, on a machine that was quiet both times. The level of the rank test is that of Benjamini and Hochberg
+over all figures of a run: an unchanged engine is not blamed for their number, and one that has become slower shows in
+many of them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from seatrial.stats import Comparison
 
 FOLDER = "baseline"
 _LIKE = ("cpu", "cpus", "arch", "kernel")  # of the facts of a machine
-_FAMILY = 0.05  # the chance of one false blame among all figures of a run
+_FALSE = 0.02  # of what is found worse, at most, is not; with nothing changed, the chance that anything is found
+NOT_NOW = "not measured in this run"
 
 
 def place(results: Path, name: str) -> Path:
@@ -44,16 +46,25 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def save(path: Path, run: str, host: Mapping[str, Any], measurements: Sequence[Kept]) -> None:
-    """Write measurements as a baseline; raises `SeatrialError` E812 when there are none, E406 when it cannot."""
-    if not measurements:
-        raise SeatrialError("E812", f"there is nothing to save as {path.stem}", "the run has measured nothing")
+def save(path: Path, run: str, host: Mapping[str, Any], measurements: Sequence[Kept]) -> Figure:
+    """Write measurements of a quiet machine as a baseline; return what was kept and what was not, for the report.
+
+    Raises `SeatrialError` E812 when there are none, E406 when it cannot.
+    """
+    quiet = [one for one in measurements if not one.noise]
+    if not quiet:
+        cause = "the machine was noisy all the time" if measurements else "the run has measured nothing"
+        raise SeatrialError("E812", f"there is nothing to save as {path.stem}", cause)
     path.parent.mkdir(parents=True, exist_ok=True)
     value = {
         "run": run, "harness": __version__, "machine": machine(host),
-        "figures": [{"test": one.test, "target": one.target, **one.value} for one in measurements],
+        "figures": [{"test": one.test, "target": one.target, **one.value} for one in quiet],
     }  # fmt: skip
     save_file(path, json.dumps(value, indent=1) + "\n")
+    left = [[one.name, one.target, "; ".join(one.noise)] for one in measurements if one.noise]
+    return Figure(f"Kept as the baseline {path.stem}",
+                  f"{len(quiet)} of {len(measurements)} figures. Left out is what a noisy machine has measured.",
+                  table=Table(["left out", "target", "noise"], left) if left else None)  # fmt: skip
 
 
 def machine(host: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +100,10 @@ def read(path: Path) -> Baseline:
 
 @dataclass(frozen=True)
 class Row:
-    """One side of a figure then and now; `found` is None where nothing was compared, and `why` says why not."""
+    """One side of a figure then and now; `found` is None where nothing was compared, and `why` says why not.
+
+    With both the figures are told, and give no verdict.
+    """
 
     figure: str
     target: str
@@ -100,7 +114,12 @@ class Row:
     @property
     def worse(self) -> bool:
         """Whether it has become worse beyond doubt."""
-        return self.found is not None and not self.why and self.found.worse
+        return self.compared and self.found is not None and self.found.worse
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is a verdict."""
+        return self.found is not None and not self.why
 
     def __str__(self) -> str:
         return f"{self.figure}, {self.side}: {self.found}"
@@ -109,7 +128,7 @@ class Row:
 def compare(
     baseline: Baseline, host: Mapping[str, Any], measurements: Sequence[Kept], threshold: float = stats.THRESHOLD
 ) -> list[Row]:
-    """Hold a run's measurements against a baseline, a row for each side of each figure."""
+    """Hold a run's measurements against a baseline, a row for each side of each figure, also of those of one only."""
     alike = machine(host) == dict(baseline.machine)
     pairs: list[tuple[Kept, Kept, str, list[float], list[float]]] = []
     rows: list[Row] = []
@@ -119,20 +138,32 @@ def compare(
             rows.append(Row(now.name, now.target, "", None, "the baseline has no such figure"))
             continue
         for side, (before, after) in _series(then, now).items():
-            if min(len(before), len(after)) < 4:
-                rows.append(Row(now.name, now.target, side, None, "fewer than four samples"))
+            if min(len(before), len(after)) < 4 or stats.least_p(len(before), len(after)) > stats.ALPHA:
+                rows.append(Row(now.name, now.target, side, None, _few(before, after)))
+            elif min(*before, *after) <= 0:
+                rows.append(Row(now.name, now.target, side, None, "a sample is not positive: it was not measured"))
             elif " to " not in side and not alike:
                 rows.append(Row(now.name, now.target, side, None, "measured on another machine, and no ratio"))
             else:
                 pairs.append((then, now, side, before, after))
-    alpha = min(stats.ALPHA, _FAMILY / len(pairs)) if pairs else stats.ALPHA
+    family = [stats.worsening(before, after, more_is_better=now.value["more_is_better"])
+              for then, now, _, before, after in pairs if not then.noise and not now.noise]  # fmt: skip
+    alpha = min(stats.ALPHA, stats.discoveries(family, _FALSE))
     for then, now, side, before, after in pairs:
-        found = stats.compare(before, after, threshold=threshold, alpha=alpha,
-                              more_is_better=now.value["more_is_better"])  # fmt: skip
         noisy = [words for words, one in (("then", then), ("now", now)) if one.noise]
-        rows.append(Row(now.name, now.target, side, found,
-                        f"the machine was noisy {' and '.join(noisy)}" if noisy else ""))  # fmt: skip
+        found = stats.compare(before, after, threshold=threshold, alpha=stats.ALPHA if noisy else alpha,
+                              more_is_better=now.value["more_is_better"])  # fmt: skip
+        why = f"the machine was noisy {' and '.join(noisy)}" if noisy else ""
+        if not why and found.judgement is stats.Judgement.FEW:
+            why = f"{_few(before, after)} alone among {len(family)} figures"
+        rows.append(Row(now.name, now.target, side, found, why))
+    seen = {(one.target, one.key) for one in measurements}
+    rows += [Row(one.name, one.target, "", None, NOT_NOW) for key, one in baseline.figures.items() if key not in seen]
     return rows
+
+
+def _few(before: Sequence[float], after: Sequence[float]) -> str:
+    return f"{len(before)} and {len(after)} samples are too few to be found worse"
 
 
 def _series(then: Kept, now: Kept) -> dict[str, tuple[list[float], list[float]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,10 @@ class Kept:
         return list(self.value["state"]["noise"])
 
     def comparisons(self) -> Iterator[tuple[str, stats.Comparison]]:
-        """Yield each side but the reference with how it compares, as far as there are enough samples."""
+        """Yield each side but the reference with how it compares, as far as it can be."""
         (_, first), *others = self.sides.items()
         for side, samples in others:
-            if min(len(first), len(samples)) >= 4:
+            with suppress(ValueError):
                 yield side, stats.compare(first, samples, paired=self.value["paired"],
                                           more_is_better=self.value["more_is_better"])  # fmt: skip
 

@@ -7,6 +7,7 @@ test, whatever the verdict. A verdict is given only on a quiet machine and beyon
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -21,7 +22,9 @@ from seatrial.stats import Comparison, Interval
 
 EVIDENCE = "measured"  # the place of measurements in a result's evidence
 PAIRS = 20
-LEAST = 4  # that can be compared
+STARTS = 100  # pairs that show a slowdown of a tenth in starts, even where it is one figure among a hundred
+LEAST = 8  # pairs that can be found worse at all; see `stats.least_p`
+_FEW = 4  # of a figure that gives no verdict anyway
 # does one thing; returns the sample, or nothing when the time that it took is the sample
 Side = Callable[[], float | None]
 
@@ -99,8 +102,7 @@ class Measure:
                     before = time.perf_counter()
                     given = function()
                     value = time.perf_counter() - before if given is None else float(given)
-                    if value <= 0:
-                        raise ValueError(f"{name}: the sample {value} of {side} was not measured")
+                    _check(name, side, value)  # at once, not after an hour
                     if number >= warm_up:
                         taken[side].append(Sample(time.monotonic() - began, value))
         return self.keep(Measured(name, unit, taken, watch.state, more_is_better))
@@ -110,7 +112,7 @@ class Measure:
 
         Within `watched`, few are enough when the machine is noisy already: they give no verdict.
         """
-        return self._pairs or (min(wanted, LEAST) if self._noisy else wanted)
+        return self._pairs or (min(wanted, _FEW) if self._noisy else wanted)
 
     @contextmanager
     def watched(self) -> Iterator[Watched]:
@@ -121,10 +123,16 @@ class Measure:
         watched.state = watched.watch.end()
 
     def keep(self, measured: Measured) -> Measured:
-        """Make a measurement part of the test's evidence; raises ValueError when a side has no samples."""
+        """Make a measurement part of the test's evidence.
+
+        Raises ValueError when a side has no samples, or one that is not positive: it was not measured.
+        """
         empty = [side for side, samples in measured.sides.items() if not samples]
         if empty or not measured.sides:
             raise ValueError(f"{measured.name}: there are no samples of {', '.join(empty) or 'anything'}")
+        for side in measured.sides:
+            for value in measured.values(side):
+                _check(measured.name, side, value)
         self._evidence.setdefault(EVIDENCE, []).append(measured.as_json())
         return measured
 
@@ -138,16 +146,20 @@ class Measure:
 
     def value(self, measured: Measured, side: str, *, at_most: float = 0.0, at_least: float = 0.0,
               percentile: float = 50) -> None:  # fmt: skip
-        """Hold a percentile of a side against a limit in its unit; the interval is the median's."""
+        """Hold a percentile of a side against a limit in its unit; too few samples for its interval are no verdict."""
         values = measured.values(side)
         words = f"{measured.name}: {side}"
         if percentile == 50:
             _judge(words, stats.median(values), stats.interval(values), measured.unit, at_most, at_least,
                    measured.state)  # fmt: skip
             return
-        seen = stats.percentile(values, percentile)
-        _judge(f"{words}, p{percentile:g}", seen, Interval(seen, seen), measured.unit, at_most, at_least,
-               measured.state)  # fmt: skip
+        seen, bounds = stats.percentile(values, percentile), stats.percentile_interval(values, percentile)
+        _judge(f"{words}, p{percentile:g}", seen, bounds, measured.unit, at_most, at_least, measured.state)
+
+
+def _check(name: str, side: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name}: the sample {value} of {side} was not measured")
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
     from seatrial.results import TestResult
     from seatrial.session import Session
 
-LEAST = 4  # see `measure.LEAST`
+LEAST = 8  # see `measure.LEAST`
 _MEASURED = {"measured", "recovery"}  # in a result's evidence; see `measure.EVIDENCE` and `figures.RECOVERY`
 _RESULTS = pytest.StashKey[list["TestResult"]]()
 
 
 def _pairs(text: str) -> int:
     if not text.isdecimal() or int(text) < LEAST:
-        raise argparse.ArgumentTypeError(f"{text!r}: {LEAST} are the least that can be compared")
+        raise argparse.ArgumentTypeError(f"{text!r}: {LEAST} are the least that can be found worse")
     return int(text)
 
 
@@ -102,8 +103,13 @@ def _conclude(config: pytest.Config, controller: Controller) -> None:
                 if row.worse:
                     words = f"worse than the baseline {name}: {row}"
                     controller.note(Finding("slower", row.target, words))
+            if not any(row.compared for row in rows):
+                counts = Counter(row.why for row in rows).most_common(5)
+                reasons = "; ".join(f"{count} x {why}" for why, count in counts)
+                words = f"nothing was compared with the baseline {name}: {reasons or 'the run has measured nothing'}"
+                controller.note(Finding("baseline", "", words))
         if name := config.getoption("save_baseline"):
-            baseline.save(_place(config, name), controller.plan.run, host, measurements)
+            add(controller.directory, [baseline.save(_place(config, name), controller.plan.run, host, measurements)])
     except SeatrialError as error:
         controller.note(Finding("figures", "", str(error)))
     except Exception as error:  # a bug in a figure must not hide what the tests said

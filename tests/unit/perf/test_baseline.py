@@ -2,10 +2,12 @@
 
 import json
 
+import numpy
 import pytest
 
+from seatrial import stats
 from seatrial.errors import SeatrialError
-from seatrial.perf import baseline
+from seatrial.perf import baseline, measure
 from seatrial.perf.figures import Kept
 from seatrial.perf.measure import Measured, Sample
 from seatrial.report.figures import Figure
@@ -23,10 +25,10 @@ def kept(measured, name="start"):
 def alone(simulated):
     """Makes a figure without a reference."""
 
-    def make(seed, factor=1.0, state=simulated.QUIET, count=40):
+    def make(seed, factor=1.0, state=simulated.QUIET, count=40, name="start"):
         engine = simulated.Engine(seed, factor)
         samples = [Sample(number, engine.start(slow=True)) for number in range(count)]
-        return kept(Measured("start", "s", {"engine": samples}, state))
+        return kept(Measured("start", "s", {"engine": samples}, state), name)
 
     return make
 
@@ -74,9 +76,12 @@ def test_on_another_machine_only_ratios_are_compared(alone, simulated, tmp_path)
 
 @pytest.mark.parametrize(("then", "now", "why"), [("NOISY", "QUIET", "then"), ("QUIET", "NOISY", "now")])
 def test_a_noisy_machine_gives_no_verdict(alone, simulated, tmp_path, then, now, why):
-    (row,) = compared(
-        alone(1, state=getattr(simulated, then)), alone(2, 3.0, getattr(simulated, now)), tmp_path
-    )
+    path = baseline.place(tmp_path, "before")
+    baseline.save(path, "run-1", HOST, [alone(1)])
+    value = json.loads(path.read_text())
+    value["figures"][0]["state"]["noise"] = getattr(simulated, then).noise
+    path.write_text(json.dumps(value))
+    (row,) = baseline.compare(baseline.read(path), HOST, [alone(2, 3.0, getattr(simulated, now))])
     assert row.found.judgement is Judgement.WORSE
     assert not row.worse
     assert row.why == f"the machine was noisy {why}"
@@ -85,23 +90,85 @@ def test_a_noisy_machine_gives_no_verdict(alone, simulated, tmp_path, then, now,
 def test_what_cannot_be_compared_is_told(alone, simulated, tmp_path):
     few = kept(Measured("start", "s", {"engine": [Sample(0, 1.0)] * 3}, simulated.QUIET))
     (row,) = compared(few, alone(1), tmp_path)
-    assert row.why == "fewer than four samples"
-    (row,) = compared(kept(simulated.turns(1, 1.0), "other"), alone(1), tmp_path)
-    assert row.why == "the baseline has no such figure"
+    assert row.why == "3 and 40 samples are too few to be found worse"
+    four = kept(Measured("start", "s", {"engine": [Sample(0, 1.0 + n) for n in range(4)]}, simulated.QUIET))
+    (row,) = compared(four, four, tmp_path)
+    assert row.why == "4 and 4 samples are too few to be found worse"
+    rows = compared(kept(simulated.turns(1, 1.0), "other"), alone(1), tmp_path)
+    assert [(row.figure, row.why) for row in rows] == [
+        ("start", "the baseline has no such figure"), ("other", "not measured in this run"),
+    ]  # fmt: skip
+    odd = kept(Measured("start", "s", {"engine": [Sample(0, value) for value in (-1.0, *range(1, 40))]},
+                        simulated.QUIET))  # fmt: skip
+    rows = baseline.compare(of([alone(1), alone(1, name="b")], tmp_path), HOST, [odd, alone(2, 3.0, name="b")])
+    assert (rows[0].why, rows[1].worse) == ("a sample is not positive: it was not measured", True)
 
 
-def test_more_figures_need_more_evidence(alone, tmp_path):
-    """A change that one figure alone would show is open among a thousand."""
-    slight = [alone(40, count=8), alone(41, 3.0, count=8)]
-    assert compared(*slight, tmp_path)[0].worse
-    path = baseline.place(tmp_path, "many")
-    names = [f"figure {number}" for number in range(1000)]
-    baseline.save(path, "run-1", HOST, [Kept(slight[0].test, "docker", {**slight[0].value, "name": n}) for n in names])
-    rows = baseline.compare(
-        baseline.read(path), HOST, [Kept(slight[1].test, "docker", {**slight[1].value, "name": n}) for n in names]
-    )
-    assert len(rows) == 1000
-    assert not any(row.worse for row in rows)
+def of(figures, tmp_path):
+    path = baseline.place(tmp_path, "before")
+    baseline.save(path, "run-1", HOST, figures)
+    return baseline.read(path)
+
+
+def test_one_change_among_many_figures_needs_more_evidence(alone, tmp_path):
+    """With five samples a side a change of one figure is open among ninety; a change of all is none of chance."""
+    names = [f"figure {number}" for number in range(90)]
+    then = of([alone(number, count=5, name=name) for number, name in enumerate(names)], tmp_path)
+
+    def rows(factors):
+        return baseline.compare(then, HOST, [alone(500 + number, factor, count=5, name=name) for number, (name, factor)
+                                             in enumerate(zip(names, factors, strict=True))])  # fmt: skip
+
+    (first, *_) = rows([10.0] + [1.0] * 89)
+    assert not first.worse
+    assert first.why == "5 and 5 samples are too few to be found worse alone among 90 figures"
+    all_ = rows([10.0] * 90)
+    assert len(all_) == 90
+    assert all(row.worse for row in all_)
+
+
+# what the suite takes: pairs of starts, of commands, of disks and networks
+SIZES = [measure.STARTS] * 24 + [20] * 16 + [8] * 50
+
+
+def ratios(source, count, factor=1.0):
+    """Ratios of two things done in turns, each as skewed and with outliers as starts are."""
+    def times():
+        return 0.3 + source.lognormal(numpy.log(0.02), 0.9, count) + (source.random(count) < 0.03) * 0.4
+
+    return list(factor * times() / times())
+
+
+def test_a_slowdown_of_a_tenth_in_one_start_is_found_among_all_figures():
+    source, found = numpy.random.default_rng(3), 0
+    for _ in range(RUNS):
+        then, now = ratios(source, measure.STARTS), ratios(source, measure.STARTS, 1.1)
+        family = [stats.worsening(then, now), *[0.5] * (len(SIZES) - 1)]
+        alpha = min(stats.ALPHA, stats.discoveries(family, baseline._FALSE))
+        found += stats.compare(then, now, alpha=alpha).worse
+    assert found >= 95
+
+
+def test_an_unchanged_engine_is_blamed_in_at_most_two_of_a_hundred_runs():
+    source, blamed = numpy.random.default_rng(4), 0
+    for _ in range(RUNS):
+        pairs = [(ratios(source, size), ratios(source, size)) for size in SIZES]
+        family = [stats.worsening(*pair) for pair in pairs]
+        alpha = min(stats.ALPHA, stats.discoveries(family, baseline._FALSE))
+        blamed += any(p <= alpha and stats.compare(*pair, alpha=alpha).worse
+                      for p, pair in zip(family, pairs, strict=True))  # fmt: skip
+    assert blamed <= 2
+
+
+def test_what_a_noisy_machine_has_measured_is_not_kept(alone, simulated, tmp_path):
+    path = baseline.place(tmp_path, "x")
+    told = baseline.save(path, "r", HOST, [alone(1), alone(1, name="loud", state=simulated.NOISY)])
+    assert [one.name for one in baseline.read(path).figures.values()] == ["start"]
+    assert told.caption.startswith("1 of 2 figures.")
+    assert told.table.rows[0][:2] == ["loud", "docker"]
+    with pytest.raises(SeatrialError, match="noisy all the time") as caught:
+        baseline.save(path, "r", HOST, [alone(1, state=simulated.NOISY)])
+    assert caught.value.code == "E812"
 
 
 def test_the_table_has_a_row_for_each_figure(alone, tmp_path):

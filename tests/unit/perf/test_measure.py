@@ -11,6 +11,9 @@ from seatrial.stats import Judgement
 RUNS = 100
 
 
+MANY = [1.0 + number / 10000 for number in range(400)]
+
+
 def measured(state, first, second):
     sides = {name: [Sample(at, value) for at, value in enumerate(values)]
              for name, values in (("host", first), ("container", second))}  # fmt: skip
@@ -96,7 +99,7 @@ def times(factor):
 def test_within_the_limit_nothing_is_said(simulated):
     simulated.measure().ratio(measured(simulated.QUIET, STEADY, times(1.2)), "container", at_most=1.5)
     simulated.measure().value(measured(simulated.QUIET, STEADY, times(1.2)), "container", at_most=2.0, at_least=1.0)
-    simulated.measure().value(measured(simulated.QUIET, STEADY, times(1.2)), "container", at_most=2.0, percentile=99)
+    simulated.measure().value(measured(simulated.QUIET, MANY, MANY), "container", at_most=2.0, percentile=99)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +127,24 @@ def test_an_open_interval_gives_no_verdict(simulated):
     wide = [0.5, 2.5] * 10
     with pytest.raises(pytest.skip.Exception, match="unclear"):
         simulated.measure().value(measured(simulated.QUIET, STEADY, wide), "container", at_most=1.5)
+
+
+def test_of_too_few_samples_no_percentile_is_known(simulated):
+    with pytest.raises(pytest.skip.Exception, match=r"p95: 1\.018 s \(1\.016 to inf\).*more samples tell"):
+        simulated.measure().value(measured(simulated.QUIET, STEADY, STEADY), "container", at_most=5.0, percentile=95)
+
+
+def test_a_percentile_whose_interval_reaches_over_the_limit_is_open(simulated):
+    with pytest.raises(pytest.skip.Exception, match=r"unclear: work: container, p95"):
+        simulated.measure().value(measured(simulated.QUIET, MANY, MANY), "container", at_most=1.0381, percentile=95)
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, float("inf"), float("nan")])
+def test_a_sample_that_was_not_measured_is_never_kept(simulated, value):
+    evidence, sides = {}, {"a": [Sample(0, 1.0), Sample(1, value)]}
+    with pytest.raises(ValueError, match=r"x: the sample .* of a was not measured"):
+        simulated.measure(evidence).keep(Measured("x", "s", sides, simulated.QUIET))
+    assert evidence == {}
 
 
 def test_a_verdict_without_a_limit_is_a_mistake(simulated):

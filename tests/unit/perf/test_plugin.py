@@ -24,7 +24,7 @@ def run(tmp_path, *args):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--pairs", "3"], "4 are the least that can be compared"),
+        (["--pairs", "7"], "8 are the least that can be found worse"),
         (["--save-baseline", "../x"], "E811: '../x' is no name for a baseline"),
         (["--baseline", "monday"], "E810: cannot read the baseline monday"),
     ],
@@ -52,11 +52,11 @@ class Controller:
 def session(simulated, tmp_path):
     """Concludes a run that measured starts by a wrapper that takes `factor` times as long."""
 
-    def conclude(run, factor, **options):
+    def conclude(run, factor, state=simulated.QUIET, **options):
         directory = tmp_path / "reports" / run
         directory.mkdir(parents=True)
         made, evidence = simulated.Engine(len(run) + 5), {}
-        simulated.measure(evidence).turns(
+        simulated.measure(evidence, state, pairs=60).turns(
             "start", {"none": lambda: made.start(), "bridge": lambda: factor * made.start()}, pairs=60
         )
         result = TestResult("suites/perf/test_a.py::test_a", "docker", Verdict.PASS, "perf", 1.0, evidence=evidence)
@@ -79,6 +79,24 @@ def test_a_slowdown_against_a_baseline_is_a_finding_and_in_the_report(session, t
     titles = [figure.title for figure in listed.read(seen.directory)]
     assert titles[:3] == ["Ratios", "Figures", "The machine meanwhile"]
     assert titles[-1] == "Against the baseline monday"
+
+
+def test_where_nothing_can_be_compared_the_run_is_not_green(session, simulated):
+    session("one", 1.3, save_baseline="monday")
+    (finding,) = session("noisy", 1.6, simulated.NOISY, baseline="monday").notes
+    assert finding.message == "nothing was compared with the baseline monday: 1 x the machine was noisy now"
+
+
+def test_a_noisy_run_is_no_baseline(session, simulated, tmp_path):
+    (finding,) = session("noisy", 1.3, simulated.NOISY, save_baseline="monday").notes
+    assert "E812" in finding.message
+    assert "the machine was noisy all the time" in finding.message
+    assert not (tmp_path / "reports/baseline/monday.json").exists()
+
+
+def test_what_is_kept_is_told(session):
+    titles = {figure.title: figure for figure in listed.read(session("one", 1.3, save_baseline="monday").directory)}
+    assert titles["Kept as the baseline monday"].caption.startswith("1 of 1 figures.")
 
 
 def test_an_unchanged_engine_is_no_finding(session):
