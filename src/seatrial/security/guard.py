@@ -23,6 +23,11 @@ def refused(outcome: Any) -> bool:
     return outcome in REFUSALS
 
 
+def came_to_nothing(outcome: Any) -> bool:
+    """Tell whether a probe did not come to its end: it hangs, or is gone. Such a control lets nothing be known."""
+    return outcome in ("hung", "ended") or str(outcome).startswith("signal ")
+
+
 class Guard:
     """Holds protections of one test against their controls, and notes what was seen for the report."""
 
@@ -44,20 +49,20 @@ class Guard:
              is_refused: Callable[[Any], bool] = refused) -> list[str]:  # fmt: skip
         """Hold several outcomes against their controls; return the names of those that prove something.
 
-        Those that the control refuses, too, are left out; when that is all of them, nothing is known.
+        Those that the control refuses, too, or in which it does not come to its end, are left out; when that is all
+        of them, nothing is known. What is not refused with the protection fails, whatever its control says.
         """
         if not shut or shut.keys() != control.keys():
             raise ValueError(f"a probe without its control: {sorted(shut.keys() ^ control.keys()) or 'none at all'}")
-        proving = [name for name in shut if not is_refused(control[name])]
+        proving = [name for name in shut if not is_refused(control[name]) and not came_to_nothing(control[name])]
         blind = {name: control[name] for name in shut if name not in proving}
-        if broken := {name: shut[name] for name in proving if not is_refused(shut[name])}:
+        if broken := {name: value for name, value in shut.items() if not is_refused(value)}:
             self.note(what, _words(broken), mode, "open")
             raise ExpectationError(f"{what}: not refused: {_words(broken)}\n  without the protection: {control}")
         if not proving:
-            self.note(what, f"refused without the protection, too: {_words(blind)}", mode, "inconclusive")
-            raise Concluded(
-                Verdict.UNKNOWN, f"inconclusive: {what}: refused without the protection, too: {_words(blind)}"
-            )
+            why = f"nothing is let through without the protection either: {_words(blind)}"
+            self.note(what, why, mode, "inconclusive")
+            raise Concluded(Verdict.UNKNOWN, f"inconclusive: {what}: {why}")
         seen = sorted({str(shut[name]) for name in proving})
         left_out = f"; {len(blind)} not to be told" if blind else ""
         self.note(what, ", ".join(seen) + left_out, mode, "holds")

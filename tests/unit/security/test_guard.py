@@ -39,6 +39,27 @@ def test_refused_control_proves_nothing(evidence):
     assert evidence["posture"][0]["state"] == "inconclusive"
 
 
+@pytest.mark.parametrize("control", ["EPERM", "hung"])
+def test_what_is_let_through_fails_though_its_own_control_is_not(evidence, control):
+    with pytest.raises(ExpectationError, match="not refused: back ok"):
+        Guard(evidence).each("doors", {"front": "EPERM", "back": "ok"}, {"front": "ok", "back": control})
+    assert evidence["posture"][0]["state"] == "open"
+
+
+@pytest.mark.parametrize("outcome", ["hung", "ended", "signal 9"])
+def test_control_that_comes_to_no_end_proves_nothing(evidence, outcome):
+    assert Guard(evidence).each("doors", {"a": "EPERM", "b": "EPERM"}, {"a": "ok", "b": outcome}) == ["a"]
+    with pytest.raises(Concluded) as told:
+        Guard(evidence).holds("a door", "EPERM", outcome)
+    assert told.value.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("outcome", ["hung", "ended", "signal 9"])
+def test_probe_that_comes_to_no_end_is_not_refused(evidence, outcome):
+    with pytest.raises(ExpectationError, match="not refused"):
+        Guard(evidence).holds("a door", outcome, "ok")
+
+
 def test_only_what_the_control_shows_is_counted(evidence):
     proved = Guard(evidence).each("doors", {"front": "EPERM", "none": "ENOSYS"}, {"front": "ok", "none": "ENOSYS"})
     assert proved == ["front"]
