@@ -77,6 +77,22 @@ def prober(engine: Bench, prober_in: Callable[[Bench], Prober]) -> Prober:
 
 
 @pytest.fixture
+def installed(request: pytest.FixtureRequest, target: TargetInfo) -> dict[str, str]:
+    """The packages of a lab that are under test, and their versions; none elsewhere."""
+    from seatrial import exec as command
+    from seatrial.targets import RUNTIMES
+
+    driver = request.config.stash[SESSION].engine(target.name)
+    if driver is None or not target.facts.get("lab"):
+        return {}
+    own = getattr(driver, "packages", lambda _: ())(driver.target.suite)
+    names = [*(name for name in own if name not in RUNTIMES), target.runtime]
+    shown = command.run(["dpkg-query", "--show", "--showformat", r"${Package} ${Version}\n", *names],
+                        host=driver.host, expect=command.ANY)  # fmt: skip
+    return dict(line.split(" ", 1) for line in shown.lines)
+
+
+@pytest.fixture
 def guard(request: pytest.FixtureRequest) -> Guard:
     """Holds a protection against its control, and notes what was seen for the table of the report."""
     from seatrial.security.guard import Guard

@@ -11,6 +11,7 @@ from seatrial.fixtures import (
     client,
     engine,
     guard,
+    installed,
     private_daemon,
     private_engine,
     prober,
@@ -25,7 +26,8 @@ from seatrial.selection import as_options, known_requirements, pattern, seconds
 from seatrial.session import SESSION, Session, usable
 
 __all__ = [
-    "bundle", "client", "engine", "guard", "private_daemon", "private_engine", "prober", "prober_in",
+    "bundle", "client", "engine", "guard", "installed", "private_daemon", "private_engine", "prober",
+    "prober_in",
     "pytest_addhooks", "pytest_addoption", "pytest_cmdline_main", "pytest_configure",
     "pytest_load_initial_conftests", "pytest_plugins",
     "registry", "registry_with", "runtime", "target", "toolbox",

@@ -160,6 +160,9 @@ _add("engine", Kind.TARGET, "a container engine",
      lambda facts: _unless(facts["engine"]["kind"] == "engine", "this target is an OCI runtime"))
 _add("runtime", Kind.TARGET, "an OCI runtime",
      lambda facts: _unless(facts["engine"]["kind"] == "runtime", "this target is an engine"))
+_add("preserve_fds", Kind.TARGET, "a runtime whose `create` hands descriptors on",
+     lambda facts: REQUIREMENTS["runtime"].check(facts)
+     or _unless(facts["engine"]["preserve_fds"], "the runtime's `create` has no --preserve-fds"))
 _add("features_command", Kind.TARGET, "a runtime that lists its features",
      lambda facts: REQUIREMENTS["runtime"].check(facts) or facts["engine"]["features_reason"])
 

@@ -1,9 +1,10 @@
 """What the tests of isolation share."""
 
-import tomllib
 from pathlib import Path
 
 import pytest
+
+from seatrial.security.advisories import Advised, load
 
 
 @pytest.fixture
@@ -22,11 +23,11 @@ def bare(engine, unconfined):
 
 @pytest.fixture(scope="session")
 def advisories():
-    """Published vulnerabilities by their number: software, the first version with a fix, what it was."""
-    return tomllib.loads((Path(__file__).parent / "advisories.toml").read_text())
+    """Classes of published vulnerabilities by their id."""
+    return load(Path(__file__).parent / "advisories.toml")
 
 
 @pytest.fixture
-def advisory(advisories):
-    """Call it with a number to get the words for the row of the report."""
-    return lambda number: "{}: {what} (fixed in {software} {fixed})".format(number, **advisories[number])
+def advisory(advisories, installed):
+    """Call it with a class; the words are for the row of the report, `agrees` holds the versions against a refusal."""
+    return lambda id_: Advised(advisories[id_], installed)

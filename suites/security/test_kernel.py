@@ -8,6 +8,8 @@ import pytest
 
 from seatrial.exec import run
 from seatrial.expecting import matched
+from seatrial.oci.rootfs import PERL, PROBE
+from seatrial.security.guard import refused
 from seatrial.security.syscalls import numbers
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
@@ -81,12 +83,15 @@ def test_memory_and_processors_of_the_host_are_seen(prober, guard):
 
 
 @claim("security-155")
-def test_session_keys_are_the_containers_own(prober, unconfined):
-    """The number of the session's key ring, which tells whose it is."""
+def test_session_keys_are_the_containers_own(prober, guard, unconfined):
+    """The number of the session's key ring, which tells whose it is; two processes of one container share theirs."""
     ask = ("fate", CALLS["keyctl"], 0, -3, 0)
-    rings = [prober.ask(*unconfined, acts=[ask]).values[0] for _ in range(2)]
-    assert [ring[0] for ring in rings] == ["0", "0"]
-    assert rings[0][1] != rings[1][1]
+    c = prober.start(*unconfined)
+    pairs = [[prober.ask(*unconfined, acts=[ask]).values[0] for _ in range(2)],
+             [prober.inside(c, acts=[ask]).values[0] for _ in range(2)]]  # fmt: skip
+    assert [[ring[0] for ring in pair] for pair in pairs] == [["0", "0"]] * 2
+    guard.holds("keys of another container's session",
+                *("shared" if one[1] == other[1] else "refused" for one, other in pairs))  # fmt: skip
 
 
 # -- /proc and /sys ----------------------------------------------------------------------------
@@ -151,18 +156,33 @@ def test_nothing_of_sys_and_the_switches_of_proc_can_be_opened_for_writing(probe
     guard.holds("files of /sys", "opened" if same["opened"] else "refused", "opened" if free["opened"] else "refused")
 
 
+# what is opened for writing, and never written; the directory that is made is removed at once
+CGROUPS = {
+    "cgroup_v1": ("memory", [
+        "memory/cgroup.procs", "pids/cgroup.procs", "devices/devices.allow", "memory/release_agent",
+    ]),
+    "cgroup_v2": (".", ["cgroup.procs", "cgroup.subtree_control", "cgroup.kill", "memory.max"]),
+}
+
+
 @claim("security-124")
-@requires("cgroup_v1")
-def test_cgroups_cannot_be_changed(prober, guard):
-    """A directory that is made in a hierarchy, and the file that names a program of the host."""
-    acts = [("mkdir", "/sys/fs/cgroup/memory/st-probe"), ("open", "/sys/fs/cgroup/memory/cgroup.procs", WRITE_ONLY),
-            ("open", "/sys/fs/cgroup/pids/cgroup.procs", WRITE_ONLY)]  # fmt: skip
-    other = [("open", "/open/cgroup.procs", WRITE_ONLY)]
-    shut = prober.ask(acts=acts).names()
-    free = prober.ask("--volume", "/sys/fs/cgroup/pids:/open", acts=other).names()
-    assert prober.ask(acts=[("stat", "/sys/fs/cgroup/memory/release_agent")]).values == [None]
-    guard.each("cgroups", dict(zip(("mkdir", "memory", "pids"), shut, strict=True)),
-               {"mkdir": free[0], "memory": free[0], "pids": free[0]})  # fmt: skip
+@pytest.mark.parametrize("version", [case(word, marks=requires(word)) for word in CGROUPS])
+def test_cgroups_cannot_be_changed(engine, prober, guard, advisory, version):
+    """The control has the hierarchies of the host mounted once more, writable."""
+    advised = advisory("release-agent")
+    parent, files = CGROUPS[version]
+
+    def tried(top, *options):
+        made = f"{top}/{parent}/st-{engine.key}"
+        acts = [("mkdir", made), *(("open", f"{top}/{file}", WRITE_ONLY) for file in files),
+                ("syscall", CALLS["rmdir"], f"={made}")]  # fmt: skip
+        return dict(zip(["mkdir", *files], prober.ask(*options, acts=acts).names(), strict=False))
+
+    # what the container's part of a hierarchy does not have (release_agent is in its root only) is out of reach
+    shut, free = tried("/sys/fs/cgroup"), tried("/open", "--volume", "/sys/fs/cgroup:/open")
+    proved = guard.each(advised.words, shut, free, is_refused=lambda what: refused(what) or what == "ENOENT")
+    assert {"mkdir", files[0]} <= set(proved)
+    advised.agrees()
 
 
 @claim("security-052")
@@ -213,11 +233,15 @@ def test_user_namespace_opens_no_mask_and_no_read_only_path(prober, guard, uncon
 
 
 @claim("security-153")
+@requires("lab")  # whose root is shared, as systemd makes that of a machine
 def test_no_mount_is_shared_with_the_host(engine, prober, guard):
-    mounts = prober.start("--volume", f"{engine.workdir}:/given").kernel.mounts()
-    assert len(mounts) > 5
-    assert not [mount.target for mount in mounts if "shared" in mount.propagation]
-    guard.note("mounts that are shared with the host", "none")
+    def shared(*options):
+        mounts = prober.start("--volume", f"{engine.workdir}:/given", *options).kernel.mounts()
+        assert len(mounts) > 5
+        return " ".join(mount.target for mount in mounts if "shared" in mount.propagation) or "none"
+
+    free = shared("--volume", f"{engine.workdir}:/shared:rshared")
+    guard.holds("mounts that are shared with the host", shared(), free, is_refused=lambda targets: targets == "none")
 
 
 @claim("security-154", "security-060")
@@ -281,7 +305,11 @@ def test_no_descriptor_of_the_engine_is_inherited(prober, guard):
         assert not [target for target in seen.report["fds"].values() if target and target.startswith("/")]
     of_init = {entry.name for entry in (c.kernel.proc / "fd").iterdir()}
     assert of_init == {"0", "1", "2"}
-    guard.note("descriptors of a process", "0 1 2")
+    # the control is a shell that passes one on
+    passes = ("sh", "-c", 'exec 5</etc/motd; exec "$0" "$@"', PERL, PROBE)
+    opened = [said.seen.report["fds"].items() for said in (prober.ask(), prober.ask(command=passes))]
+    more = [" ".join(number for number, target in seen if target and int(number) > 2) or "none" for seen in opened]
+    guard.holds("descriptors beside the standard streams", *more, is_refused=lambda numbers: numbers == "none")
 
 
 @claim("security-093")

@@ -83,18 +83,20 @@ def test_network_of_the_host_is_not_changed_either(engine, guard):
 
 
 @claim("security-173")
-@requires("daemon")
-def test_api_is_not_to_be_had_by_tcp(engine, guard, greeter):
-    c = engine.run()
-    gateway = gateway_of(c)
-    asked = {}
-    for port in (2375, 2376, 2377, 4243):
-        said = c.sh(f"printf 'GET /_ping HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {gateway} {port}", expect=None).stdout
-        asked[port] = said
-    served = greeter(engine, "--publish", "0.0.0.0::80")
-    port = int(engine.cli("port", served.name, "80").lines[0].rpartition(":")[2])
-    free = hears(c, gateway, port)
-    guard.holds("the API from a container", "".join(asked.values()) or NO_ANSWER, free)
+@requires("private_daemon")
+@effect("dockerd --host")
+def test_api_is_not_to_be_had_by_tcp(engine, private_daemon, guard):
+    """The control is a daemon of this test that was told to listen there."""
+    def answers(which):
+        c = which.run()
+        gateway = gateway_of(c)
+        said = [c.sh(f"printf 'GET /_ping HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {gateway} {port}", expect=None).stdout
+                for port in (2375, 2376, 2377, 4243)]  # fmt: skip
+        return "answers" if any(word.endswith("OK") for word in said) else NO_ANSWER
+
+    told = private_daemon("--host=unix:///run/docker.sock", "--host=tcp://0.0.0.0:2375", "--tls=false")
+    shut = {"the engine under test": answers(engine), "a daemon that was told nothing": answers(private_daemon())}
+    guard.each("the API from a container", shut, dict.fromkeys(shut, answers(told)))
 
 
 @claim("security-171")

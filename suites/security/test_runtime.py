@@ -28,14 +28,39 @@ def guarded(path):
 
 
 @claim("security-180")
-def test_program_of_the_runtime_is_guarded_while_a_container_is_created(runtime, bundle, guard):
+def test_program_of_the_runtime_is_guarded_while_a_container_is_created(runtime, bundle, guard, advisory):
     """What /proc/PID/exe of a created container is, before its own program takes the place."""
+    advised = advisory("runtime-program")
     box = runtime.create(bundle)
     shut = guarded(f"/proc/{box.pid}/exe")
     box.start()
     assert box.seen.pid
-    guard.holds("the program of the runtime, as the container has it (CVE-2019-5736, fixed in runc 1.0.0-rc7)", shut,
-                guarded(f"/proc/{box.pid}/exe"))  # fmt: skip
+    guard.holds(advised.words, shut, guarded(f"/proc/{box.pid}/exe"))
+    advised.agrees()
+
+
+# opens a directory as descriptor 3, as if the runtime had leaked it, and becomes the runtime
+LEAKS = ["sh", "-c", 'exec 3<"$0"; exec "$@"']
+
+
+@claim("security-179")
+@requires("preserve_fds")
+def test_working_directory_leads_out_by_no_descriptor_that_is_there(runtime, bundle, guard, advisory):
+    """A directory of this test is handed on, so that it is known to be there when the working directory is set."""
+    advised = advisory("working-directory")
+    outside = runtime.directory("outside")
+    (outside / "canary").write_text("alive")
+
+    def tried(config, path):
+        box = runtime.place(config)
+        if not box.create("--preserve-fds", "1", before=[*LEAKS, str(outside)], expect=None).ok:
+            return "refused"
+        box.start()
+        return "read" if box.probe.read(path) == "alive" else "refused"
+
+    shut = tried(bundle.with_(process={"cwd": "/proc/self/fd/3"}), "canary")
+    guard.holds(advised.words, shut, tried(bundle, "/proc/self/fd/3/canary"), mode="a descriptor that is handed on")
+    advised.agrees()
 
 
 @claim("security-152")

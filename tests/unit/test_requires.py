@@ -83,6 +83,10 @@ TABLE = {
         [engine(kind="runtime", features_reason="")],
         [engine(kind="runtime", features_reason="crun has no `features` command"), engine(kind="engine")],
     ),
+    "preserve_fds": (
+        [engine(kind="runtime", preserve_fds=True)],
+        [engine(kind="runtime", preserve_fds=False), engine(kind="engine")],
+    ),
     "freezer": ([host(cgroup=V1), host(cgroup=V2)], [host(cgroup=BARE_V1), host(cgroup=NONE)]),
     "healthcheck": (
         [engine(healthcheck=True), both({"systemd": True}, {"healthcheck": "systemd"})],

@@ -85,6 +85,7 @@ class RuntimeEngine(CliEngine):
         return {
             "kind": "runtime", "identity": self.identity, "runtime": self.identity, "os": "linux",
             "version_text": self._version_text.strip().splitlines(), "features": features, "features_reason": reason,
+            "preserve_fds": "--preserve-fds" in self.cli("create", "--help", expect=ANY).output,
             "spec": spec, "security": ["seccomp"] if seccomp else [],
         }  # fmt: skip
 

@@ -124,9 +124,7 @@ def unreadable() -> str:
 
 def read(pid: int) -> Filters:
     """Read the filters of a process, stopping it for that moment; raises `SeatrialError` E218 where it cannot be."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-    libc.ptrace.restype = ctypes.c_long
+    libc = _libc()
 
     def trace(request: int, address: int = 0, data: object = None) -> int:
         done = int(libc.ptrace(request, pid, address, data))

@@ -36,7 +36,15 @@ class Guard:
         self._severity = severity
 
     def note(self, what: str, value: object, mode: str = "default", state: str = "fact") -> None:
-        """Put a cell into the posture table: the row, what was seen, the mode of the engine it was seen in."""
+        """Put a cell into the posture table: the row, what was seen, the mode of the engine it was seen in.
+
+        `state` is "fact" or "open"; raises ValueError for "holds", which takes a control.
+        """
+        if state not in ("fact", "open"):
+            raise ValueError(f"a note is a fact or tells that something is open; {state} takes a control")
+        self._note(what, value, mode, state)
+
+    def _note(self, what: str, value: object, mode: str, state: str) -> None:
         rows = self._evidence.setdefault(EVIDENCE, [])
         rows.append({"property": what, "mode": mode, "value": str(value), "state": state, "severity": self._severity})
 
@@ -57,15 +65,15 @@ class Guard:
         proving = [name for name in shut if not is_refused(control[name]) and not came_to_nothing(control[name])]
         blind = {name: control[name] for name in shut if name not in proving}
         if broken := {name: value for name, value in shut.items() if not is_refused(value)}:
-            self.note(what, _words(broken), mode, "open")
+            self._note(what, _words(broken), mode, "open")
             raise ExpectationError(f"{what}: not refused: {_words(broken)}\n  without the protection: {control}")
         if not proving:
             why = f"nothing is let through without the protection either: {_words(blind)}"
-            self.note(what, why, mode, "inconclusive")
+            self._note(what, why, mode, "inconclusive")
             raise Concluded(Verdict.UNKNOWN, f"inconclusive: {what}: {why}")
         seen = sorted({str(shut[name]) for name in proving})
         left_out = f"; {len(blind)} not to be told" if blind else ""
-        self.note(what, ", ".join(seen) + left_out, mode, "holds")
+        self._note(what, ", ".join(seen) + left_out, mode, "holds")
         return proving
 
 

@@ -72,6 +72,13 @@ def test_probe_without_its_control_is_a_mistake(evidence, shut, control):
         Guard(evidence).each("doors", shut, control)
 
 
+@pytest.mark.parametrize("state", ["holds", "inconclusive", "other"])
+def test_nothing_holds_by_a_note(evidence, state):
+    with pytest.raises(ValueError, match="takes a control"):
+        Guard(evidence).note("a door", "shut", state=state)
+    assert evidence == {}
+
+
 def result(target, *rows):
     keys = ("property", "mode", "value", "state", "severity")
     return TestResult("t", target, Verdict.PASS, "a", 0.0,
