@@ -26,6 +26,7 @@ export DOCKER_GRAPHDRIVER DOCKER_EXECDRIVER TESTFLAGS
 
 # a kernel of their own (user-mode Linux), for mandatory access control
 KERNEL_LABS := docker@bookworm/apparmor podman@bookworm/apparmor runc@bookworm/apparmor runc@bookworm/selinux crun@bookworm/selinux
+RUNTIME_LABS := runc@bookworm runc@trixie runc@sid crun@bookworm crun@trixie crun@sid
 LABS := docker@bookworm docker@trixie docker@sid podman@bookworm podman@trixie podman@sid
 
 engines = $(foreach target,$(ENGINE),--engine '$(target)')
@@ -37,7 +38,7 @@ paths = $(if $(TESTDIRS),$(TESTDIRS:%=$(1)/%),$(1))
 suites = $(if $(SUITE),$(SUITE:%=suites/%),$(call paths,suites))
 pytest = $(PY) -m pytest --deadline $(TIMEOUT) $(PYTEST_ARGS) $(flags)
 
-.PHONY: suites-kernels oct image container-suites shell help setup suites suites-full test lint test-unit test-contract test-self test-integration-cli \
+.PHONY: suites-kernels suites-runtimes oct image container-suites shell help setup suites suites-full test lint test-unit test-contract test-self test-integration-cli \
 	test-docker-py bench stress stress-ui mutants lab doctor claims clean distclean
 
 help: ## this list
@@ -64,7 +65,11 @@ suites: $(READY) ## the suites against an engine (one is brought up when none is
 
 suites-full: $(READY) ## the suites with slow tests, by default against all six lab engines
 	$(pytest) $(suites) -n $(N) --slow $(or $(engines),$(LABS:%=--engine %))
-	$(if $(engines)$(SUITE),,$(MAKE) suites-kernels)
+	$(if $(engines)$(SUITE),,$(MAKE) suites-runtimes suites-kernels)
+
+suites-runtimes: $(READY) ## bare runtimes, with given bundles
+	$(pytest) suites/oci/runtime suites/security/test_runtime.py -n $(N) $(RUNTIME_LABS:%=--engine %)
+	$(pytest) suites/security/test_runtime.py -n $(N) --engine runsc@bookworm
 
 suites-kernels: $(READY) ## AppArmor and SELinux, really on: labs with a kernel of their own
 	$(pytest) suites/security/test_apparmor.py suites/security/test_selinux.py -n 2 $(KERNEL_LABS:%=--engine %)
