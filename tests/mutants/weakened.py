@@ -1,7 +1,8 @@
 """Engines weakened in one way each: what a test asks for reaches the engine with one protection taken away.
 
 `given` faults add options to every container, so that the engine is like one whose default lacks the protection;
-`ignored` faults drop an option, `changed` faults rewrite one. A fault knows the claims that it breaks; the tests
+`ignored` faults drop an option, `changed` faults rewrite one; weakened_ways.py has those of other verbs, of daemons and
+of security modules. A fault knows the claims that it breaks; the tests
 that name those have to notice.
 """
 
@@ -10,10 +11,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from seatrial.exec import ANY, Result
 from seatrial.paths import share_dir
 
 Words = list[str]
@@ -24,23 +27,47 @@ PROFILES = f"faults-{os.getpid()}-"
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: `apply` gets the words after a verb that makes a container and returns those that are used."""
+    """One fault: `apply` gets the words after a verb that makes a container and returns those that are used.
+
+    `daemon` does so with the options of a daemon that a test starts, `acts` with other verbs: it gets a `Call`.
+    """
 
     id: str
     claims: tuple[str, ...]
     words: str
-    apply: Callable[[Words], Words]
+    apply: Callable[[Words], Words] = list
+    daemon: Callable[[Words], Words] = list
+    acts: Mapping[str, Callable[[Call], Result]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.words
 
 
+@dataclass
+class Call:
+    """One command of an engine under way: `plain` runs words and options of `CliEngine.cli` as they are."""
+
+    words: Words
+    options: dict[str, Any]
+    plain: Callable[..., Result]
+
+    def run(self, *words: str, **more: Any) -> Result:
+        """Run the command, or other words in its place."""
+        return self.plain(*(words or self.words), **{**self.options, **more})
+
+    def aside(self, *words: str) -> str:
+        """Ask the engine something; empty where it fails."""
+        return self.plain(*words, expect=ANY).text
+
+
 FAULTS: dict[str, Fault] = {}
 
 
-def add(id_: str, claims: str, words: str, apply: Callable[[Words], Words]) -> None:
+def add(id_: str, claims: str, words: str, apply: Callable[[Words], Words] = list, **more: Any) -> None:
+    """Add a fault; claims of the area security are given by their numbers alone."""
     assert id_ not in FAULTS, id_
-    FAULTS[id_] = Fault(id_, tuple(f"security-{number}" for number in claims.split()), words, apply)
+    ids = (claim if "-" in claim else f"security-{claim}" for claim in claims.split())
+    FAULTS[id_] = Fault(id_, tuple(ids), words, apply, **more)
 
 
 def given(id_: str, claims: str, words: str, *options: str) -> None:
@@ -181,4 +208,6 @@ given("network-can-be-changed", "174", "addresses and routes can be changed", "-
 
 def every() -> dict[str, Fault]:
     """Return all faults by their id."""
+    import weakened_ways  # noqa: F401 - it adds its own
+
     return dict(FAULTS)
