@@ -91,14 +91,18 @@ def request_cost(engine: CliEngine, pairs: int = 200) -> Figure:
     return _difference("an API request", without, with_bench, differences, "ms", 1.0)
 
 
-def case_cost(engine: CliEngine, count: int = 500) -> Figure:
-    """Compare a case of OCT that does nothing with the commands that it runs."""
+def case_cost(engine: CliEngine, count: int = 500, inside: int = 30) -> list[Figure]:
+    """Compare a case of OCT that does nothing with the commands that it runs: on a host, and in a container."""
     from seatrial.oct import cost
 
-    found = list(cost.samples(engine, count))
-    commands, whole = [one for one, _ in found], [one for _, one in found]
-    over = [1000 * (all_ - own) for own, all_ in found]
-    return _difference("a case of OCT", commands, whole, over, "ms", 20.0)
+    def figure(what: str, found: Sequence[tuple[float, float]]) -> Figure:
+        over = [1000 * (whole - commands) for commands, whole in found]
+        return _difference(what, [one for one, _ in found], [one for _, one in found], over, "ms", 20.0)
+
+    return [
+        figure("a case of OCT", list(cost.samples(engine, count))),
+        figure("a case with a container", list(cost.samples(engine, inside, cost.INSIDE))),
+    ]
 
 
 def library_time(target: str, count: int = 10_000, rounds: int = 5) -> Figure:

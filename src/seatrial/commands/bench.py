@@ -71,13 +71,13 @@ def run(arguments: argparse.Namespace) -> int:
         say("measuring calls")
         figures = [overhead.call_cost(engine, arguments.pairs), overhead.request_cost(engine)]
         say("measuring cases")
-        figures.append(overhead.case_cost(engine))
+        stack.callback(sweep, engine, name)
+        figures += overhead.case_cost(engine)
         figures.append(overhead.library_time(str(target)))
         if arguments.levels:
             say("measuring the driver of loads (minutes)")
             from seatrial.stress import cost
 
-            stack.callback(sweep, engine, name)
             figures += cost.driver_cost(engine, BUSYBOX, name, arguments.levels, arguments.rounds)
         say("measuring starts")
         figures += overhead.start_cost(str(target))

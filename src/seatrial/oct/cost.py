@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,51 @@ def library(root: Path, count: int) -> None:
         (place / CASE).write_text(render(document))
 
 
-def samples(engine: CliEngine, count: int) -> Iterator[tuple[float, float]]:
-    """Run a case that does nothing so many times; yields the seconds of its commands, and of all."""
+INSIDE: dict[str, Any] = {
+    **NOTHING, "Summary": "a container does nothing",
+    "Requires": [*NOTHING["Requires"], {"Class": "box", "Type": "container"}],
+    "Deploys": [{"Object": "hostA", "Class": "host", "Containers": [{"Object": "boxA", "Class": "box"}]}],
+    "Run": [{"Name": "nothing", "Object": "boxA", "Cmd": ["true"]}],
+}  # fmt: skip
+
+
+def samples(
+    engine: CliEngine, count: int, document: Mapping[str, Any] = NOTHING
+) -> Iterator[tuple[float, float]]:  # fmt: skip
+    """Run a case so many times, one that does nothing; yields the seconds of its commands, and of all."""
     run = new_run_id()
+    engine, unjournaled = _counting(engine)
     with tempfile.TemporaryDirectory() as name:
-        (Path(name) / CASE).write_text(render(NOTHING))
+        (Path(name) / CASE).write_text(render(dict(document)))
         for _ in range(count):
+            unjournaled.clear()
             began = time.perf_counter()
-            (case,) = Case.load(NOTHING).combinations()
+            (case,) = Case.load(document).combinations()
             placing = offers.place(case, [offers.here(engine.host)])
             bench = Bench(engine, Owner(run, secrets.token_hex(4)))
             Task(case, Bundle(Path(name)), EngineContainers(bench), hosts=placing.hosts).run()
             whole = time.perf_counter() - began
             calls = [call.result for call in bench.journal.calls if isinstance(call.result, Result)]
-            yield sum(result.duration for result in calls), whole
+            yield sum(result.duration for result in calls) + sum(unjournaled), whole
+
+
+def _counting(engine: CliEngine) -> tuple[CliEngine, list[float]]:
+    """Return an engine that counts the seconds of commands that no journal has: those of cleaning up."""
+    seconds: list[float] = []
+    kind = type(engine)
+
+    def cli(self: CliEngine, *args: str, **options: Any) -> Any:
+        result = kind.cli(self, *args, **options)
+        if options.get("journal") is None:
+            seconds.append(result.duration)
+        return result
+
+    def find(self: CliEngine, *args: Any) -> list[str]:
+        began, before = time.perf_counter(), len(seconds)
+        found = kind.find(self, *args)
+        seconds.append(time.perf_counter() - began - sum(seconds[before:]))  # where a socket is asked
+        return found
+
+    made = copy.copy(engine)
+    made.__class__ = type("Counting", (kind,), {"cli": cli, "find": find})
+    return made, seconds
