@@ -125,14 +125,10 @@ shell: $(READY) ## a shell in the harness's container
 bench: $(READY) ## what the harness itself costs, paired with bare commands in one run (BENCH_ARGS=--suite: and all of suites/cli and api)
 	$(PY) -m seatrial bench $(engine) $(BENCH_ARGS)
 
-$(VENV)/.stress: $(READY)
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[stress]'
-	@touch $@
-
 stress: $(READY) ## an engine under load: make stress PROFILE=churn STRESS_ARGS='--duration 10m'
 	$(PY) -m seatrial stress $(PROFILE) $(engine) $(STRESS_ARGS)
 
-stress-ui: $(VENV)/.stress ## the same by locust, begun and ended on its page on loopback
+stress-ui: $(READY) ## the same by locust, begun and ended on its page on loopback
 	$(PY) -m seatrial stress $(PROFILE) $(engine) --ui $(STRESS_ARGS)
 
 mutants: $(READY) ## show that the suites fail on engines that break their claims

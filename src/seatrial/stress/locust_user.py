@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from locust import User, constant, constant_throughput, task
+from locust import User, task
 
 from seatrial.api.wire import Endpoint
 from seatrial.engines import drivers
@@ -19,12 +19,12 @@ from seatrial.hosts import LOCAL, Host
 from seatrial.lab import host as lab_host
 from seatrial.lab import labs
 from seatrial.outcome import signature
-from seatrial.stress.activities import STORIES, Client, World
+from seatrial.stress.activities import STORIES, Client, Contests, World
 from seatrial.stress.driver import Driver
 from seatrial.stress.history import OK, Op
 from seatrial.stress.profile import OPEN, Load
 from seatrial.stress.run import driver_of
-from seatrial.stress.with_locust import environment, users
+from seatrial.stress.with_locust import Due, environment
 from seatrial.targets import parse
 
 _TOLD: Mapping[str, Any] = environment()
@@ -32,6 +32,7 @@ _FILE = (Path(str(_TOLD["parts"])) / f"{os.getpid()}.jsonl").open("w", encoding=
 _LOAD = Load(**_TOLD["profile"]["load"])
 _NUMBERS = itertools.count()  # of this process's users
 _NAMES = itertools.count()  # and of what they make
+_CONTESTS = Contests()
 
 
 def _host() -> Host:
@@ -55,19 +56,23 @@ def _driver() -> Driver:
 class EngineUser(User):
     """Tells the profile's stories one after the other; each operation is a request to locust."""
 
-    # locust's loop holds a rate only as far as users are free: exact arrivals are those of the harness's own clients
-    wait_time = constant_throughput(_LOAD.rate / users(_LOAD)) if _LOAD.loop == OPEN else constant(0)
+    def wait_time(self) -> float:
+        """Return the seconds until this user's next story is due; a user who is late begins at once."""
+        return max(0.0, self._due.at - self._client.world.clock()) if self._due else 0.0
 
     def on_start(self) -> None:
         """Open this user's way to the engine."""
         epoch = float(_TOLD["epoch"])
         world = World(
-            str(_TOLD["run"]), str(_TOLD["image"]), dict(_TOLD["labels"]), lambda: time.time() - epoch, self._take,
-            _host(), str(_TOLD["registry"]), mark=f"{os.getpid():x}-", numbers=_NAMES,
+            str(_TOLD["run"]), str(_TOLD["image"]), dict(_TOLD["labels"]), lambda: time.monotonic() - epoch, self._take,
+            _host(), str(_TOLD["registry"]), mark=f"{os.getpid():x}-", numbers=_NAMES, contests=_CONTESTS,
         )  # fmt: skip
         number = next(_NUMBERS)
         self._client = Client(world, number, _driver())
-        self._source = random.Random(number)  # noqa: S311 - load, not a secret
+        self._source = random.Random(f"{os.getpid()} {number}")  # noqa: S311 - load, not a secret
+        self._due = Due(_LOAD, self._source, world.clock()) if _LOAD.loop == OPEN else None
+        if self._due:
+            time.sleep(self.wait_time())  # before the first story, too
 
     def on_stop(self) -> None:
         """Close it."""
@@ -75,10 +80,11 @@ class EngineUser(User):
 
     @task
     def story(self) -> None:
-        """Tell one story."""
+        """Tell one story; in an open loop its latency counts from its arrival."""
+        intended = self._due.take() if self._due else self._client.world.clock()
         activities = _TOLD["profile"]["activities"]
         (chosen,) = self._source.choices(activities, [activity["weight"] for activity in activities])
-        self._client.tell(STORIES[chosen["kind"]], chosen["kind"], chosen["options"], self._client.world.clock())
+        self._client.tell(STORIES[chosen["kind"]], chosen["kind"], chosen["options"], intended)
 
     def _take(self, op: Op) -> None:
         _FILE.write(json.dumps(op, separators=(",", ":")) + "\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -20,15 +21,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from seatrial.engines.base import CliEngine
-from seatrial.errors import not_installed
+from seatrial.errors import SeatrialError, not_installed
 from seatrial.exec import kill_group
 from seatrial.stress.activities import World
 from seatrial.stress.history import Op
+from seatrial.stress.loops import POISSON
 from seatrial.stress.profile import OPEN, Load, Profile
 
 VARIABLE = "SEATRIAL_STRESS"  # what a child has to know, as JSON
 GRACE = 60  # seconds that a story has to end; without them locust cuts it, and its container stays
 _LOOPBACK = "127.0.0.1"
+_ENDS = (0, 1)  # with 1 after requests that failed, which the history tells better
 
 
 class Locust:
@@ -37,16 +40,24 @@ class Locust:
     def __init__(self, results: Path, locustfile: Path, workers: int = 0, *, page: int = 0) -> None:
         self._results, self._file, self._workers, self._page = results, locustfile, workers, page
         if find_spec("locust") is None:
-            hint = "make stress installs it, or pip install 'seatrial[stress]'"
+            hint = "make setup installs it, or pip install 'seatrial[stress]'"
             raise not_installed("a load by locust", "locust", hint)
 
     def __call__(self, profile: Profile, engine: CliEngine, world: World) -> str:
-        """Drive a load, wait for its end, and merge what was recorded; return why it ended early."""
+        """Drive a load, wait for its end, and merge what was recorded; return why it ended early.
+
+        Raises `SeatrialError` E808 for a load that ends after a number of stories: each process counts its own.
+        """
+        if profile.count:
+            raise SeatrialError(
+                "E808", f"locust cannot end the profile {profile.name} after {profile.count} stories",
+                "its processes do not count together", "name a time instead, or leave locust away",
+            )  # fmt: skip
         with tempfile.TemporaryDirectory(prefix="seatrial-") as name, ExitStack() as stack:
             directory = Path(name)
-            told = {
+            told = {  # the epoch is of a clock that all processes of a machine share, and that nobody sets
                 "parts": name, "run": world.run, "image": world.image, "labels": dict(world.labels),
-                "registry": world.registry, "target": str(engine.target), "epoch": time.time() - world.clock(),
+                "registry": world.registry, "target": str(engine.target), "epoch": time.monotonic() - world.clock(),
                 "profile": profile.as_json(), "host": getattr(engine.host, "pid", 0),
                 "socket": str(engine.endpoint.path or "") if engine.api else "", "name": engine.host.name,
             }  # fmt: skip
@@ -61,8 +72,10 @@ class Locust:
             stack.callback(parts.take, world.record)  # also after an interrupt
             for child in children:
                 stack.callback(_end, child)
-            code = _await(children, world, lambda: parts.take(world.record))
-            return "" if code in (0, 1) else f"locust ended with exit code {code}: {_last(logs[0])}"
+            number = _await(children, world, lambda: parts.take(world.record))
+            code = children[number].returncode
+            who = f"locust's worker {number}" if number else "locust"
+            return "" if code in _ENDS else f"{who} ended with exit code {code}: {_last(logs[number])}"
 
     def _command(self, profile: Profile, own: Path, port: int) -> list[str]:
         count = users(profile.load)
@@ -86,13 +99,21 @@ class Locust:
 
 
 def _await(children: Sequence[subprocess.Popen[bytes]], world: World, meanwhile: Callable[[], object]) -> int:
-    """Wait for the first child's end, or tell it to end when the run stops; return its exit code."""
-    first = children[0]
-    while first.poll() is None and not world.stop.wait(0.5):
+    """Wait for the first child's end, or that of another that dies, or tell all to end when the run stops.
+
+    Return whose end it was. A worker whose part of the load is done ends with 0 or 1 as the master does; one that
+    dies takes its part of the load with it, which the others would not tell.
+    """
+    ended = 0
+    while children[0].poll() is None and not world.stop.wait(0.5):
         meanwhile()
+        dead = [number for number, child in enumerate(children) if child.poll() not in (None, *_ENDS)]
+        if dead:
+            ended = dead[0]
+            break
     for child in children:
         _end(child)
-    return first.returncode
+    return ended
 
 
 def _end(child: subprocess.Popen[bytes], patience: float = GRACE) -> None:
@@ -123,6 +144,27 @@ def _last(log: Path) -> str:
 def users(load: Load) -> int:
     """Return how many users drive a load: its clients, or enough for its rate when each takes ten seconds a story."""
     return load.clients if load.loop != OPEN else max(1, min(load.most, math.ceil(10 * load.rate)))
+
+
+class Due:
+    """When a user's stories are to begin, in an open loop: its share of the arrivals, whatever became of those before.
+
+    Shares of a Poisson process are Poisson processes. Fixed intervals begin at random, since no process knows how many
+    users others have; each has its own pace, and together they hold the rate.
+    """
+
+    def __init__(self, load: Load, source: random.Random, now: float) -> None:
+        self._pace, self._poisson, self._source = load.rate / users(load), load.arrivals == POISSON, source
+        self.at = now + (self._gap() if self._poisson else source.uniform(0, 1 / self._pace))
+
+    def _gap(self) -> float:
+        return self._source.expovariate(self._pace) if self._poisson else 1 / self._pace
+
+    def take(self) -> float:
+        """Return the time of this arrival, and go on to the next."""
+        taken = self.at
+        self.at += self._gap()
+        return taken
 
 
 class Parts:

@@ -21,7 +21,7 @@ class Fake:
         self.lock = threading.Condition()
         self.containers, self.events = {}, []
         self.numbers, self.ports = count(1), count(40001)
-        self.wrong = ""
+        self.wrong, self.slow = "", 0.0
         self.requests = 0
 
     def tell(self, action, container, code=None):
@@ -96,6 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(201, {"Id": id_})
 
     def on_post_start(self, fake, container):
+        time.sleep(fake.slow)
         container["running"] = True
         for port in container["ports"]:
             given = 40000 if fake.wrong == "ports" else next(fake.ports)

@@ -1,7 +1,9 @@
 """Locust in child processes: never in this one; what it drives is recorded and judged as everything else."""
 
 import ast
+import itertools
 import json
+import random
 import subprocess
 import sys
 import threading
@@ -25,7 +27,7 @@ from seatrial.targets import parse
 from seatrial.verdict import Verdict
 
 FILE = Path(__file__).parents[3] / "stress/locustfile.py"
-installed = pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed: make stress installs it")
+installed = pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed: make setup installs it")
 
 
 def test_only_the_user_imports_locust():
@@ -102,11 +104,53 @@ def test_a_child_that_does_not_end_in_time_is_killed(monkeypatch):
     assert child.returncode == -9
 
 
-def drive(endpoint, tmp_path, *, workers=0, locustfile=FILE, seconds=3.0):
+def child(code):
+    return subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+
+
+@pytest.mark.parametrize(("worker", "ended"), [
+    ("import os; os.kill(os.getpid(), 9)", 2), ("raise SystemExit(3)", 2), ("raise SystemExit(1)", 0),
+], ids=["killed", "crashed", "done, with failures"])  # fmt: skip
+def test_the_death_of_a_worker_ends_the_load_and_its_end_does_not(worker, ended):
+    world = World("run-abcdef", "image", {}, loops.since(0.0), lambda op: None)
+    master = "import time; time.sleep(60)" if ended else "import time; time.sleep(3)"
+    children = [child(master), child("import time; time.sleep(60)"), child(worker)]
+    began = time.monotonic()
+    assert with_locust._await(children, world, lambda: None) == ended
+    assert time.monotonic() - began < 30
+    assert all(one.returncode is not None for one in children)
+
+
+def test_a_load_of_so_many_stories_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(with_locust, "find_spec", lambda name: name)
+    world = World("run-abcdef", "image", {}, loops.since(0.0), lambda op: None)
+    with pytest.raises(SeatrialError, match="cannot end the profile p after 7 stories") as caught:
+        Locust(tmp_path, FILE)(Profile("p", "", (Activity("container"),), count=7), None, world)
+    assert caught.value.code == "E808"
+
+
+@pytest.mark.parametrize("arrivals", ["fixed", "poisson"])
+def test_the_shares_of_all_users_are_the_arrivals_that_were_asked_for(arrivals):
+    load = Load("open", rate=2.0, arrivals=arrivals, most=32)
+    dues = [with_locust.Due(load, random.Random(number), 5.0) for number in range(with_locust.users(load))]
+    times = []
+    for due in dues:
+        while due.at < 1005.0:
+            times.append(due.take())
+    assert min(times) >= 5.0
+    assert 1850 <= len(times) <= 2150
+    gaps = [later - earlier for earlier, later in itertools.pairwise(sorted(times))]
+    alone = [due.take() for _ in range(20) for due in dues[:1]]
+    own = {round(later - earlier, 6) for earlier, later in itertools.pairwise(alone)}
+    assert (len(own) == 1) == (arrivals == "fixed")
+    assert sum(gap < 0.05 for gap in gaps) > 50 if arrivals == "poisson" else max(gaps) <= 1 / load.rate * len(dues)
+
+
+def drive(endpoint, tmp_path, *, workers=0, locustfile=FILE, seconds=3.0, load=Load(clients=3)):  # noqa: B008 - frozen
     """Let locust drive a fake engine; return why it ended early, what came of it, and the results."""
     (tmp_path / "run-abcdef").mkdir()
     clock, stop = loops.since(time.monotonic()), threading.Event()
-    profile = Profile("p", "", (Activity("container"),), seconds=seconds, load=Load(clients=3))
+    profile = Profile("p", "", (Activity("container"),), seconds=seconds, load=load)
     engine = DockerEngine(parse("docker"), socket=endpoint.path)
     path = tmp_path / "h"
     recorder = Recorder(path, HistoryHeader("run-abcdef", "docker", "", 0.0, {}, ["exits", "ids", "names"]))
@@ -128,6 +172,26 @@ def test_locust_drives_stories_that_are_judged(endpoint, tmp_path, fake, workers
     assert [result.message for result in results if result.verdict is Verdict.FAIL] == []
     assert fake.containers == {}, "--stop-timeout lets stories end"
     assert '"name": "start"' in (tmp_path / "run-abcdef/locust.html").read_text()
+
+
+@installed
+def test_in_an_open_loop_a_story_counts_from_its_arrival(endpoint, tmp_path, fake):
+    """One user cannot do what is asked for: each story is later than the one before."""
+    fake.slow = 0.7
+    cause, tally, _ = drive(endpoint, tmp_path, seconds=6.0, load=Load("open", rate=4.0, arrivals="poisson", most=1))
+    assert cause == ""
+    latencies = list(tally.found("container"))
+    assert len(latencies) >= 5
+    assert latencies[-1] > latencies[0] + 1.0
+    assert max(tally.latencies["start"]) < latencies[-1] - 0.5
+
+
+@installed
+def test_times_are_those_of_the_parents_clock(endpoint, tmp_path):
+    drive(endpoint, tmp_path)
+    ops = list(History(tmp_path / "h"))
+    assert ops
+    assert all(0 < op.began <= op.ended < 60 for op in ops)
 
 
 @installed
