@@ -7,6 +7,7 @@ in a container a shell then cannot trap them, and clients do not forward them. A
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -25,7 +26,13 @@ def endure(numbers: Iterable[int] | None = None) -> list[int]:
 
 @contextmanager
 def patience(warn: Callable[[], None], give_up: Callable[[], BaseException]) -> Iterator[None]:
-    """Let a block end although ^C is pressed: the first one calls `warn`, the next raises what `give_up` returns."""
+    """Let a block end although ^C is pressed: the first one calls `warn`, the next raises what `give_up` returns.
+
+    SIGTERM is the same. Only the main thread is told of signals: in another this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     pressed: list[bool] = []
 
     def interrupted(*_: object) -> None:
@@ -34,8 +41,9 @@ def patience(warn: Callable[[], None], give_up: Callable[[], BaseException]) -> 
         pressed.append(True)
         warn()
 
-    before = signal.signal(signal.SIGINT, interrupted)
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -156,6 +156,30 @@ def test_an_interrupt_ends_in_a_report_of_a_part_and_leaves_nothing(tmp_path, pl
     assert len(history) > 10
 
 
+@pytest.mark.parametrize(("step", "presses"), [("sweep", 1), ("judge", 1), ("plots", 1), ("plots", 2)])
+def test_an_interrupt_while_a_run_is_concluded_ends_in_its_report(private, tmp_path, monkeypatch, step, presses):
+    make, run = private
+    _, engine = make()
+    place, name = {"sweep": (stress, "sweep"), "judge": (stress.objectives, "judge"),
+                   "plots": (stress.plots, "write")}[step]  # fmt: skip
+    real = getattr(place, name)
+
+    def pressed(*args):
+        for _ in range(presses):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+        return real(*args)
+
+    monkeypatch.setattr(place, name, pressed)
+    outcome = stress.load(profile(4.0), engine, run, tmp_path / "run", [], lambda _: None)
+    assert (outcome.exit, outcome.cause) == (Exit.INTERRUPTED, "interrupted")
+    read = results.read(tmp_path / "run/results.jsonl")
+    assert read.footer.cause == "interrupted"
+    assert "interrupted" in (tmp_path / "run/index.html").read_text()
+    assert "history: no two containers get the same id" in {one.test.partition("::")[2] for one in read.results}
+    assert (tmp_path / "run/operations.csv").exists() == (presses == 1)
+
+
 def test_a_bare_runtime_is_loaded_and_judged(tmp_path):
     activities = (
         Activity("container", 2), Activity("container", 1, {"command": ["sh", "-c", "exit 7"], "code": 7}),

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+ABORTED = "nobody waits for an answer any more"
+
 
 class RefusedError(Exception):
     """The engine said no, in its own words."""
@@ -73,6 +75,12 @@ class Driver(Protocol):
 
     def pull(self, name: str) -> None:
         """Pull an image from the registry in its name."""
+
+    def abort(self) -> None:
+        """Wait for no answer any more, be it by another thread: what is under way and all that follows is unanswered.
+
+        A command that runs is left to its own end.
+        """
 
     def close(self) -> None:
         """Give back what the driver holds open."""

@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from seatrial import signals
+
+PATIENCE = 20.0  # seconds that stories have to end after an interrupt
 FIXED = "fixed"
 POISSON = "poisson"
 
@@ -91,40 +94,49 @@ class Open:
         return at
 
 
-def drive(schedule: Schedule, clients: Sequence[Callable[[float], object]], stop: threading.Event) -> None:
+def drive(schedule: Schedule, clients: Sequence[Callable[[float], object]], stop: threading.Event,
+          hurry: Callable[[], None] = lambda: None, patience: float = PATIENCE) -> None:  # fmt: skip
     """Let clients, each in a thread of its own, do what the schedule says until it ends.
 
     An error of a client that it does not take for the engine's stops them all and is raised here, and so
-    is an interrupt, when all have ended what they were at.
+    is an interrupt, when all have ended what they were at. `hurry` makes those end who wait for the engine; it
+    is called when an interrupt is followed by another, or that many seconds after it.
     """
     problems: list[BaseException] = []
 
-    def work(client: Callable[[float], object]) -> None:
+    def work(client: Callable[[float], object], ended: threading.Event) -> None:
         try:
             while (intended := schedule.next()) is not None:
                 client(intended)
         except BaseException as error:  # handed to the caller's thread
             problems.append(error)
             stop.set()
+        finally:
+            ended.set()
 
-    threads = [threading.Thread(target=work, args=(client,), name=f"client-{number}")
-               for number, client in enumerate(clients)]  # fmt: skip
+    ends = [threading.Event() for _ in clients]
+    threads = [threading.Thread(target=work, args=(client, ended), name=f"client-{number}")
+               for number, (client, ended) in enumerate(zip(clients, ends, strict=True))]  # fmt: skip
     for thread in threads:
         thread.start()
     try:
-        _join(threads)
+        _await(ends)
     except BaseException:
-        stop.set()
-        _join(threads)
+        with signals.patience(hurry, KeyboardInterrupt):
+            stop.set()
+            _await(ends, time.monotonic() + patience)
+            hurry()
+            _await(ends)
         raise
     if problems:
         raise problems[0]
 
 
-def _join(threads: Sequence[threading.Thread]) -> None:
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.2)  # an interrupt is served between two
+def _await(ends: Sequence[threading.Event], deadline: float = float("inf")) -> None:
+    """Wait for the ends of threads; `Thread.join` takes one for ended that an interrupt comes to (Python 3.11)."""
+    for ended in ends:
+        while time.monotonic() < deadline and not ended.wait(0.2):
+            pass
 
 
 def since(epoch: float) -> Clock:

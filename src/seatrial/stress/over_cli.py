@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from seatrial.engines.base import CliEngine
 from seatrial.errors import SeatrialError
 from seatrial.exec import ANY, Result, popen
-from seatrial.stress.driver import RefusedError, SilentError, Spec
+from seatrial.stress.driver import ABORTED, RefusedError, SilentError, Spec
 from seatrial.stress.over_http import held_ports
 
 _FORCE: Mapping[str, tuple[str, ...]] = {"image": ("--force",), "network": (), "volume": ()}
@@ -20,6 +20,7 @@ class CliDriver:
     def __init__(self, engine: CliEngine, timeout: float = 60.0) -> None:
         self._engine = engine
         self._timeout = timeout
+        self._aborted = False
 
     def ask(self, *args: str, stdin: bytes | None = None, timeout: float = 0.0) -> Result:
         """Run a command, which must end with 0."""
@@ -30,6 +31,8 @@ class CliDriver:
 
     def ran(self, *args: str, stdin: bytes | None = None, timeout: float = 0.0) -> Result:
         """Run a command to its end, however it ends."""
+        if self._aborted:
+            raise SilentError(ABORTED)
         try:
             result = self._engine.cli(*args, expect=ANY, stdin=stdin, timeout=timeout or self._timeout)
         except AssertionError as error:  # it did not end in time
@@ -109,6 +112,10 @@ class CliDriver:
     def pull(self, name: str) -> None:
         """Pull an image from the registry in its name."""
         self.ask("pull", name, timeout=300.0)
+
+    def abort(self) -> None:
+        """Start no command any more."""
+        self._aborted = True
 
     def close(self) -> None:
         """Hold nothing open."""

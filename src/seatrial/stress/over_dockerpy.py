@@ -11,7 +11,7 @@ import requests
 from docker.errors import APIError, DockerException
 
 from seatrial.api.wire import Endpoint
-from seatrial.stress.driver import RefusedError, SilentError, Spec
+from seatrial.stress.driver import ABORTED, RefusedError, SilentError, Spec
 from seatrial.stress.over_http import held_ports
 
 _T = TypeVar("_T")
@@ -23,8 +23,11 @@ class DockerPyDriver:
     def __init__(self, endpoint: Endpoint, timeout: float = 60.0) -> None:
         base = f"unix://{endpoint.path}" if endpoint.path else endpoint.base
         self._client: Any = docker.APIClient(base_url=base, version="auto", timeout=int(timeout))
+        self._aborted = False
 
     def _do(self, function: Callable[..., _T], *args: Any, **options: Any) -> _T:
+        if self._aborted:
+            raise SilentError(ABORTED)
         try:
             return function(*args, **options)
         except APIError as error:
@@ -105,6 +108,10 @@ class DockerPyDriver:
         for message in self._do(lambda: list(function(*args, **options))):
             if "error" in message:
                 raise RefusedError(str(message["error"]))
+
+    def abort(self) -> None:
+        """Send no request any more; docker-py keeps the connection of one that is under way to itself."""
+        self._aborted = True
 
     def close(self) -> None:
         """Close the connections."""

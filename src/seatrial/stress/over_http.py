@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
+import socket
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from seatrial.api.messages import Query, target
 from seatrial.api.streams import demultiplex
 from seatrial.api.wire import Connection, Endpoint
-from seatrial.stress.driver import RefusedError, SilentError, Spec
+from seatrial.stress.driver import ABORTED, RefusedError, SilentError, Spec
 
 _NOBODY = base64.urlsafe_b64encode(b"{}").decode()  # the header X-Registry-Auth of one who has no password
 
@@ -23,6 +25,7 @@ class HttpDriver:
         self._endpoint = endpoint
         self._timeout = timeout
         self._connection = Connection(endpoint, timeout)
+        self._aborted = False
 
     def ask(
         self, method: str, path: str, good: Collection[int], *, query: Query | None = None, body: Any = None,
@@ -31,6 +34,8 @@ class HttpDriver:
         """Send a request and return the answer's body; `body` is sent as it is when it is bytes, else as JSON."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **(headers or {})} if data is not None else headers or {}
+        if self._aborted:
+            raise SilentError(ABORTED)
         connection = self._connection
         connection.timeout = timeout or self._timeout
         if connection.sock is not None:
@@ -137,6 +142,13 @@ class HttpDriver:
         for line in content.splitlines():
             if b'"error' in line:
                 raise RefusedError(_message(line))
+
+    def abort(self) -> None:
+        """End the connection under whoever waits at it."""
+        self._aborted = True
+        if (sock := self._connection.sock) is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection."""

@@ -20,7 +20,7 @@ from seatrial.exec import ANY, Result
 from seatrial.oci.bundle import Bundle, minimal
 from seatrial.oci.rootfs import template
 from seatrial.paths import share_dir
-from seatrial.stress.driver import RefusedError, SilentError, Spec
+from seatrial.stress.driver import ABORTED, RefusedError, SilentError, Spec
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
@@ -38,10 +38,13 @@ class RuntimeDriver:
         self._place = share_dir() / run / "runtime"
         (self._place / "state").mkdir(parents=True, exist_ok=True)
         self._root = template(self._place / "rootfs")
+        self._aborted = False
         self._there: dict[str, int] = {}  # containers of this client and their process
         adopt()
 
     def _ask(self, *args: str, timeout: float = 0.0, good: Sequence[int] | None = (0,)) -> Result:
+        if self._aborted and args[0] != "delete":  # what is there has to go
+            raise SilentError(ABORTED)
         try:
             result = self._engine.cli("--root", str(self._place / "state"), *self._engine.options, *args, expect=ANY,
                                       timeout=timeout or self._timeout)  # fmt: skip
@@ -127,6 +130,10 @@ class RuntimeDriver:
     def pull(self, name: str) -> None:
         """Refuse likewise."""
         self.tag(name, name)
+
+    def abort(self) -> None:
+        """Start no command any more."""
+        self._aborted = True
 
     def close(self) -> None:
         """Delete what is still there."""

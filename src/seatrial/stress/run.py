@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from seatrial import __version__, capabilities, report, runs, snapshot
+from seatrial import __version__, capabilities, report, runs, signals, snapshot
 from seatrial.controller import point_at, sweep
 from seatrial.engines import drivers
 from seatrial.engines.base import CliEngine
@@ -24,7 +24,7 @@ from seatrial.lab.registry import Registry
 from seatrial.names import BUSYBOX, RUN_LABEL, new_run_id
 from seatrial.paths import remove_tree, share_dir
 from seatrial.probes import machine
-from seatrial.results import Finding, Footer, Header, Stream, merge_counts
+from seatrial.results import Finding, Footer, Header, Stream, TestResult, merge_counts
 from seatrial.stress import loops, objectives, plots, reference
 from seatrial.stress.activities import STORIES, Client, Story, World
 from seatrial.stress.driver import Driver
@@ -89,7 +89,7 @@ class Watch:
             self.failed += op.outcome != OK
             self.containers += op.kind in STARTS and op.outcome == OK
             self.silent = self.silent + 1 if op.outcome == UNKNOWN else 0
-            if self.silent >= _DEAD and not self.cause:
+            if self.silent >= _DEAD and not self.stop.is_set():
                 self.cause = f"the engine answered no more from {op.began:.1f} s on: {op.error}"
                 self.stop.set()
 
@@ -170,32 +170,45 @@ def load(profile: Profile, engine: CliEngine, run: str, directory: Path, command
         stop = threading.Event()
         watch = Watch(recorder, stop, clock)
         used = _Used(children=loader is not None and profile.driver != "cli")
-        trouble, problem = _load(profile, engine, World(
-            run, BUSYBOX, {RUN_LABEL: run}, clock, watch.take, engine.host, stop=stop,
-        ), watch, info.facts.get("root_dir", ""), interval, progress, loader or own_clients)  # fmt: skip
-        share = used.share()
-        took = clock()
-        watch.cause = watch.cause or problem
-        recorder.close(took, watch.cause)
-        findings, left = _afterwards(engine, before, run, str(target), watch)
-        history = History(directory / "history.jsonl")
-        tally, _, verdicts = objectives.judge(history, profile.objectives, profile.warm_up)
-        limit = max(SHARES[profile.driver], LOCUST if loader else 0.0)
-        verdicts += objectives.beside(Aftermath(left, trouble, share, limit), profile.objectives, str(target))
-        plots.write(directory, tally, history)
-        for verdict in verdicts:
-            stream.write(verdict)
-        for finding in findings:
-            stream.write(finding)
-        red = any(result.verdict.red for result in verdicts) or bool(findings)
-        status = Exit.INTERRUPTED if watch.cause == INTERRUPTED else Exit.FAILED if red or watch.cause else Exit.OK
-        counts = merge_counts(verdicts)
-        stream.write(Footer(
-            time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), clock(), int(status), counts, len(verdicts), watch.cause
-        ))  # fmt: skip
-        stream.close()
-    report.write(directory)
-    point_at(directory)
+        with contextlib.ExitStack() as held:
+
+            def noted() -> None:
+                watch.cause = watch.cause or INTERRUPTED
+
+            def hold() -> None:
+                held.enter_context(signals.patience(noted, KeyboardInterrupt))
+
+            trouble, problem = _load(profile, engine, World(
+                run, BUSYBOX, {RUN_LABEL: run}, clock, watch.take, engine.host, stop=stop,
+            ), watch, info.facts.get("root_dir", ""), interval, progress, loader or own_clients, hold)  # fmt: skip
+            share = used.share()
+            took = clock()
+            watch.cause = watch.cause or problem
+            recorder.close(took, watch.cause)
+            limit = max(SHARES[profile.driver], LOCUST if loader else 0.0)
+            verdicts: list[TestResult] = []
+            findings: list[Finding] = []
+            try:
+                findings, left = _afterwards(engine, before, run, str(target), watch)
+                history = History(directory / "history.jsonl")
+                tally, _, verdicts = objectives.judge(history, profile.objectives, profile.warm_up)
+                verdicts += objectives.beside(Aftermath(left, trouble, share, limit), profile.objectives, str(target))
+                plots.write(directory, tally, history)
+            except KeyboardInterrupt:  # the second one: what is known by now is told
+                watch.cause = INTERRUPTED
+            for verdict in verdicts:
+                stream.write(verdict)
+            for finding in findings:
+                stream.write(finding)
+            red = any(result.verdict.red for result in verdicts) or bool(findings)
+            status = Exit.INTERRUPTED if watch.cause == INTERRUPTED else Exit.FAILED if red or watch.cause else Exit.OK
+            stream.write(Footer(
+                time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), clock(), int(status), merge_counts(verdicts),
+                len(verdicts), watch.cause,
+            ))  # fmt: skip
+            stream.close()
+            report.write(directory)
+            point_at(directory)
     return Outcome(directory, int(status), watch.cause, watch.containers, watch.failures, took)
 
 
@@ -243,8 +256,11 @@ def _swept(engine: CliEngine, run: str) -> Iterator[None]:
 
 
 def _load(profile: Profile, engine: CliEngine, world: World, watch: Watch, storage: str, interval: float,
-          progress: Progress, loader: Loader) -> tuple[list[str], str]:  # fmt: skip
-    """Let the load loose; return the trouble of those who watched it, and why the load ended early."""
+          progress: Progress, loader: Loader, hold: Callable[[], object]) -> tuple[list[str], str]:  # fmt: skip
+    """Let the load loose; return the trouble of those who watched it, and why the load ended early.
+
+    `hold` is called when the load has ended: from then on an interrupt must not keep it from being judged.
+    """
     cause = ""
     listener: Listener | None = None
     shown = [world.clock()]
@@ -271,6 +287,8 @@ def _load(profile: Profile, engine: CliEngine, world: World, watch: Watch, stora
             cause = loader(profile, engine, world)
         except (KeyboardInterrupt, SystemExit):  # which a signal to end raises, too
             cause = INTERRUPTED
+        finally:
+            hold()
     trouble = [f"the monitor stopped: {monitor.problem}"] if monitor.problem else []
     if listener is not None and listener.problem:
         trouble.append(f"the engine's events were not heard to the end: {listener.problem}")
@@ -286,9 +304,14 @@ def own_clients(profile: Profile, engine: CliEngine, world: World) -> str:
     if opened:
         schedule = loops.Open(limits, world.clock, loops.arrivals(profile.load.rate, profile.load.arrivals))
     with contextlib.ExitStack() as stack:
-        clients = [teller(profile, Client(world, number, driver_of(profile.driver, engine, world.run)), stack)
-                   for number in range(count)]  # fmt: skip
-        loops.drive(schedule, clients, world.stop)
+        ways = [driver_of(profile.driver, engine, world.run) for _ in range(count)]
+        clients = [teller(profile, Client(world, number, way), stack) for number, way in enumerate(ways)]
+
+        def hurry() -> None:
+            for way in ways:
+                way.abort()
+
+        loops.drive(schedule, clients, world.stop, hurry)
     return ""
 
 

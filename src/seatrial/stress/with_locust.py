@@ -111,6 +111,9 @@ def _await(children: Sequence[subprocess.Popen[bytes]], world: World, meanwhile:
         if dead:
             ended = dead[0]
             break
+    for child in children:  # all at once: each has its time for its stories
+        if child.poll() is None:
+            child.terminate()
     for child in children:
         _end(child)
     return ended

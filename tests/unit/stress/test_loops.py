@@ -1,6 +1,8 @@
 """Closed and open loops: when operations begin, and that a stall is not hidden."""
 
 import itertools
+import os
+import signal
 import statistics
 import threading
 import time
@@ -54,7 +56,8 @@ def test_an_open_loop_shows_a_stall_that_a_closed_one_hides():
 
     opened = run(lambda limits, clock: Open(limits, clock, loops.arrivals(20.0, FIXED)), 4)
     closed = run(Closed, 1)
-    assert len(opened) == 24, "every arrival was served"
+    begin = min(intended for intended, _, _ in opened)
+    assert len(opened) == sum(begin + number / 20 < 1.2 for number in range(24)), "every arrival was served"
     late = [ended - intended for intended, _, ended in opened if ended - intended > 0.25]
     assert len(late) >= 4
     assert max(late) > 0.35
@@ -79,6 +82,33 @@ def test_a_stop_ends_a_load_that_waits_for_an_arrival():
     began = time.monotonic()
     loops.drive(Open(limits, loops.since(began), loops.arrivals(0.01, FIXED)), [lambda _: None] * 3, limits.stop)
     assert time.monotonic() - began < 5
+
+
+def interrupted(waits, presses, patience):
+    """Interrupt a load whose client waits for an engine; return how long that took, and whether it was hurried."""
+    limits, cut = Limits(), threading.Event()
+    timers = [threading.Timer(at, os.kill, (os.getpid(), signal.SIGINT)) for at in presses]
+    for timer in timers:
+        timer.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        loops.drive(Closed(limits, loops.since(began)), [lambda _: cut.wait(waits)], limits.stop, cut.set, patience)
+    return time.monotonic() - began, cut.is_set()
+
+
+def test_who_waits_for_the_engine_after_an_interrupt_is_cut_off_after_a_time():
+    took, _ = interrupted(60.0, [0.3], 1.0)
+    assert 1.2 < took < 20
+
+
+def test_who_waits_for_the_engine_is_cut_off_by_the_next_interrupt():
+    took, _ = interrupted(60.0, [0.3, 1.0], 60.0)
+    assert 0.9 < took < 20
+
+
+def test_a_story_that_ends_in_time_is_not_cut_off_before():
+    took, _ = interrupted(1.5, [0.3], 60.0)
+    assert 1.2 < took < 20
 
 
 def test_an_error_of_a_client_ends_all_and_is_told():

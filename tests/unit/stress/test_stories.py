@@ -132,6 +132,19 @@ def test_the_driver_tells_a_no_from_silence(endpoint, fake):
     driver.close()
 
 
+def test_who_waits_for_a_stalled_engine_can_be_cut_off(endpoint, fake):
+    fake.slow = 8.0
+    driver, began = HttpDriver(endpoint), time.monotonic()
+    driver.create(Spec("a", "image", ("true",)))
+    threading.Timer(0.5, driver.abort).start()
+    with pytest.raises(SilentError):
+        driver.start("a")
+    assert time.monotonic() - began < 6
+    with pytest.raises(SilentError, match="nobody waits"):
+        driver.remove("a")
+    driver.close()
+
+
 CONTEST = (Activity("contest", 1, {"parties": 4}),)
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from seatrial.stress.history import FAIL, OK, HistoryHeader, Op, Recorder
+from seatrial.stress.history import FAIL, OK, UNKNOWN, HistoryHeader, Op, Recorder
 from seatrial.stress.objectives import Aftermath, beside
 from seatrial.stress.profile import Objectives
 from seatrial.stress.run import Watch
@@ -27,6 +27,19 @@ def test_a_container_counts_once_though_its_story_has_the_same_name(watch, kind)
     assert watch.line() == "    10 s  2 operations, 1 containers (0.10 a second), 0 failures"
     watch.take(Op(kind, 0, 1, 1, 2, FAIL, "", None, "no"))
     assert (watch.failed, watch.failures) == (1, 1), "a step that fails and the story that it ends are one failure"
+
+
+def test_an_engine_that_is_silent_after_an_interrupt_is_not_said_to_be_dead(watch):
+    def silent(count):
+        for number in range(count):
+            watch.take(Op("start", 0, 1, 1, 2, UNKNOWN, f"c{number}", None, "nobody waits"))
+
+    watch.stop.set()
+    silent(30)
+    assert watch.cause == ""
+    watch.stop.clear()
+    silent(1)
+    assert watch.cause.startswith("the engine answered no more")
 
 
 def test_who_watched_and_did_not_see_the_end_is_an_error():
