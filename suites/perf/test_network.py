@@ -89,8 +89,8 @@ def test_an_echo_over_a_bridge_takes_less_than_a_millisecond_and_none_is_lost(en
 @claim("perf-033")
 def test_datagrams_over_a_bridge_arrive(engine, box, server, measure):
     far, inside = server(), tools.inside(engine, box.name)
-    taken = {"arrived": []}
-    rates, jitters = {"container to container": []}, {"container to container": []}
+    taken, side = {"arrived": []}, "container to container"
+    rates, jitters = {side: []}, {side: []}
     with measure.watched() as watch:
         began = time.monotonic()
         for _ in range(measure.rounds(8)):
@@ -98,11 +98,11 @@ def test_datagrams_over_a_bridge_arrive(engine, box, server, measure):
             seen = tools.stream(inside, far.address, PORT, "--udp", "--bitrate", "20M", "--length", "512", seconds=2)
             at, total = time.monotonic() - began, seen["sum"]
             assert total["packets"] > 5000
-            taken["arrived"].append(Sample(at, 1 - total["lost_percent"] / 100))
-            rates["container to container"].append(Sample(at, total["packets"] / total["seconds"]))
-            jitters["container to container"].append(Sample(at, max(total["jitter_ms"], 1e-6)))
+            taken["arrived"].append(Sample(at, max(1 - total["lost_percent"] / 100, 1e-6)))
+            jitters[side].append(Sample(at, max(total["jitter_ms"], 1e-6)))
+            rates[side].append(Sample(at, tools.datagrams(inside, far.address, PORT)))
     found = measure.keep(Measured("datagrams that arrive", "share", taken, watch.state, more_is_better=True))
-    measure.keep(Measured("datagrams a second", "1/s", rates, watch.state, more_is_better=True))
+    measure.keep(Measured("datagrams a second, the most that arrive", "1/s", rates, watch.state, more_is_better=True))
     measure.keep(Measured("jitter of datagrams", "ms", jitters, watch.state))
     measure.value(found, "arrived", at_least=0.99)
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -26,11 +27,12 @@ def test_a_command_in_a_container_costs_no_more_than_a_new_one(engine, measure):
 
 @claim("perf-051")
 def test_output_is_taken_at_a_megabyte_a_second_or_more(engine, measure):
-    lines, size = 400_000, sum(len(f"{number}\n") for number in range(1, 400_001))
+    lines, size = 2_000_000, sum(len(f"{number}\n") for number in range(1, 2_000_001))
 
     def logged():
-        c = engine.run(engine.image, "seq", "1", str(lines))
-        began = time.perf_counter()
+        c = engine.create(engine.image, "seq", "1", str(lines))
+        began = time.perf_counter()  # before the first byte can come: the start is part of it
+        engine.cli("start", c.name)
         assert c.wait(120) == 0
         assert len(c.logs().out) == size
         return size / 1e6 / (time.perf_counter() - began)
@@ -173,16 +175,19 @@ def test_events_come_within_two_seconds_under_load(engine, churn, measure):
     label = f"seatrial.watched={engine.key}"
     stream = engine.api.open("GET", "/events", query={"filters": {"type": ["container"], "label": [label]}})
     taken = []
-    with measure.watched() as watch, churn():
+
+    def heard(name):
+        """How long after its own time the event of a creation came, in seconds."""
+        told = stream.record("the creation", lambda value: value["Actor"]["Attributes"]["name"] == name, 60.0)
+        return (time.time_ns() - told["timeNano"]) / 1e9
+
+    with measure.watched() as watch, churn(), ThreadPoolExecutor(1) as ear:
         began = time.monotonic()
-        for number in range(measure.rounds(12)):
+        for _ in range(measure.rounds(20)):
             name = engine.name("event")
-            before = time.perf_counter()
+            told = ear.submit(heard, name)  # it listens before there is anything to hear
             engine.create("--label", label, "--name", name)
-            asked = time.perf_counter()
-            stream.record("the creation", lambda value, name=name: value["Actor"]["Attributes"]["name"] == name)
-            taken.append(Sample(time.monotonic() - began, max(time.perf_counter() - asked, 1e-4)))
-            assert time.perf_counter() - before < 60, number
+            taken.append(Sample(time.monotonic() - began, told.result(60)))
     found = measure.keep(Measured("delay of an event under load", "s", {"events": taken}, watch.state))
     measure.value(found, "events", at_most=2.0)
 

@@ -8,6 +8,7 @@ from seatrial.engines.base import KINDS
 from seatrial.exec import run
 from seatrial.perf.figures import RECOVERY
 from seatrial.session import TRIAL
+from seatrial.waiting import wait_until
 
 PATIENCE = 60.0
 
@@ -38,8 +39,6 @@ def answers(request):
     evidence = request.node.stash[TRIAL].evidence
 
     def wait(what, condition, timeout=PATIENCE):
-        from seatrial.waiting import wait_until
-
         began = time.monotonic()
         value = wait_until(what, condition, timeout)
         evidence.setdefault(RECOVERY, []).append(round(time.monotonic() - began, 3))
@@ -72,6 +71,28 @@ def small(private_daemon):
         return d
 
     return make
+
+
+@pytest.fixture
+def data():
+    """Finds where a daemon keeps its data, as a path of this machine."""
+
+    def find(d):
+        return d.host.path(d.cli("info", "--format", "{{.DockerRootDir}}").text)
+
+    return find
+
+
+@pytest.fixture
+def amid():
+    """Waits until something is under way and says so when it was over before."""
+
+    def wait(what, talk, condition):
+        value = wait_until(what, lambda: talk.process.poll() is not None or condition(), PATIENCE, pause=0.005)
+        assert talk.process.poll() is None, f"it was over before it was seen that {what}"
+        return value
+
+    return wait
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -79,25 +80,39 @@ def memory(run: Runner, seconds: float = 1) -> float:
     return found(r"\(([\d.]+) MiB/sec\)", text)
 
 
-# fio's options by the word of a job
-JOBS: dict[str, Sequence[str]] = {
-    "sequential reads": ("--rw=read", "--bs=1M", "--direct=1"),
-    "sequential writes": ("--rw=write", "--bs=1M", "--direct=1"),
-    "random reads": ("--rw=randread", "--bs=4k", "--direct=1", "--iodepth=16", "--ioengine=libaio"),
-    "random writes": ("--rw=randwrite", "--bs=4k", "--direct=1", "--iodepth=16", "--ioengine=libaio"),
-    "buffered reads": ("--rw=read", "--bs=64k", "--direct=0"),
-    "buffered writes": ("--rw=write", "--bs=64k", "--direct=0", "--end_fsync=1"),
-    "synced writes": ("--rw=write", "--bs=4k", "--fsync=1"),
-    "small files": ("--rw=write", "--bs=4k", "--nrfiles=256", "--openfiles=16", "--filesize=4k"),
-    "metadata": ("--ioengine=filecreate", "--nrfiles=512", "--filesize=4k", "--create_on_open=1", "--fallocate=none"),
-}
-_WHOLE = ("small files", "metadata")  # done to their end, not for a time
+@dataclass(frozen=True)
+class Job:
+    """A job of fio: what it does (`rw`), its other options, and whether it is done to its end, not for a time."""
+
+    rw: str
+    options: Sequence[str]
+    whole: bool = False
+
+    @property
+    def side(self) -> str:
+        """Where fio tells its figures: under reads or writes."""
+        return "read" if "read" in self.rw else "write"
+
+
+JOBS: Mapping[str, Job] = {
+    "sequential reads": Job("read", ("--bs=1M", "--direct=1")),
+    "sequential writes": Job("write", ("--bs=1M", "--direct=1")),
+    "random reads": Job("randread", ("--bs=4k", "--direct=1", "--iodepth=16", "--ioengine=libaio")),
+    "random writes": Job("randwrite", ("--bs=4k", "--direct=1", "--iodepth=16", "--ioengine=libaio")),
+    "buffered reads": Job("read", ("--bs=64k", "--direct=0")),
+    "buffered writes": Job("write", ("--bs=64k", "--direct=0", "--end_fsync=1")),
+    "synced writes": Job("write", ("--bs=4k", "--fsync=1")),
+    "small files": Job("write", ("--bs=4k", "--nrfiles=256", "--openfiles=16", "--filesize=4k"), whole=True),
+    "metadata": Job("write", ("--ioengine=filecreate", "--bs=4k", "--nrfiles=512", "--filesize=4k", "--openfiles=1",
+                              "--create_on_open=1", "--fallocate=none"), whole=True),
+}  # fmt: skip
 
 
 def disk(run: Runner, job: str, directory: str, *, size: str = "48M", seconds: float = 1) -> float:
     """Return the operations a second of a job of fio in a directory that `run` sees; raises on an error of fio's."""
-    options = list(JOBS[job])
-    if job not in _WHOLE:
+    wanted = JOBS[job]
+    options = [f"--rw={wanted.rw}", *wanted.options]
+    if not wanted.whole:
         options += [f"--size={size}", "--time_based", f"--runtime={seconds:g}"]
     if Path(directory).name == "tmpfs":  # which has no direct I/O on older kernels
         options = [option for option in options if not option.startswith("--direct")]
@@ -106,7 +121,7 @@ def disk(run: Runner, job: str, directory: str, *, size: str = "48M", seconds: f
     (seen,) = json.loads(text[text.index("{") :])["jobs"]
     if seen["error"]:
         raise ExpectationError(f"fio ended with error {seen['error']}:\n{text[:2000]}")
-    return float(seen["read" if "read" in " ".join(JOBS[job][:1]) else "write"]["iops"])
+    return float(seen[wanted.side]["iops"])
 
 
 def stream(run: Runner, address: str, port: int, *options: str, seconds: float = 1) -> dict[str, Any]:
@@ -117,6 +132,22 @@ def stream(run: Runner, address: str, port: int, *options: str, seconds: float =
         raise ExpectationError(f"iperf3 ended with {value['error']}")
     end: dict[str, Any] = value["end"]
     return end
+
+
+def datagrams(run: Runner, address: str, port: int, size: int = 512) -> float:
+    """Return how many datagrams a second arrive at most, offered ever faster until some are lost.
+
+    The rate doubles until one of a hundred is lost, or the sender offers no more than before.
+    """
+    most, megabits = 0.0, 20
+    while True:
+        options = ("--udp", "--bitrate", f"{megabits}M", "--length", str(size))
+        seen = stream(run, address, port, *options)["sum"]
+        offered, lost = float(seen["packets"] / seen["seconds"]), float(seen["lost_percent"] / 100)
+        most = max(most, offered * (1 - lost))
+        if lost > 0.01 or offered < 0.9 * megabits * MEGABYTE / 8 / size:
+            return most
+        megabits *= 2
 
 
 def bits(run: Runner, address: str, port: int) -> float:
