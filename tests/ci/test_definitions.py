@@ -278,7 +278,7 @@ def test_the_plugins_of_the_jobs_are_listed():
     packages = {
         "com.dabsquared.gitlabjenkins": "gitlab-plugin", "hudson.plugins.git": "git", "hudson.tasks.junit": "junit",
         "hudson.plugins.parameterizedtrigger": "parameterized-trigger", "jenkins.plugins.git": "git",
-        "org.jenkinsci.plugins.credentialsbinding": "credentials-binding", "hudson.plugins.sshslaves": "ssh-slaves",
+        "org.jenkinsci.plugins.credentialsbinding": "workflow-aggregator", "hudson.plugins.sshslaves": "ssh-slaves",
         "org.jenkinsci.plugins.workflow": "workflow-aggregator", "jenkins.branch": "workflow-aggregator",
         "com.cloudbees.hudson.plugins.folder": "workflow-aggregator",
     }  # fmt: skip
