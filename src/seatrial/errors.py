@@ -176,6 +176,8 @@ CODES = {
     "E811": "a text is no name for a baseline",
     "E812": "a run has measured nothing that could be kept as a baseline",
     "E813": "a text is no address of a webhook",
+    "E814": "an option of a load has no meaning for its profile",
+    "E815": "a profile ends as no load by locust can",
 }
 
 

@@ -47,7 +47,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--engine", metavar="TARGET", help="as for pytest (default: the one that is found)")
     parser.add_argument("--driver", choices=["http", "cli", "dockerpy"], help="the way to the engine")
     parser.add_argument("--duration", metavar="TIME", help="how long, as 90s or 10m")
-    parser.add_argument("--rate", type=float, metavar="N", help="arrivals a second, in an open loop")
+    parser.add_argument("--rate", type=_rate, metavar="N", help="arrivals a second, in an open loop")
     parser.add_argument("--locust", action="store_true", help="let locust drive the load, in a child process")
     parser.add_argument("--workers", type=_positive, metavar="N", help="locust with N worker processes")
     parser.add_argument("--ui", type=_positive, nargs="?", const=8089, metavar="PORT",
@@ -70,6 +70,26 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return value
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no rate")
+    return value
+
+
+def _fitting(arguments: argparse.Namespace, profile: Profile) -> None:
+    """Raise `SeatrialError` E814 where an option has nothing to say to a profile, rather than ignore it."""
+    alone = ("its stories say what lives for how long", "leave the profile away to run containers as docker-stress does")
+    found: list[tuple[str, tuple[str, str]]] = [
+        (option, alone) for option, value in
+        (("-k", arguments.kill), ("--config", arguments.config), ("-b", arguments.binary)) if value
+    ]
+    if arguments.concurrent and (arguments.rate or profile.load.loop == "open"):
+        found.append(("-c", ("in an open loop arrivals come whatever is under way", "choose: -c N, or --rate N")))
+    for option, (cause, hint) in found:
+        raise SeatrialError("E814", f"{option} has no meaning for the profile {profile.name}", cause, hint)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -133,8 +153,9 @@ def _profile(arguments: argparse.Namespace) -> Profile:
         )
     else:
         chosen = profiles.load(profiles.find(arguments.profile, _PROFILES))
+        _fitting(arguments, chosen)
         if arguments.concurrent:
-            chosen = replace(chosen, load=replace(chosen.load, clients=arguments.concurrent, most=arguments.concurrent))
+            chosen = replace(chosen, load=replace(chosen.load, clients=arguments.concurrent))
         if arguments.containers:
             chosen = replace(chosen, count=arguments.containers)
     if arguments.driver:

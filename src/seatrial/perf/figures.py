@@ -52,7 +52,12 @@ class Kept:
         return list(self.value["state"]["noise"])
 
     def comparisons(self) -> Iterator[tuple[str, stats.Comparison]]:
-        """Yield each side but the reference with how it compares, as far as it can be."""
+        """Yield each side but the reference with how it compares, as far as it can be and means something.
+
+        Sides that are neither taken in turns nor steps of one thing, such as the steps of a life, have no reference.
+        """
+        if not self.value["paired"] and not self.value["levels"]:
+            return
         (_, first), *others = self.sides.items()
         for side, samples in others:
             with suppress(ValueError):
@@ -72,7 +77,7 @@ def write(directory: Path, measurements: Sequence[Kept]) -> None:
         return
     _samples(directory, measurements)
     made = [
-        Figure("Ratios", "Each side against the reference, taken in turns; the interval is a 95% bootstrap.",
+        Figure("Ratios", "Each side against its reference, the first; the interval is a 95% bootstrap.",
                table=_ratios(measurements)),
         Figure("Figures", "Medians with their 95% intervals; the spread is the interquartile range over the median.",
                table=_values(measurements), files=[CSV, JSON]),

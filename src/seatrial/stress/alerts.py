@@ -9,7 +9,6 @@ import smtplib
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from seatrial.errors import SeatrialError
 
 _PATIENCE = 20.0  # seconds for each way
+_RECORD = 1900  # bytes of a record that every receiver should take whole, without its head
 
 
 class Way(Protocol):
@@ -65,6 +65,15 @@ class Mail:
             relay.send_message(message)
 
 
+class _Strict(logging.handlers.SysLogHandler):
+    """A handler that does not keep to itself that a record could not be sent."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Raise the error that is being handled."""
+        del record
+        raise
+
+
 @dataclass(frozen=True)
 class Syslog:
     """Syslog at a socket's path or HOST:PORT (UDP)."""
@@ -72,14 +81,15 @@ class Syslog:
     address: str = "/dev/log"
 
     def send(self, subject: str, text: str) -> None:
-        """Send one record of the level error."""
+        """Send one record of the level error, cut off where receivers need not take more (RFC 5424, section 6.1)."""
         host, _, port = self.address.rpartition(":")
         where = self.address if self.address.startswith("/") else (host or port, int(port) if host else 514)
-        handler = logging.handlers.SysLogHandler(where)
+        handler = _Strict(where)
+        words = f"seatrial: {subject}: {text}".replace("\n", " | ")
+        cut = words.encode()[:_RECORD].decode("utf-8", "ignore")
         try:
             handler.emit(logging.makeLogRecord({
-                "msg": f"seatrial: {subject}: {text}".replace("\n", " | "), "levelno": logging.ERROR,
-                "levelname": "ERROR",
+                "msg": cut if cut == words else f"{cut} ...", "levelno": logging.ERROR, "levelname": "ERROR",
             }))  # fmt: skip
         finally:
             handler.close()
@@ -121,14 +131,15 @@ class Alerts:
         if len(self._sent) >= self.most:
             self.held_back += 1
             return []
-        self._sent.append(now)
         if self.held_back:
             text += f"\n{self.held_back} alerts before this one were held back"
-            self.held_back = 0
         problems = []
         for way in self.ways:
             try:
                 way.send(subject, text)
-            except (OSError, smtplib.SMTPException, urllib.error.URLError) as error:
-                problems.append(f"{type(way).__name__.lower()}: {error}")
+            except Exception as error:  # whatever is wrong with a way, others are told, and probing goes on
+                problems.append(f"{type(way).__name__.lower()}: {str(error) or type(error).__name__}")
+        if len(problems) < len(self.ways):  # what reached nobody uses nothing up
+            self._sent.append(now)
+            self.held_back = 0
         return problems

@@ -58,6 +58,9 @@ class Driver(Protocol):
     def remove(self, name: str) -> None:
         """Remove a container by force, with its anonymous volumes."""
 
+    def exists(self, name: str) -> bool:
+        """Tell whether the engine knows a container; anything but a yes and a no is an error."""
+
     def make(self, kind: str, name: str, labels: Mapping[str, str]) -> None:
         """Create a network or a volume."""
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from seatrial import runs
 from seatrial.engines.base import CliEngine
 from seatrial.errors import SeatrialError
 from seatrial.names import BUSYBOX, RUN_LABEL
@@ -67,7 +68,10 @@ class Monitor:
         return Health(time.monotonic() - began, steps, problem, removed)
 
     def _sweep(self) -> int:
-        """Remove what earlier probes have left; return how many containers that were."""
-        left = self._engine.find("container", f"{LABEL}=probe")
+        """Remove what earlier probes have left, except those of others that live; return how many that were."""
+        others = {
+            name for run in runs.living() - {self._run} for name in self._engine.find("container", f"{RUN_LABEL}={run}")
+        }
+        left = [name for name in self._engine.find("container", f"{LABEL}=probe") if name not in others]
         self._engine.remove("container", left)
         return len(left)

@@ -89,6 +89,11 @@ class CliDriver:
         """Remove a container by force, with its anonymous volumes."""
         self.ask("rm", "--force", "--volumes", name)
 
+    def exists(self, name: str) -> bool:
+        """Tell whether the engine knows a container, as its list of them says, which has no words for a no."""
+        listed = self.ask("ps", "--all", "--filter", f"name=^{name}$", "--format", "{{.Names}}")
+        return name in listed.lines
+
     def make(self, kind: str, name: str, labels: Mapping[str, str]) -> None:
         """Create a network or a volume."""
         self.ask(kind, "create", *_labels(labels), name)

@@ -76,6 +76,16 @@ class DockerPyDriver:
         """Remove a container by force, with its anonymous volumes."""
         self._do(self._client.remove_container, name, force=True, v=True)
 
+    def exists(self, name: str) -> bool:
+        """Tell whether the engine knows a container."""
+        try:
+            self._do(self._client.inspect_container, name)
+        except RefusedError as error:
+            if str(error).startswith("404: "):
+                return False
+            raise
+        return True
+
     def make(self, kind: str, name: str, labels: Mapping[str, str]) -> None:
         """Create a network or a volume."""
         self._do(getattr(self._client, f"create_{kind}"), name, labels=dict(labels))

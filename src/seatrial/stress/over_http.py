@@ -108,6 +108,16 @@ class HttpDriver:
         """Remove a container by force, with its anonymous volumes."""
         self.ask("DELETE", f"/containers/{name}", (204,), query={"force": True, "v": True})
 
+    def exists(self, name: str) -> bool:
+        """Tell whether the engine knows a container."""
+        try:
+            self.ask("GET", f"/containers/{name}/json", (200,))
+        except RefusedError as error:
+            if str(error).startswith("404: "):
+                return False
+            raise
+        return True
+
     def make(self, kind: str, name: str, labels: Mapping[str, str]) -> None:
         """Create a network or a volume."""
         self.ask("POST", f"/{kind}s/create", (201,), body={"Name": name, "Labels": dict(labels)})

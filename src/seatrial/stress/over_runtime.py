@@ -107,6 +107,10 @@ class RuntimeDriver:
             with contextlib.suppress(SilentError):
                 ended(pid, 10.0)
 
+    def exists(self, name: str) -> bool:
+        """Tell whether the runtime knows a container, as its list says."""
+        return name in self._ask("list", "--quiet").lines
+
     def make(self, kind: str, name: str, labels: Mapping[str, str]) -> None:
         """Refuse: a runtime has containers only."""
         raise RefusedError(f"a runtime makes no {kind}")

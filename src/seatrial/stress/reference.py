@@ -117,12 +117,9 @@ def _all(held: Sequence[str], wanted: Sequence[int]) -> None:
 
 
 def _gone(driver: Driver, name: str) -> None:
-    """See that the engine knows a container no more."""
-    try:
-        driver.start(name)
-    except RefusedError:
-        return
-    raise RefusedError(f"{name} was removed and can be started")
+    """See that the engine says that it knows a container no more."""
+    if driver.exists(name):
+        raise RefusedError(f"{name} was removed and is still there")
 
 
 def run(client: Client, options: Mapping[str, Any]) -> None:

@@ -46,11 +46,11 @@ class Locust:
     def __call__(self, profile: Profile, engine: CliEngine, world: World) -> str:
         """Drive a load, wait for its end, and merge what was recorded; return why it ended early.
 
-        Raises `SeatrialError` E808 for a load that ends after a number of stories: each process counts its own.
+        Raises `SeatrialError` E815 for a load that ends after a number of stories: each process counts its own.
         """
         if profile.count:
             raise SeatrialError(
-                "E808", f"locust cannot end the profile {profile.name} after {profile.count} stories",
+                "E815", f"locust cannot end the profile {profile.name} after {profile.count} stories",
                 "its processes do not count together", "name a time instead, or leave locust away",
             )  # fmt: skip
         with tempfile.TemporaryDirectory(prefix="seatrial-") as name, ExitStack() as stack:

@@ -58,6 +58,14 @@ def test_the_tables_have_intervals_and_the_machine(results, tmp_path):
     assert "others used 85%" in machine[1]["noise"]
 
 
+def test_sides_that_are_different_things_have_no_ratio(simulated):
+    sides = {step: [Sample(at, 1.0 + at) for at in range(9)] for step in ("create", "remove")}
+    one = Measured("steps of a life", "s", sides, simulated.QUIET, paired=False)
+    assert list(figures.Kept("t", "docker", one.as_json()).comparisons()) == []
+    turns = Measured("start", "s", sides, simulated.QUIET)
+    assert [side for side, _ in figures.Kept("t", "docker", turns.as_json()).comparisons()] == ["remove"]
+
+
 def test_each_measurement_is_drawn(results, tmp_path):
     figures.write(tmp_path, figures.kept(results))
     images = [figure.image for figure in listed.read(tmp_path) if figure.image]

@@ -67,6 +67,9 @@ class Handler(BaseHTTPRequestHandler):
             if fake.wrong == "dead":
                 self.close_connection = True
                 return
+            if fake.wrong == "broken":
+                self.reply(500, {"message": "something is wrong"})
+                return
             if fake.wrong == "busy" and fake.requests % 5 == 0:
                 self.reply(500, {"message": f"cannot do it for {fake.requests:064x} now"})
                 return

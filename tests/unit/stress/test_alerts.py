@@ -70,6 +70,41 @@ def test_syslog_gets_one_line():
         assert receiver.recv(1000).rstrip(b"\0") == b"<11>seatrial: it fails: one | two"
 
 
+def test_a_long_alert_is_cut_off_and_says_so():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        Syslog(f"127.0.0.1:{receiver.getsockname()[1]}").send("it fails", "\u00fc" * 100_000)
+        seen = receiver.recv(10_000).rstrip(b"\0").decode()
+    assert seen.startswith("<11>seatrial: it fails: \u00fc")
+    assert seen.endswith("\u00fc ...")
+    assert len(seen.encode()) <= 2048
+
+
+def test_a_record_that_cannot_be_sent_is_an_error(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "log"))
+        sender = Syslog(str(tmp_path / "log"))
+        sender.send("it fails", "")
+        assert b"it fails" in receiver.recv(1000)
+    (tmp_path / "log").unlink()
+    with pytest.raises(OSError):  # noqa: PT011 - which one depends on the kernel
+        sender.send("it fails", "")
+
+
+def test_an_answer_that_is_none_ends_no_monitor():
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.rfile.readline()
+            self.wfile.write(b"what do you mean?\r\n\r\n")
+
+    with served(socketserver.TCPServer(("127.0.0.1", 0), Handler)) as server:
+        way = Way()
+        (problem,) = Alerts([Webhook(f"http://127.0.0.1:{server.server_address[1]}/"), way]).tell("s", "t")
+    assert problem.startswith("webhook: what do you mean?")
+    assert way.told == [("s", "t")]
+
+
 def test_mail_goes_to_the_relay():
     seen = []
 
@@ -119,6 +154,17 @@ def test_alerts_are_limited_and_what_was_held_back_is_told():
     alerts.tell("s", "t")
     alerts.tell("s", "t")
     assert [text for _, text in way.told[2:]] == ["t\n3 alerts before this one were held back", "t"]
+
+
+def test_what_reached_nobody_uses_nothing_up():
+    now, way = [0.0], Way(broken=True)
+    alerts = Alerts([way], most=2, per=60.0, clock=lambda: now[0])
+    for _ in range(5):
+        assert alerts.tell("s", "t") == ["way: nobody is there"]
+    way.broken = False
+    for _ in range(3):
+        alerts.tell("s", "t")
+    assert (len(way.told), alerts.held_back) == (2, 1)
 
 
 def test_a_way_that_fails_keeps_no_other_from_it():

@@ -21,8 +21,8 @@ class Engine:
         self.left, self.removed = list(left), []
 
     def find(self, kind, label):
-        assert (kind, label) == ("container", f"{LABEL}=probe")
-        return self.left
+        assert kind == "container"
+        return {f"{LABEL}=probe": self.left, f"{RUN_LABEL}=run-other": ["another's"]}[label]
 
     def remove(self, kind, names):
         self.removed += names
@@ -76,8 +76,9 @@ def sleeping(fake, monkeypatch):
         activities.service(client, options)
 
 
-def test_an_engine_that_works_is_well(endpoint, fake, echoing, sleeping):
-    engine = Engine(left=["straggler"])
+def test_an_engine_that_works_is_well(endpoint, fake, echoing, sleeping, monkeypatch):
+    monkeypatch.setattr(health.runs, "living", lambda: {"run-abcdef", "run-other"})
+    engine = Engine(left=["straggler", "another's"])
     seen = probe(endpoint, engine)
     assert seen.problem == ""
     assert seen.stragglers == 1
@@ -142,7 +143,13 @@ def test_a_job_that_is_still_there_is_a_failure(endpoint, fake, monkeypatch, tmp
     monkeypatch.setattr(HttpDriver, "remove", lambda self, name: None)
     ops = job(endpoint, {"image": "x", "command": ["sleep", "9"]}, tmp_path)
     assert ops["gone"].outcome == "fail"
-    assert "was removed and can be started" in ops["gone"].error
+    assert "was removed and is still there" in ops["gone"].error
+
+
+def test_a_job_of_which_nobody_knows_whether_it_is_gone_is_a_failure(endpoint, fake, monkeypatch, tmp_path):
+    monkeypatch.setattr(HttpDriver, "remove", lambda self, name: setattr(fake, "wrong", "broken"))
+    ops = job(endpoint, {"image": "x", "command": ["sleep", "9"]}, tmp_path)
+    assert (ops["gone"].outcome, ops["gone"].error) == ("fail", "500: something is wrong")
 
 
 @pytest.mark.parametrize("entry", [{}, {"image": ""}, {"image": "x", "ports": [0]}, {"image": "x", "port": 1}],

@@ -126,7 +126,7 @@ def test_a_load_of_so_many_stories_is_refused(tmp_path, monkeypatch):
     world = World("run-abcdef", "image", {}, loops.since(0.0), lambda op: None)
     with pytest.raises(SeatrialError, match="cannot end the profile p after 7 stories") as caught:
         Locust(tmp_path, FILE)(Profile("p", "", (Activity("container"),), count=7), None, world)
-    assert caught.value.code == "E808"
+    assert caught.value.code == "E815"
 
 
 @pytest.mark.parametrize("arrivals", ["fixed", "poisson"])
