@@ -81,7 +81,7 @@ def _rate(text: str) -> float:
 
 def _fitting(arguments: argparse.Namespace, profile: Profile) -> None:
     """Raise `SeatrialError` E814 where an option has nothing to say to a profile, rather than ignore it."""
-    alone = ("its stories say what lives for how long", "leave the profile away to run containers as docker-stress does")
+    alone = ("its stories say what lives for how long", "leave the profile away to run what docker-stress does")
     found: list[tuple[str, tuple[str, str]]] = [
         (option, alone) for option, value in
         (("-k", arguments.kill), ("--config", arguments.config), ("-b", arguments.binary)) if value
