@@ -94,6 +94,7 @@ def _reach(engine: CliEngine) -> dict[str, Any]:
         "private_engine": _why_not_private(engine),
         "private": _why_not_daemon(engine) or _why_not_private(engine),
         "registry": _why_not_registry(engine),
+        "fuse_overlayfs": _why_not_fuse(engine),
         "service": engine.service if isinstance(engine, Startable) and engine.takes_options else "",
     }
 
@@ -138,6 +139,12 @@ def _why_not_private(engine: CliEngine) -> str:
     if not isinstance(engine, Startable):
         return f"the harness cannot start {engine.name} itself"
     return "" if shutil.which(engine.service) else f"there is no {engine.service} command on this machine"
+
+
+def _why_not_fuse(engine: CliEngine) -> str:
+    if not engine.host.path("/usr/bin/fuse-overlayfs").exists():
+        return "the engine's host has no fuse-overlayfs"
+    return "" if Path("/dev/fuse").exists() else "there is no /dev/fuse"
 
 
 def _why_not_registry(engine: CliEngine) -> str:

@@ -151,6 +151,8 @@ _add("privileged", Kind.MACHINE, "containers with all capabilities",
      lambda facts: _unless(facts["host"]["all_capabilities"], "root here does not hold all capabilities"))
 _add("btrfs", Kind.MACHINE, "btrfs in the kernel",
      lambda facts: _unless("btrfs" in facts["host"]["filesystems"], "this kernel has no btrfs"))
+_add("btrfs_volume", Kind.MACHINE, "btrfs in a file that is mounted", lambda facts: facts["host"]["btrfs_volume"])
+_add("fuse_overlayfs", Kind.TARGET, "fuse-overlayfs beside the engine", lambda facts: facts["engine"]["fuse_overlayfs"])
 _add("netem", Kind.MACHINE, "the netem queueing discipline",
      lambda facts: _unless(facts["host"]["netem"], "this kernel has no netem"))
 _add("vxlan", Kind.MACHINE, "VXLAN in the kernel",

@@ -36,7 +36,7 @@ from seatrial.names import BUSYBOX
 _FULL_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 # facts that the harness adds itself, about how the engine is reached and what its client has (see `capabilities`)
 _REACH = {"kind", "local", "api", "api_oldest", "api_newest", "lab", "private", "private_engine", "project_quota",
-          "registry", "service", "exec", "plugin_protocol", "links", "client_settings"}
+          "registry", "fuse_overlayfs", "service", "exec", "plugin_protocol", "links", "client_settings"}
 
 
 class EngineContract:

@@ -37,6 +37,8 @@ exit_command_delay = 10
 [network]
 firewall_driver = "iptables"
 """
+# what is a storage driver of its own elsewhere is an option of overlay
+_MOUNTED_BY = '\n[storage.options.overlay]\nmount_program = "/usr/bin/fuse-overlayfs"\n'
 _STORAGE_CONF = """\
 [storage]
 driver = "{storage}"
@@ -77,7 +79,10 @@ class PodmanEngine(CliEngine, Startable):
         limits = {"nofile": _hard_limit("Max open files", 20000), "nproc": _hard_limit("Max processes", 32768)}
         etc = "/etc/containers"
         configure(host, f"{etc}/containers.conf", _CONTAINERS_CONF.format(runtime=wishes.runtime or "runc", **limits))
-        configure(host, f"{etc}/storage.conf", _STORAGE_CONF.format(storage=wishes.storage or "overlay"))
+        by_fuse = wishes.storage == "fuse-overlayfs"
+        storage = "overlay" if by_fuse else wishes.storage or "overlay"
+        text = _STORAGE_CONF.format(storage=storage) + (_MOUNTED_BY if by_fuse else "")
+        configure(host, f"{etc}/storage.conf", text)
         host.path(cls.registries).mkdir(exist_ok=True)
         # Only Docker loads br_netfilter on a real machine. Where it is part of the kernel, a bridge would send a
         # container's own published port back through iptables, and lose it.

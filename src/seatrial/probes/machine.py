@@ -47,12 +47,22 @@ def facts(network_url: str = "") -> dict[str, Any]:
         "notary": answering(os.environ.get("SEATRIAL_NOTARY", "")),
         "swap": len(Path("/proc/swaps").read_text().splitlines()) > 1,
         "filesystems": [line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()],
+        "btrfs_volume": btrfs_volume(),
         "systemd": Path("/run/systemd/system").is_dir(),
         "modules": _modules_loadable(),
         "netem": kconfig.read().state("NET_SCH_NETEM") != "missing",
         "vxlan": kconfig.read().state("VXLAN") != "missing",
         "tools": {tool: shutil.which(tool) or "" for tool in _TOOLS},
     }
+
+
+def btrfs_volume() -> str:
+    """Return why no btrfs can be made in a file and mounted, empty when it can."""
+    if "btrfs" not in Path("/proc/filesystems").read_text().split():
+        return "this kernel has no btrfs"
+    if not Path("/dev/loop-control").exists():
+        return "there are no loop devices"
+    return "" if shutil.which("mkfs.btrfs") else "there is no mkfs.btrfs (Debian: btrfs-progs)"
 
 
 def _status(name: str) -> str:
