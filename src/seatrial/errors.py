@@ -72,6 +72,7 @@ CODES = {
     "E326": "a text is no URL of a registry",
     "E327": "a file holds no account of a registry",
     "E328": "an account is named for a registry that has none",
+    "E329": "the results of another project's suite cannot be read",
     "E401": "a results stream cannot be written",
     "E402": "the link to the latest run cannot be made",
     "E403": "a history cannot be written",
