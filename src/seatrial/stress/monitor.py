@@ -33,6 +33,7 @@ ENGINES = frozenset(("dockerd", "containerd", "containerd-shim", "docker-proxy",
 TROUBLE = re.compile(r"BUG|Oops|WARNING:|Call Trace|oom-kill|Out of memory|blocked for more|segfault|I/O error|"
                      r"unregister_netdevice|EXT4-fs error|hung_task")  # fmt: skip
 KERNEL = "lines of trouble in the kernel's log"  # the series that tells that the log was read
+OWN_CPU, OWN_MEMORY = "cpu of the monitor", "memory of the harness"  # in seconds so far, in bytes
 _SELDOM = 4.0  # seconds: a profile of two minutes has enough of these samples for a slope, too
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -130,6 +131,11 @@ def _pss(pid: int) -> float:
     return 0.0
 
 
+def _resident() -> float:
+    """Return the memory that this process has in RAM, in bytes (proc_pid_statm(5))."""
+    return float(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+
+
 def _namespace(pid: int) -> str:
     with suppress(OSError):
         return os.readlink(f"/proc/{pid}/ns/mnt")
@@ -213,7 +219,8 @@ class Monitor:
                 if log.readable:
                     values[KERNEL] = log.count
                 self.cpu = time.thread_time()
-                values["cpu of the monitor"] = self.cpu
+                values[OWN_CPU] = self.cpu
+                values[OWN_MEMORY] = _resident()
                 for series, value in values.items():
                     self._record(Op("sample", -1, at, at, at, OK, series, value))
                 self._beside()

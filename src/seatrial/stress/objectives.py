@@ -18,12 +18,13 @@ from seatrial.results import TestResult
 from seatrial.stress import checkers, leaks
 from seatrial.stress.checkers import Judgement
 from seatrial.stress.history import FAIL, OK, History, Op
-from seatrial.stress.monitor import KERNEL
+from seatrial.stress.monitor import KERNEL, OWN_MEMORY
 from seatrial.stress.profile import Objectives
 from seatrial.verdict import Level, Verdict
 
 OBSERVED = frozenset(("event", "sample"))  # what nobody asked for
 STORY = " story"  # tells the figures of a story from those of a step of the same name
+MEMORY, GROWTH = 300e6, 30e6  # bytes that the harness may have, and may gain in a run
 LEAST = 100  # samples of which the slowest is not yet the 99th percentile
 _KINDS_OF_ERRORS = 10
 _SHOWN = 10  # leftovers of each kind
@@ -93,12 +94,16 @@ class Tally:
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What was seen beside the history: leftovers, the watchers' trouble, the harness's share of all CPU time."""
+    """What was seen beside the history: leftovers, the watchers' trouble, the harness's share of all CPU time.
+
+    `each` is its CPU time a container in seconds, which others on the machine do not change.
+    """
 
     leftovers: Sequence[tuple[str, str]] | None = None  # None: nobody looked
     trouble: Sequence[str] = ()
     share: float | None = None
-    share_limit: float = 0.0
+    share_limit: float | None = None  # None: none holds
+    each: float | None = None
 
 
 def judge(history: History, objectives: Objectives, warm_up: float) -> tuple[Tally, list[Judgement], list[TestResult]]:
@@ -120,7 +125,7 @@ def judge(history: History, objectives: Objectives, warm_up: float) -> tuple[Tal
     results += [_checked(judgement, target) for judgement in judgements]
     if objectives.leaks:
         results.append(_leaks(tally, warm_up, target, lasting=history.header.profile.get("driver") != "runtime"))
-    results.append(_kernel(tally, target))
+    results += [_kernel(tally, target), *_memory(tally, warm_up, target)]
     return tally, judgements, [*results, *_whole(history, target)]
 
 
@@ -144,13 +149,23 @@ def beside(aftermath: Aftermath, objectives: Objectives, target: str) -> list[Te
     if aftermath.trouble:
         made.append(_result("the engine is watched to the end", target, Verdict.ERROR, "\n".join(aftermath.trouble)))
     if aftermath.share is not None:
-        kept = aftermath.share <= aftermath.share_limit
-        made.append(_result(
-            "the harness costs little", target, Verdict.PASS if kept else Verdict.WARN,
-            "" if kept else f"the harness used {aftermath.share:.2%} of all CPU time that was used, its limit is "
-            f"{aftermath.share_limit:.1%}", level=Level.SHOULD, evidence={"share of CPU": round(aftermath.share, 5)},
-        ))  # fmt: skip
+        made.append(_cost(aftermath, aftermath.share, target))
     return made
+
+
+def _cost(aftermath: Aftermath, share: float, target: str) -> TestResult:
+    name, limit = "the harness costs little", aftermath.share_limit
+    evidence = {"share of CPU": round(share, 5)}
+    words = f"the harness used {share:.2%} of all CPU time that was used"
+    if aftermath.each is not None:
+        evidence["CPU ms a container"] = round(1000 * aftermath.each, 2)
+        words += f", {1000 * aftermath.each:.1f} ms a container"
+    if limit is None:
+        reason = f"{words}; no limit holds where each step is a process of the engine's or the runtime's client"
+        return _result(name, target, Verdict.SKIP, reason=reason, level=Level.SHOULD, evidence=evidence)
+    broken = f"{words}, its limit is {limit:.1%}" if share > limit else ""
+    return _result(name, target, Verdict.WARN if broken else Verdict.PASS, broken, level=Level.SHOULD,
+                   evidence=evidence)  # fmt: skip
 
 
 def _left(leftovers: Sequence[tuple[str, str]]) -> list[str]:
@@ -231,6 +246,24 @@ def _kernel(tally: Tally, target: str) -> TestResult:
     more = [f"... and {len(tally.kernel) - _SHOWN} more"] if len(tally.kernel) > _SHOWN else []
     words = [f"{len(tally.kernel)} lines, of the whole machine", *lines, *more]
     return _result(name, target, Verdict.WARN, "\n".join(words), level=Level.SHOULD)
+
+
+def _memory(tally: Tally, warm_up: float, target: str) -> list[TestResult]:
+    """Hold the memory of the process that drives, where it was sampled."""
+    seen = [(at, value) for at, value in tally.samples.get(OWN_MEMORY, ()) if at >= warm_up]
+    if not seen:
+        return []
+    most, words = max(value for _, value in seen), []
+    if most > MEMORY:
+        words.append(f"the harness had {most / 1e6:.0f} MB, its limit is {MEMORY / 1e6:.0f} MB")
+    if len(seen) >= leaks.ENOUGH:
+        slope = stats.slope([at for at, _ in seen], [value for _, value in seen])
+        if slope.climbs(GROWTH):
+            words.append(f"the memory of the harness grows without end: {slope.growth / 1e6:+.0f} MB in this run")
+    return [_result(
+        "the harness is small and stays so", target, Verdict.WARN if words else Verdict.PASS, "\n".join(words),
+        level=Level.SHOULD, evidence={"most MB": round(most / 1e6, 1)},
+    )]  # fmt: skip
 
 
 def _result(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import itertools
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from seatrial.errors import not_installed
 from seatrial.report import drawing, figures
 from seatrial.report.figures import Figure, Table
 from seatrial.stress.history import History, Op
+from seatrial.stress.monitor import OWN_CPU, OWN_MEMORY
 from seatrial.stress.objectives import Tally
 
 _DOTS = 4000  # a figure does not get clearer by more
@@ -60,7 +64,11 @@ def _drawn(directory: Path, tally: Tally) -> list[Figure]:
         _latencies(directory / "plots/latencies.png", tally, kinds)
         _percentiles(directory / "plots/percentiles.png", tally, kinds)
         _throughput(directory / "plots/throughput.png", tally, kinds)
+        _timeline(directory / "plots/timeline.png", tally, kinds)
         made += [
+            Figure("What happened when", "Operations, their rate, and what engine, monitor and harness used "
+                   "meanwhile, on one axis of time.", image="plots/timeline.png",
+                   alt="latency, rate, CPU and memory over the same time"),
             Figure("Latency over time", image="plots/latencies.png", alt="each operation's latency at its end"),
             Figure("Percentiles of latency", image="plots/percentiles.png", alt="latency by percentile and operation"),
             Figure("Operations a second", image="plots/throughput.png", alt="rate of each operation over time"),
@@ -69,8 +77,10 @@ def _drawn(directory: Path, tally: Tally) -> list[Figure]:
         names = [name for name in sorted(tally.samples) if name.startswith(f"{word}:")]
         if names:
             scale = 1e-6 if word in ("rss", "pss") else 1.0
-            _series(directory / f"plots/{word}.png", label, {name.partition(":")[2]: tally.samples[name]
-                                                             for name in names}, scale)  # fmt: skip
+            drawn = {name.partition(":")[2]: tally.samples[name] for name in names}
+            if word == "cpu" and OWN_CPU in tally.samples:
+                drawn["the monitor itself"] = tally.samples[OWN_CPU]
+            _series(directory / f"plots/{word}.png", label, drawn, scale)
             made.append(Figure(label[0].upper() + label[1:], image=f"plots/{word}.png", alt=f"{label} over time",
                                files=["samples.csv"]))  # fmt: skip
     if names := [name for name in _KERNEL if name in tally.samples]:
@@ -101,8 +111,45 @@ def _percentiles(path: Path, tally: Tally, kinds: Sequence[str]) -> None:
     drawing.save(picture, axes, path)
 
 
+def _timeline(path: Path, tally: Tally, kinds: Sequence[str]) -> None:
+    """Draw operations and what was used meanwhile below each other, with one axis of time."""
+    labels = ["latency, s", "operations a second", "CPUs in use", "memory, MB"]
+    picture, (top, rate, cpu, memory) = drawing.stacked(labels)
+    for kind in kinds:
+        step = max(1, len(tally.latencies[kind]) // _DOTS)
+        top.plot(tally.ended[kind][::step], tally.latencies[kind][::step], ".", markersize=3, alpha=0.6, label=kind)
+    top.set_yscale("log")
+    _rates(rate, tally, kinds)
+    for words, names, axes, scale in (
+        ("the engine", [name for name in tally.samples if name.startswith("cpu:")], cpu, 1.0),
+        ("the monitor", [OWN_CPU], cpu, 1.0),
+        ("the engine", [name for name in tally.samples if name.startswith("rss:")], memory, 1e-6),
+        ("the harness", [OWN_MEMORY], memory, 1e-6),
+    ):
+        points = _sum(tally, names)
+        if axes is cpu:  # what was used between two samples; a process that has ended took its share along
+            points = [(later, max(0.0, much - before) / (later - at)) for (at, before), (later, much)
+                      in itertools.pairwise(points) if later > at]  # fmt: skip
+        if points:
+            axes.plot([at for at, _ in points], [scale * value for _, value in points], label=words)
+    drawing.save(picture, [top, rate, cpu, memory], path)
+
+
+def _sum(tally: Tally, names: Sequence[str]) -> list[tuple[float, float]]:
+    found: defaultdict[float, float] = defaultdict(float)
+    for name in names:
+        for at, value in tally.samples.get(name, ()):
+            found[at] += value
+    return sorted(found.items())
+
+
 def _throughput(path: Path, tally: Tally, kinds: Sequence[str]) -> None:
     picture, axes = drawing.axes("operations a second")
+    _rates(axes, tally, kinds)
+    drawing.save(picture, axes, path)
+
+
+def _rates(axes: Any, tally: Tally, kinds: Sequence[str]) -> None:
     width = max(1.0, tally.last / 60)
     for kind in kinds:
         counts = [0] * (int(tally.last / width) + 1)
@@ -110,7 +157,6 @@ def _throughput(path: Path, tally: Tally, kinds: Sequence[str]) -> None:
             counts[int(ended / width)] += 1
         axes.step([width * number for number in range(len(counts))], [count / width for count in counts],
                   where="post", label=kind)  # fmt: skip
-    drawing.save(picture, axes, path)
 
 
 def _series(path: Path, label: str, found: Mapping[str, Sequence[tuple[float, float]]], scale: float = 1.0) -> None:

@@ -23,6 +23,7 @@ from seatrial.lab import labs
 from seatrial.lab.registry import Registry
 from seatrial.names import BUSYBOX, RUN_LABEL, new_run_id
 from seatrial.paths import remove_tree, share_dir
+from seatrial.perf import quiet
 from seatrial.probes import machine
 from seatrial.results import Finding, Footer, Header, Stream, TestResult, merge_counts
 from seatrial.stress import loops, objectives, plots, reference
@@ -36,9 +37,8 @@ from seatrial.stress.profile import OPEN, Profile
 from seatrial.targets import Target
 
 Progress = Callable[[str], None]
-# of all CPU time that is used meanwhile, by driver; the processes of a command line are the engine's clients, and
-# starting those of a runtime is a great part of what it costs
-SHARES: Mapping[str, float] = {"http": 0.015, "dockerpy": 0.05, "cli": 0.05, "runtime": 0.25}
+# of all CPU time that is used meanwhile, by driver; none holds for command lines, whose processes are counted, too
+SHARES: Mapping[str, float] = {"http": 0.015, "dockerpy": 0.05}
 LOCUST = 0.05  # it brings processes of its own along
 _STORIES: Mapping[str, Story] = {**STORIES, "run": reference.run, "job": reference.job}
 _DEAD = 12  # operations without an answer, one after the other, that count as the engine's death
@@ -169,7 +169,7 @@ def load(profile: Profile, engine: CliEngine, run: str, directory: Path, command
         recorder = Recorder(directory / "history.jsonl", header)
         stop = threading.Event()
         watch = Watch(recorder, stop, clock)
-        used = _Used(children=loader is not None and profile.driver != "cli")
+        used = _Used(children=profile.driver != "runtime")  # whose containers are this process's children
         with contextlib.ExitStack() as held:
 
             def noted() -> None:
@@ -181,18 +181,23 @@ def load(profile: Profile, engine: CliEngine, run: str, directory: Path, command
             trouble, problem = _load(profile, engine, World(
                 run, BUSYBOX, {RUN_LABEL: run}, clock, watch.take, engine.host, stop=stop,
             ), watch, info.facts.get("root_dir", ""), interval, progress, loader or own_clients, hold)  # fmt: skip
-            share = used.share()
+            share, own = used.share()
             took = clock()
             watch.cause = watch.cause or problem
             recorder.close(took, watch.cause)
-            limit = max(SHARES[profile.driver], LOCUST if loader else 0.0)
+            limit = SHARES.get(profile.driver)
+            if limit is not None and loader is not None:
+                limit = max(limit, LOCUST)
+            each = own / watch.containers if watch.containers else None
+            seen = Aftermath(share=share, share_limit=limit, each=each)
             verdicts: list[TestResult] = []
             findings: list[Finding] = []
             try:
                 findings, left = _afterwards(engine, before, run, str(target), watch)
                 history = History(directory / "history.jsonl")
                 tally, _, verdicts = objectives.judge(history, profile.objectives, profile.warm_up)
-                verdicts += objectives.beside(Aftermath(left, trouble, share, limit), profile.objectives, str(target))
+                seen = replace(seen, leftovers=left, trouble=trouble)
+                verdicts += objectives.beside(seen, profile.objectives, str(target))
                 plots.write(directory, tally, history)
             except KeyboardInterrupt:  # the second one: what is known by now is told
                 watch.cause = INTERRUPTED
@@ -344,7 +349,7 @@ def _afterwards(engine: CliEngine, before: snapshot.Snapshot, run: str, target: 
 
 
 class _Used:
-    """CPU time that the harness uses, of all that is used on the machine; with `children`, theirs, too."""
+    """CPU time that the harness uses, of all that is used on the machine; with `children`, that of its commands."""
 
     def __init__(self, *, children: bool) -> None:
         self._children = children
@@ -355,14 +360,13 @@ class _Used:
         own = times.user + times.system
         if self._children:
             own += times.children_user + times.children_system
-        fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-        busy = sum(fields) - fields[3] - fields[4]
-        return own, busy / os.sysconf("SC_CLK_TCK")
+        return own, quiet.counters().busy
 
-    def share(self) -> float | None:
-        """Return the share since the beginning; None when nothing was used."""
+    def share(self) -> tuple[float | None, float]:
+        """Return the share since the beginning (None when nothing was used), and the seconds themselves."""
         own, every = self._now()
-        return (own - self._own) / (every - self._all) if every > self._all else None
+        used = own - self._own
+        return (used / (every - self._all) if every > self._all else None), used
 
 
 def rejudge(directory: Path) -> list[Any]:

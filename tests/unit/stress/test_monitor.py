@@ -54,6 +54,9 @@ def test_samples_are_entries_of_the_history_and_the_cost_is_one_of_them():
     costs = [op.value for op in seen if op.object == "cpu of the monitor"]
     assert costs == sorted(costs)
     assert 0 < costs[-1] == watching.cpu
+    memory = [op.value for op in seen if op.object == monitor.OWN_MEMORY]
+    assert len(memory) == len(costs)
+    assert all(1e7 < value < 1e10 for value in memory)
 
 
 def test_a_probe_that_fails_is_told():

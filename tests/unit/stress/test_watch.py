@@ -1,10 +1,14 @@
 """What is counted while a load runs."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
 
+from seatrial.stress import objectives, run
 from seatrial.stress.history import FAIL, OK, UNKNOWN, HistoryHeader, Op, Recorder
+from seatrial.stress.monitor import OWN_MEMORY
 from seatrial.stress.objectives import Aftermath, beside
 from seatrial.stress.profile import Objectives
 from seatrial.stress.run import Watch
@@ -47,6 +51,37 @@ def test_who_watched_and_did_not_see_the_end_is_an_error():
     assert result.verdict is Verdict.ERROR
     assert "not heard to the end" in result.message
     assert beside(Aftermath(), Objectives(), "t") == []
+
+
+@pytest.mark.parametrize(("share", "limit", "verdict"), [
+    (0.01, 0.015, Verdict.PASS), (0.02, 0.015, Verdict.WARN), (0.12, None, Verdict.SKIP),
+])  # fmt: skip
+def test_what_the_harness_costs_is_told_whether_a_limit_holds_or_not(share, limit, verdict):
+    (result,) = beside(Aftermath(share=share, share_limit=limit, each=0.0021), Objectives(), "t")
+    assert result.verdict is verdict
+    assert result.evidence == {"share of CPU": share, "CPU ms a container": 2.1}
+    told = result.message or result.reason
+    assert (f"the harness used {share:.2%} of all CPU time that was used, 2.1 ms a container" in told) == (
+        verdict is not Verdict.PASS)  # fmt: skip
+
+
+def test_the_commands_of_a_load_are_part_of_what_it_costs():
+    used = run._Used(children=True)
+    alone = run._Used(children=False)
+    subprocess.run([sys.executable, "-c", "sum(range(20_000_000))"], check=True)
+    assert used.share()[1] > alone.share()[1] + 0.1
+
+
+@pytest.mark.parametrize(("shape", "words"), [
+    (lambda at: 9e7, ""), (lambda at: 4e8, "the harness had 400 MB, its limit is 300 MB"),
+    (lambda at: 5e7 + 1e6 * at, "the memory of the harness grows without end: +9"),
+], ids=["small", "large", "growing"])  # fmt: skip
+def test_the_memory_of_the_harness_is_held(shape, words):
+    tally = objectives.Tally(samples={OWN_MEMORY: [(at, shape(at)) for at in range(100)]})
+    (result,) = objectives._memory(tally, 0.0, "t")
+    assert result.verdict is (Verdict.WARN if words else Verdict.PASS)
+    assert result.message.startswith(words)
+    assert objectives._memory(objectives.Tally(), 0.0, "t") == []
 
 
 def test_leftovers_are_counted_by_kind_and_the_first_are_named():
