@@ -108,6 +108,11 @@ def runs(project):
     return [one["run"] for one in noted if proc.started(one["pid"]) != one["started"]]
 
 
+def directories(project):
+    """The runs that have files on this host."""
+    return [path.name for path in Path(project.environment["SEATRIAL_DATA"], "share").glob("2*")]
+
+
 def test_a_case_whose_host_is_lost_runs_on_another_and_is_recorded_once(project):
     seconds = f"7.{os.getpid()}"
     step = {"Name": "look", "Object": "boxA", "Cmd": ["sh", "-c", f"sleep {seconds}; echo hello"]}
@@ -138,14 +143,18 @@ def test_a_case_whose_host_is_lost_runs_on_another_and_is_recorded_once(project)
             assert f"hostA (host) on {name}: Version 12.04 wanted, 12 offered" in found["nowhere"].reason
         # the session of the lost worker has put back what it had made; of the worker only its own note is left
         wait_until("the lost session has ended", lambda: len(runs(project)) == 1, 60)
-        share = Path(project.environment["SEATRIAL_DATA"], "share")
-        assert sorted(path.name for path in share.glob("2*")) == []
+        assert len(directories(project)) == 3  # of the workers; sessions have none any more
+        (target,) = project.run.header.targets
+        assert (target.name, target.engine) == (TARGET, "runc")
+        assert target.version
+        assert target.requirements  # probed on a worker: this machine has not looked
         listed = project.seatrial("oct", "list", "--library", "cases", "--engine", TARGET)
         assert re.search(r"^slow .*  current  ", listed.stdout, re.MULTILINE)
 
         again = Started(project, lost, "worker", address, "--engine", TARGET, "--name", lost)
         again.says("offers")
         assert runs(project) == []
+        assert len(directories(project)) == 3
         again.end()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial import __version__
+from seatrial import __version__, results
 from seatrial.errors import SeatrialError
 from seatrial.oct import desk, offers
 from seatrial.oct.across import hosting, ledger, rooms, run, trust
@@ -321,7 +321,12 @@ def across(bundle, tmp_path, monkeypatch):
         todo = run.jobs(tmp_path / "lib", load(tmp_path / "lib"), ["docker"])
         cluster = Cluster(offered, losses)
         made = run.Across(cluster, todo, tmp_path / "reports", [], lambda _: None)
+        made.begin(["seatrial", "oct", "run"])
         made.go()
+        made.stream.close()
+        # what was found is on disk before the run has ended
+        written = results.read(made.directory / "results.jsonl")
+        assert (written.results, written.findings, written.complete) == (made.found, made.findings, False)
         return made, cluster
 
     return go

@@ -127,8 +127,22 @@ class Across:
         self.running: dict[Future[Ended], Job] = {}
         self.found: list[TestResult] = []
         self.findings: list[Finding] = []
-        self.targets: dict[str, TargetInfo] = {}
         self.claims: dict[str, Any] = {}
+
+    def begin(self, command: Sequence[str]) -> None:
+        """Open the stream of results; what is found is written as it is found."""
+        offered = [offer for offer, _ in self.cluster.offers()]
+        probed = [results.target_from(offer.facts["target"]) for offer in offered if "target" in offer.facts]
+        wanted = dict.fromkeys(job.target for job in self.todo)
+        known = {info.name: info for info in reversed(probed)}
+        targets = [known.get(name, TargetInfo(name, "", "")) for name in wanted]
+        self.stream = Stream(self.directory / "results.jsonl")
+        self.stream.write(Header(self.run, _now(), list(command), __version__, machine.facts(), targets,
+                                 len({offer.worker for offer in offered})))  # fmt: skip
+
+    def _note(self, finding: Finding) -> None:
+        self.findings.append(finding)
+        self.stream.write(finding)
 
     def go(self) -> None:
         """Have all cases run."""
@@ -211,7 +225,7 @@ class Across:
         words += "; it is run again" if again else f", the last of {job.tries} tries"
         self.tell(words)
         reason = "what it had begun is not in the record; the case was run again" if again else ""
-        self.findings.append(Finding("lost", job.target, words, job.entry.name, reason))
+        self._note(Finding("lost", job.target, words, job.entry.name, reason))
         if again:
             self.todo.append(job)
         else:
@@ -233,11 +247,10 @@ class Across:
         if away:  # another host of the case than the one that its session was on
             self._lost(job, away[0].message.partition("\n")[0])
             return
-        for info in run.header.targets:
-            self.targets.setdefault(info.name, info)
         for result in run.results:
             self._add(_moved(result, place, job))
-        self.findings += run.findings
+        for finding in run.findings:
+            self._note(finding)
         self._read_claims(self.directory / place / "claims.json")
         self._remember(self.directory / place / "oct.sqlite", job)
 
@@ -268,6 +281,7 @@ class Across:
 
     def _add(self, result: TestResult) -> None:
         self.found.append(result)
+        self.stream.write(result)
         where = ", ".join(dict.fromkeys(result.evidence.get("oct", {}).get("hosts", {}).values()))
         words = (result.message or result.reason).partition("\n")[0]
         shown = f"{result.verdict.value:12} {result.test.rpartition('::')[2]} {result.target}"
@@ -275,8 +289,8 @@ class Across:
 
     # -- the end -------------------------------------------------------------------------------
 
-    def close(self, command: Sequence[str], began: float, cause: str) -> int:
-        """Write the run's stream and its reports; return the exit code."""
+    def close(self, began: float, cause: str) -> int:
+        """End the run's stream and write its reports; return the exit code."""
         from seatrial import report
         from seatrial.controller import point_at
         from seatrial.report import text
@@ -286,31 +300,21 @@ class Across:
         status = Exit.INTERRUPTED if cause else Exit.FAILED if red else Exit.OK
         status = Exit.NOTHING if not self.found and not cause else status
         counts = Counter(result.verdict for result in self.found)
-        stream = Stream(self.directory / "results.jsonl")
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - (time.monotonic() - began)))
-        stream.write(Header(self.run, now, list(command), __version__, machine.facts(), list(self.targets.values()),
-                            len({offer.worker for offer, _ in self._offered()})))  # fmt: skip
-        for result in self.found:
-            stream.write(result)
-        for finding in self.findings:
-            stream.write(finding)
-        stream.write(Footer(
-            time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic() - began, int(status),
+        self.stream.write(Footer(
+            _now(), time.monotonic() - began, int(status),
             {verdict.value: counts[verdict] for verdict in Verdict if counts[verdict]},
             max(self.total, len(self.found)), cause,
         ))  # fmt: skip
-        stream.close()
+        self.stream.close()
         save(self.directory / "claims.json", json.dumps({"claims": list(self.claims.values())}, indent=1) + "\n")
         report.write(self.directory)
         point_at(self.directory)
         self.tell(text.closing(results.read(self.directory / "results.jsonl")))
         return int(status)
 
-    def _offered(self) -> list[tuple[Offer, bool]]:
-        try:
-            return self.cluster.offers()
-        except SeatrialError:  # it went away, which has been told
-            return []
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _workers(placing: Placing) -> set[str]:
@@ -336,8 +340,8 @@ def run(place: Place, todo: Sequence[Job], base: Path, settings: Sequence[str], 
     began = time.monotonic()
     cluster = Cluster(place)
     across = Across(cluster, todo, base, settings, tell)
-    across.directory.mkdir(parents=True)
     cause = ""
+    across.begin(command)
     try:
         across.go()
     except KeyboardInterrupt:
@@ -346,7 +350,7 @@ def run(place: Place, todo: Sequence[Job], base: Path, settings: Sequence[str], 
         tell(str(error))
         cause = error.message
     try:
-        return across.close(command, began, cause)
+        return across.close(began, cause)
     finally:
         with contextlib.suppress(Exception):  # a scheduler that is gone cannot be taken leave of
             cluster.client.close(timeout=5)

@@ -8,24 +8,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from distributed import Worker
 
-from seatrial import __version__, runs
+from seatrial import __version__, capabilities, runs
 from seatrial.clean import clean
 from seatrial.engines import drivers
 from seatrial.engines.base import CliEngine
 from seatrial.errors import SeatrialError
 from seatrial.lab import labs
-from seatrial.names import new_run_id
+from seatrial.names import BUSYBOX, new_run_id
 from seatrial.oct import offers
 from seatrial.oct.across import ledger
 from seatrial.oct.across.hosting import Ended, Hosting, Order
 from seatrial.oct.across.trust import Place
 from seatrial.oct.offers import Offer
+from seatrial.paths import remove_tree, share_dir
+from seatrial.probes import machine
+from seatrial.results import TargetInfo
 from seatrial.targets import parse
 
 _PATIENCE = 30.0  # seconds for the scheduler to answer
@@ -38,28 +41,30 @@ def run_case(order: Order) -> Ended:
     return _hosting.run(order)
 
 
-def describe(name: str, driver: CliEngine, target: str) -> Offer:
-    """Return what a host offers with one of its engines."""
-    offer = offers.here(driver.host, name, [target])
-    facts = {**offer.facts, "engine": driver.name, "version": driver.version().engine, "harness": __version__}
-    return Offer(**{**vars(offer), "facts": facts})
+def describe(name: str, driver: CliEngine, info: TargetInfo) -> Offer:
+    """Return what a host offers with one of its engines, which has been probed."""
+    offer = offers.here(driver.host, name, [info.name])
+    return Offer(**{**vars(offer), "facts": {**offer.facts, "harness": __version__, "target": asdict(info)}})
 
 
 @contextlib.contextmanager
-def _engines(targets: Sequence[str], tell: Callable[[str], None]) -> Any:
-    """Reach the engines of targets, and hold their labs for as long as a block lasts."""
-    name = new_run_id()
+def _engines(targets: Sequence[str], tell: Callable[[str], None]) -> Iterator[list[tuple[CliEngine, TargetInfo]]]:
+    """Reach and probe the engines of targets, and hold their labs for as long as a block lasts."""
+    name, facts = new_run_id(), machine.facts()
     with contextlib.ExitStack() as held:
         held.enter_context(runs.begun(name, Path(), list(targets)))
-        found = {}
+        held.callback(remove_tree, share_dir() / name)
+        found = []
         for text in targets:
             target = parse(text)
             if target.is_lab or target.is_runtime:
                 lab = labs.acquire(target, name, tell)
                 held.callback(labs.release, lab.name, name)
-                found[text] = drivers.in_lab(target, lab)
+                driver = drivers.in_lab(target, lab)
             else:
-                found[text] = drivers.on_this_machine(target)
+                driver = drivers.on_this_machine(target)
+            driver.make_ready(name, BUSYBOX)
+            found.append((driver, capabilities.probe(driver, facts)))
         yield found
 
 
@@ -82,8 +87,7 @@ async def serve(place: Place, listen: Place, name: str, targets: Sequence[str], 
         async with worker:
             worker.handlers["seatrial_stop"] = lambda lease: asyncio.to_thread(hosting.stop, lease)
             worker.handlers["seatrial_room"] = lambda lease, data: asyncio.to_thread(hosting.rooms.answer, lease, data)
-            listed = [Offer(**{**vars(describe(name, driver, target)), "worker": worker.address}).plain
-                      for target, driver in engines.items()]  # fmt: skip
+            listed = [replace(describe(name, driver, info), worker=worker.address).plain for driver, info in engines]
             try:
                 await worker.scheduler.seatrial_offer(worker=worker.address, offers=listed, slots=slots)
             except Exception as error:  # Dask raises many kinds, also for a scheduler that has no ledger
