@@ -185,6 +185,12 @@ FAULTS: dict[str, RegistryFault] = {
                            lambda *_: error(400, "MANIFEST_INVALID", ""), "037"),
     "index-refused": _f("indexes are refused", "PUT", MANIFESTS + "all", lambda *_: error(400, "MANIFEST_INVALID", ""),
                         "036"),
+    "nested-refused": _f("an index of indexes is refused", "PUT", MANIFESTS + "nested",
+                         lambda *_: error(400, "MANIFEST_INVALID", ""), "071"),
+    "empty-refused": _f("an index of nothing is refused", "PUT", MANIFESTS + "empty",
+                        lambda *_: error(400, "MANIFEST_INVALID", ""), "071"),
+    "data-lost": _f("data is taken out of descriptors", "GET", MANIFESTS + "data",
+                    value(lambda told: told["config"].pop("data", None)), "072"),
     "subject-refused": _f("a subject that is not there is refused", "PUT", MANIFESTS,
                           lambda asked, answer: error(400, "MANIFEST_BLOB_UNKNOWN", "")
                           if b'"subject"' in asked.body else answer, "038"),

@@ -1,5 +1,6 @@
 """Push: blobs in one piece, in chunks, mounted; manifests, with and without a subject."""
 
+import base64
 import json
 import re
 
@@ -222,6 +223,37 @@ def test_an_index_is_stored(hub):
     hub.put("all", index, media.INDEX)
     answer = hub.get("all")
     assert (answer.body, answer.content_type) == (index, media.INDEX)
+
+
+@claim("dist-071")
+def test_an_index_of_indexes_is_stored(hub):
+    inner = json.dumps({"schemaVersion": 2, "mediaType": media.INDEX, "manifests": [
+        describe(hub.push(), media.MANIFEST, platform={"os": "linux", "architecture": "amd64"})]}).encode()
+    hub.put(digest(inner), inner, media.INDEX)
+    outer = json.dumps({"schemaVersion": 2, "mediaType": media.INDEX,
+                        "manifests": [describe(inner, media.INDEX)]}).encode()
+    hub.put("nested", outer, media.INDEX)
+    assert hub.get("nested").body == outer
+    assert hub.get(digest(inner)).body == inner
+
+
+@claim("dist-071")
+def test_an_index_of_nothing_is_stored(hub):
+    hub.blob(b"so that the repository is there")
+    text = json.dumps({"schemaVersion": 2, "mediaType": media.INDEX, "manifests": []}).encode()
+    hub.put("empty", text, media.INDEX)
+    answer = hub.get("empty")
+    assert (answer.body, answer.content_type) == (text, media.INDEX)
+
+
+@claim("dist-072")
+def test_descriptors_with_data_are_stored(hub):
+    config = b'{"architecture": "amd64", "os": "linux"}'
+    hub.blob(config)
+    described = {**describe(config, media.CONFIG), "data": base64.b64encode(config).decode()}
+    text = hub.push("data", config=described)
+    assert hub.get("data").body == text
+    assert json.loads(hub.get("data").body)["config"]["data"] == described["data"]
 
 
 @claim("dist-037")
