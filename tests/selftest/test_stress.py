@@ -107,10 +107,19 @@ def test_a_leak_names_the_resource_and_a_sound_engine_has_none(private, tmp_path
 def test_the_death_of_an_engine_is_told_once(private, tmp_path):
     make, run = private
     found, engine = make()
-    killer = threading.Timer(6.0, found.daemon.kill)
+    history, over = tmp_path / "run/history.jsonl", threading.Event()
+
+    def kill():
+        while not over.wait(0.2):
+            if history.exists() and '"wait"' in history.read_text():
+                found.daemon.kill()
+                return
+
+    killer = threading.Thread(target=kill)
     killer.start()
     began = time.monotonic()
     outcome = stress.load(profile(300.0, clients=6), engine, run, tmp_path / "run", [], lambda _: None)
+    over.set()
     killer.join()
     assert time.monotonic() - began < 200
     assert outcome.exit == Exit.FAILED

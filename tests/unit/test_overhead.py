@@ -1,7 +1,9 @@
 """What is measured, without measuring it."""
 
+import dataclasses
 import itertools
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,15 +36,41 @@ def test_the_start_is_measured_with_the_plugin_at_work(commands):
 def test_a_suite_is_timed_with_eight_workers(commands):
     figure = overhead.suite_duration("docker@sid", ["suites/cli"])
     assert commands[0][3:10] == ["suites/cli", "-q", "-n", "8", "--engine", "docker@sid", "--results"]
-    assert (figure.kept, figure.unit, figure.what) == (True, "min", "suites/cli at -n 8")
+    assert (figure.verdict, figure.unit, figure.what) == ("kept", "min", "suites/cli at -n 8")
 
 
 def test_a_suite_that_takes_too_long_breaks_its_limit(commands, monkeypatch):
     ticks = itertools.count(0, 901)
     monkeypatch.setattr(overhead.time, "perf_counter", lambda: next(ticks))
     figure = overhead.suite_duration("docker@sid", ["suites/cli"])
-    assert not figure.kept
+    assert (figure.verdict, figure.limit) == ("BROKEN", "at most 15 min")
     assert round(figure.value, 2) == 15.02
+
+
+@pytest.mark.parametrize(("low", "high", "verdict"), [
+    (1.0, 4.9, "kept"), (4.0, 5.5, "open"), (5.1, 9.0, "BROKEN"),
+])  # fmt: skip
+def test_a_limit_is_kept_or_broken_when_the_whole_interval_says_so(low, high, verdict):
+    figure = overhead.Figure("x", "", "", (low + high) / 2, low, high, "ms", most=5.0)
+    assert figure.verdict == verdict
+    assert dataclasses.replace(figure, noise="it was loud").verdict == "open"
+
+
+def test_figures_of_a_noisy_machine_say_so(monkeypatch):
+    class Watch:
+        def __init__(self):
+            self.ticks = 0
+
+        def tick(self):
+            self.ticks += 1
+
+        def end(self):
+            assert self.ticks == 20
+            return SimpleNamespace(noise=["others used all", "it was hot"])
+
+    monkeypatch.setattr(overhead.quiet, "Watch", Watch)
+    (figure,) = overhead.watched(lambda: [overhead.Figure("x", "", "", 1.0, 1.0, 1.0, "ms", most=5.0)])
+    assert (figure.noise, figure.verdict) == ("others used all; it was hot", "open")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from seatrial.stress.history import Op
 from seatrial.stress.monitor import TOLERANCES, UNITS
 
 ENOUGH = 20  # samples
+_FEW = 3.0  # of anything that is counted come and go by chance
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,17 @@ def series(operations: Iterable[Op]) -> Series:
     return found
 
 
-def trends(found: Series, begin: float, end: float) -> list[Trend]:
+def tolerance_of(series: str, containers: float) -> float | None:
+    """Return by how much a series may climb in a run of so many containers: in a short one by less.
+
+    What is lost with every second container is a leak however few there were; bytes have no such measure.
+    """
+    word = series.partition(":")[0]
+    much = TOLERANCES.get(word)
+    return much if much is None or word in UNITS else min(much, max(_FEW, containers / 2))
+
+
+def trends(found: Series, begin: float, end: float, containers: float = float("inf")) -> list[Trend]:
     """Return how each resource with a tolerance developed between two times, as far as there are enough samples.
 
     Each series has its own times. A command that is not there at a moment has no sample then, which is none of it;
@@ -55,8 +66,7 @@ def trends(found: Series, begin: float, end: float) -> list[Trend]:
     looked = sorted({at for name, points in found.items() if ":" in name for at, _ in points if begin <= at <= end})
     made = []
     for name, points in sorted(found.items()):
-        word, _, command = name.partition(":")
-        tolerance = TOLERANCES.get(word)
+        command, tolerance = name.partition(":")[2], tolerance_of(name, containers)
         values = {at: value for at, value in points if begin <= at <= end}
         times = looked if command else sorted(values)
         if tolerance is None or len(times) < ENOUGH:

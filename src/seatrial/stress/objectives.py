@@ -23,6 +23,7 @@ from seatrial.stress.profile import Objectives
 from seatrial.verdict import Level, Verdict
 
 OBSERVED = frozenset(("event", "sample"))  # what nobody asked for
+STARTS = ("start", "run")  # each of these is one container
 STORY = " story"  # tells the figures of a story from those of a step of the same name
 MEMORY, GROWTH = 300e6, 30e6  # bytes that the harness may have, and may gain in a run
 LEAST = 100  # samples of which the slowest is not yet the 99th percentile
@@ -221,7 +222,8 @@ def _checked(judgement: Judgement, target: str) -> TestResult:
 
 def _leaks(tally: Tally, warm_up: float, target: str, *, lasting: bool) -> TestResult:
     name = "nothing that the engine holds grows without end"
-    found = leaks.trends(tally.samples, warm_up, tally.last)
+    containers = sum(len(tally.latencies.get(kind, ())) for kind in STARTS)
+    found = leaks.trends(tally.samples, warm_up, tally.last, containers)
     if found and lasting and not any(trend.series.startswith("processes:") for trend in found):
         seen = ", ".join(trend.series for trend in found)
         return _result(name, target, Verdict.ERROR, f"no process of the engine was seen: all there is, is {seen}")

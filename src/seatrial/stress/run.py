@@ -32,7 +32,7 @@ from seatrial.stress.driver import Driver
 from seatrial.stress.events import Listener
 from seatrial.stress.history import OK, UNKNOWN, History, HistoryHeader, Op, Recorder
 from seatrial.stress.monitor import Monitor, Probe
-from seatrial.stress.objectives import OBSERVED, Aftermath
+from seatrial.stress.objectives import OBSERVED, STARTS, Aftermath
 from seatrial.stress.profile import OPEN, Profile
 from seatrial.targets import Target
 
@@ -46,7 +46,6 @@ _DEAD = 12  # operations without an answer, one after the other, that count as t
 
 # drives a load and returns why it ended early, in a sentence, or nothing
 Loader = Callable[[Profile, CliEngine, World], str]
-STARTS = ("start", "run")  # each of these is one container
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The trial of comparisons on an engine, without one."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -26,12 +27,12 @@ def engine(monkeypatch, tmp_path, simulated):
     monkeypatch.setattr(power.images, "provide", lambda engine: None)
 
     def sleeps():
-        text = (tmp_path / "usr/local/bin/slower").read_text()
+        text = (tmp_path / "usr/local/bin/wrapped").read_text()
         return float(text.partition("sleep ")[2].split()[0])
 
     def start(engine, run, runtime):
         def side():
-            value = source.start() + (sleeps() if runtime == "slower" else 0.0)
+            value = source.start() + (sleeps() if runtime == "wrapped" else 0.0)
             times.append(value)
             return value
 
@@ -40,19 +41,33 @@ def engine(monkeypatch, tmp_path, simulated):
     monkeypatch.setattr(power, "_start", start)
     monkeypatch.setattr(power, "_times", lambda engine, run, runtime, count: [source.start() for _ in range(count)])
     monkeypatch.setattr(power, "Measure", lambda evidence: simulated.measure(evidence))
+    monkeypatch.setattr(power.machine, "facts", lambda: {"cpu": "x", "cpus": 2, "arch": "a", "kernel": "k"})
     return made
 
 
-def test_the_wrapper_is_found_and_the_same_runtime_is_not_blamed(engine):
-    found, blamed = power.power(parse("docker@bookworm"), "run", pairs=60)
-    assert (found.ours, found.kept, found.limit) == ("3 of 3", True, "at least 3 of 3")
-    assert 1.05 < found.value < 1.15
-    assert (blamed.ours, blamed.kept, blamed.limit) == ("0 of 5", True, "at most 0 of 5")
-    assert found.bare == "a quiet machine"
+def test_the_wrapper_is_found_and_the_unchanged_one_is_not_blamed(engine):
+    found, blamed = power.power(parse("docker@bookworm"), "run")
+    assert (found.value, found.verdict, found.limit) == (3, "kept", "at least 3 of 3")
+    assert found.ours.startswith("x1.0") or found.ours.startswith("x1.1")
+    assert (blamed.value, blamed.verdict, blamed.limit) == (0, "kept", "at most 0 of 5")
     assert engine.closed
 
 
 def test_a_wrapper_that_does_not_sleep_is_not_found_and_that_is_told(engine, monkeypatch):
     monkeypatch.setattr(power, "SLOWER", 0.0)
-    found, _ = power.power(parse("docker@bookworm"), "run", pairs=60)
-    assert (found.ours, found.kept) == ("0 of 3", False)
+    found, _ = power.power(parse("docker@bookworm"), "run")
+    assert (found.value, found.verdict) == (0, "BROKEN")
+
+
+def test_a_noisy_machine_gives_no_verdict(engine, monkeypatch, simulated):
+    monkeypatch.setattr(power, "Measure", lambda evidence: simulated.measure(evidence, simulated.NOISY, pairs=8))
+    found, blamed = power.power(parse("docker@bookworm"), "run")
+    assert (found.verdict, blamed.verdict) == ("open", "open")
+    assert found.noise.startswith("the baseline is of a noisy machine: others used 85%")
+
+
+def test_comparisons_on_a_noisy_machine_do_not_count_as_kept(engine, monkeypatch, simulated):
+    states = itertools.chain([simulated.QUIET], itertools.repeat(simulated.NOISY))
+    monkeypatch.setattr(power, "Measure", lambda evidence: simulated.measure(evidence, next(states), pairs=8))
+    _, blamed = power.power(parse("docker@bookworm"), "run")
+    assert (blamed.value, blamed.verdict, blamed.noise) == (0, "open", "the machine was noisy now")

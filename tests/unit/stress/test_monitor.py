@@ -113,6 +113,16 @@ def test_each_kind_of_resource_can_leak_at_the_pace_at_which_it_is_sampled(word)
     assert leaks.unknown(leaks.series(ops), found) == []
 
 
+def test_in_a_run_of_few_containers_less_is_a_leak():
+    ops = samples(descriptors_x=lambda at: 10 + at / 12, rss_x=lambda at: 1e7 + at)
+    assert leaking(ops) == [], "fifteen of twenty-five that are tolerated"
+    for containers, leaks_ in ((16, True), (60, False), (4, True)):
+        found = leaks.trends(leaks.series(ops), 20, 200, containers)
+        assert [trend.series for trend in found if trend.leaks] == ["descriptors:x"] * leaks_
+    assert leaks.tolerance_of("rss:x", 4) == monitor.TOLERANCES["rss"]
+    assert leaks.tolerance_of("load", 4) is None
+
+
 def test_a_series_with_too_few_samples_is_told():
     ops = samples(processes_x=lambda at: 1.0) + [
         Op("sample", -1, at, at, at, OK, "goroutines", at) for at in range(20, 200, 20)
