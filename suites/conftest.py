@@ -40,3 +40,18 @@ def host_namespace(engine):
         return run(["readlink", f"/proc/self/ns/{kind}"], host=engine.raw.host, journal=engine.journal).text
 
     return get
+
+
+@pytest.fixture
+def small(private_daemon):
+    """Makes a daemon whose data is on a small tmpfs with the given options of mount(8)."""
+
+    def make(options, **more):
+        d = private_daemon("--data-root", "/small", start=False, **more)
+        d.host.path("/small").mkdir()
+        run(["mount", "-t", "tmpfs", "-o", options, "small", "/small"], host=d.host, journal=d.journal)
+        d.daemon.start()
+        d.provide_image()
+        return d
+
+    return make

@@ -5,7 +5,6 @@ import pytest
 
 from seatrial import proc
 from seatrial.engines.base import KINDS
-from seatrial.exec import run
 from seatrial.perf.figures import RECOVERY
 from seatrial.session import TRIAL
 from seatrial.waiting import wait_until
@@ -56,21 +55,6 @@ def objects():
         return {**{kind: sorted(d.raw.find(kind)) for kind in KINDS}, "network": sorted(networks)}
 
     return listed
-
-
-@pytest.fixture
-def small(private_daemon):
-    """Makes a daemon whose data is on a small tmpfs with the given options of mount(8)."""
-
-    def make(options, **more):
-        d = private_daemon("--data-root", "/small", start=False, **more)
-        d.host.path("/small").mkdir()
-        run(["mount", "-t", "tmpfs", "-o", options, "small", "/small"], host=d.host, journal=d.journal)
-        d.daemon.start()
-        d.provide_image()
-        return d
-
-    return make
 
 
 @pytest.fixture

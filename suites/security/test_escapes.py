@@ -30,12 +30,13 @@ def link(target):
 
 @pytest.fixture
 def image_with(engine, prober):
-    """Call it with files to get an image that has them beside a static shell."""
-    def make(files):
+    """Call it with files, and changes of the configuration, to get an image that has them beside a static shell."""
+    def make(files, *changes):
         name = engine.image_name()
         base = engine.create(engine.image, "true")
         whole = engine.raw.cli("export", base.name).out
-        engine.cli("import", "-", name, stdin=merged(whole, files))
+        options = [word for change in changes for word in ("--change", change)]
+        engine.cli("import", *options, "-", name, stdin=merged(whole, files))
         return name
 
     return make
@@ -134,6 +135,23 @@ def test_mount_follows_no_link_of_the_image_to_the_host(engine, image_with, cana
         seen[which] = "mounted" if reached else "refused"
     guard.holds(advised.words, seen["shut"], seen["free"])
     assert [entry.name for entry in outside.iterdir()] == []
+    advised.agrees()
+
+
+@claim("security-184")
+@pytest.mark.parametrize("form", ["absolute", "upwards"])
+def test_working_directory_of_an_image_makes_nothing_on_the_host(engine, image_with, canary, guard, advisory, form):
+    """The directory is not there yet, and a link of the image is on the way to it."""
+    advised = advisory("working-directory-link")
+    outside = canary.parent / "outside"
+    outside.mkdir()
+    target = {"absolute": str(outside), "upwards": f"../../../../../../../..{outside}"}[form]
+    files = {"way": link(target), "real/x": None}
+    engine.once(image_with(files, "WORKDIR /way/made"), "true", expect=None)
+    free = engine.once(image_with(files, "WORKDIR /real/made"), "pwd")
+    guard.holds(advised.words, "made" if (outside / "made").exists() else "refused",
+                "made" if free.text == "/real/made" else "refused", mode=form)  # fmt: skip
+    assert not (outside / "made").exists()
     advised.agrees()
 
 

@@ -1,9 +1,13 @@
 """Resources used up on purpose, within bounds: the container suffers, its neighbour keeps answering."""
 
+import gzip
 import threading
 import time
 
 import pytest
+
+from seatrial import archive
+from seatrial.exec import run
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
@@ -114,3 +118,42 @@ def test_a_file_grows_to_its_limit(engine, guard):
     shut, free = engine.sh(script, "--ulimit", "fsize=1048576"), engine.sh(script)
     guard.holds("a file beyond its limit", "refused" if int(shut.text) <= MEGABYTE else shut.text, free.text)
     assert int(free.text) == 32 * 65536
+
+
+def packed(layer, name):
+    """An archive that `load` reads, its only layer compressed."""
+    image = archive.Image.make([layer], [name])
+    return archive.tree(image.files(**{"0/layer.tar": gzip.compress(layer, 1)}))
+
+
+# what is brought in: the verb, how an archive is made of a tree and a name, and the tree
+BOMBS = {
+    "layer": ("load", packed, lambda: {"zeros": bytes(96 * MEGABYTE)}),
+    "archive": ("import", lambda layer, _: gzip.compress(layer, 1), lambda: {"zeros": bytes(96 * MEGABYTE)}),
+    "files": ("import", lambda layer, _: gzip.compress(layer, 1), lambda: {f"f{n}": "" for n in range(12000)}),
+}
+
+
+@claim("security-170", "security-006", "security-054")
+@requires("private_daemon")
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_an_image_that_is_a_bomb_stays_within_the_room_it_was_given(small, guard, bomb):
+    """A few hundred kilobytes of 96 megabytes, or of more files than there are inodes; the control gives them room."""
+    verb, pack, make = BOMBS[bomb]
+    d = small("size=64m,nr_inodes=8000")
+    name = d.image_name()
+    data = pack(archive.tree(make()), name)
+    assert len(data) < 2 * MEGABYTE
+    words = ("import", "-", name) if verb == "import" else ("load",)
+    canary = Canary(d)
+    with canary:
+        shut = d.cli(*words, stdin=data, expect=None, timeout=120)
+    unhurt(canary)
+    assert not d.exists(name, "image")
+    assert d.once(d.image, "echo", "here").text == "here"
+    run(["mount", "-o", "remount,size=400m,nr_inodes=40000", "/small"], host=d.host, journal=d.journal)
+    free = d.cli(*words, stdin=data, expect=None, timeout=120)
+    assert free.ok
+    assert d.exists(name, "image")
+    outcome = "refused" if "no space left" in shut.stderr.lower() else shut.code
+    guard.holds(f"a bomb in an image, by its {bomb}", outcome, "taken")
