@@ -3,13 +3,14 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from seatrial import exec as command
-from seatrial import proc
+from seatrial import proc, results
 from seatrial.errors import SeatrialError
 from seatrial.lab import host as hosts
 from seatrial.lab import kernel, labs
@@ -17,9 +18,11 @@ from seatrial.names import new_run_id
 from seatrial.probes import guest
 from seatrial.requires import judge_all
 from seatrial.targets import parse
+from seatrial.verdict import Verdict
 from seatrial.waiting import wait_until
 
 NAME = "runc@bookworm/apparmor"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,21 @@ def test_commands_are_those_of_another_kernel(lab):
     assert command.run(["uname", "-r"], host=lab.host).text != os.uname().release
     env = command.run(["sh", "-c", "echo $ST_WORD"], host=lab.host, env={"ST_WORD": "a b"})
     assert env.stdout == "a b\n"
+
+
+def test_a_slice_of_the_suite_for_apparmor_passes_in_it(lab, tmp_path):
+    """A profile that applies, and one that is not there: the lab of this module is the one that they run in."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "suites/security/test_apparmor.py", "-k", "bundle", "-q", "--engine", NAME,
+         "--results", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    written = results.read(tmp_path / "latest/results.jsonl")
+    found = {one.test.rpartition("::")[2]: one.verdict for one in written.results}
+    assert found == dict.fromkeys(
+        ["test_profile_of_a_bundle_applies", "test_unknown_profile_of_a_bundle_is_refused"], Verdict.PASS
+    )
 
 
 def test_what_is_killed_here_ends_there(lab):

@@ -1,6 +1,6 @@
-"""Records what docker-bench-security and the audit see of the same two labs; both need a checkout of the former.
+"""Records what docker-bench-security and the audit see of the same labs; both need a checkout of the former.
 
-    python tests/unit/audit/record.py CHECKOUT
+    python tests/unit/audit/record.py CHECKOUT [NAME...]
 
 writes recorded/<name>.json (the scene) and recorded/<name>-bench.json (the verdicts of docker-bench-security).
 """
@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import trustme
 from scenes import Recorder, dump
 
 from seatrial import exec as command
@@ -33,6 +34,11 @@ HARDENED = {
     "icc": False, "no-new-privileges": True, "live-restore": True, "userland-proxy": False, "log-level": "info",
     "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 1024, "Soft": 1024}}, "log-driver": "syslog",
 }  # fmt: skip
+# on TCP with TLS, and beside it what only a boolean of Go or a look at the kernel tells
+TLS = {
+    "hosts": ["unix:///run/docker.sock", "tcp://127.0.0.1:2376"], "tlsverify": True, "userland-proxy": False,
+    "no-new-privileges": True,
+}  # fmt: skip
 CONTAINERS = {
     "open": [
         ["--cap-add", "NET_ADMIN", "--network", "host", "--pid", "host", "--ipc", "host", "--uts", "host",
@@ -47,12 +53,32 @@ CONTAINERS = {
          "--health-cmd", "true", "--restart", "on-failure:5", "--ulimit", "nofile=100:100",
          "--log-driver", "none"],
     ],
+    "tls": [
+        ["--volume", "/run:/host-run:ro", "--security-opt", "systempaths=unconfined"],
+        ["--security-opt", "no-new-privileges=false", "--volume", "/etc/hosts:/given:ro", "--memory", "64m"],
+    ],
 }  # fmt: skip
+
+
+def certificates(place):
+    """Make certificates of a daemon in a directory; return the options that name them."""
+    authority = trustme.CA()
+    server = authority.issue_cert("127.0.0.1")
+    parts = {"ca": authority.cert_pem.bytes(), "key": server.private_key_pem.bytes(),
+             "cert": b"".join(blob.bytes() for blob in server.cert_chain_pems)}  # fmt: skip
+    place.mkdir(parents=True)
+    for part, content in parts.items():
+        (place / f"{part}.pem").write_bytes(content)
+        (place / f"{part}.pem").chmod(0o400)
+    return {f"tls{option}": str(place / f"{part}.pem") for option, part in
+            (("cacert", "ca"), ("cert", "cert"), ("key", "key"))}  # fmt: skip
 
 
 def record(name, config, checkout):
     target = parse("docker@bookworm")
     with runs.begun(new_run_id(), Path(), [str(target)]) as live:
+        if config.get("tlsverify"):
+            config = {**config, **certificates(share_dir() / f"tls-{live.run}")}
         made = labs.private(target, live.run, Wishes(config=config))
         try:
             engine = drivers.in_lab(target, made.lab)
@@ -70,7 +96,8 @@ def record(name, config, checkout):
             judge(CHECKS, scene)
         finally:
             made.close()
-            shutil.rmtree(share_dir() / f"bench-{name}", ignore_errors=True)
+            for place in (f"bench-{name}", f"tls-{live.run}"):
+                shutil.rmtree(share_dir() / place, ignore_errors=True)
     verdicts = {one["id"]: one["result"] for section in report["tests"] for one in section["results"]}
     HERE.mkdir(exist_ok=True)
     (HERE / f"{name}.json").write_text(dump(scene) + "\n")
@@ -78,5 +105,6 @@ def record(name, config, checkout):
 
 
 if __name__ == "__main__":
-    for name_, config_ in (("open", OPEN), ("hardened", HARDENED)):
-        record(name_, config_, Path(sys.argv[1]))
+    scenes_ = {"open": OPEN, "hardened": HARDENED, "tls": TLS}
+    for name_ in sys.argv[2:] or scenes_:
+        record(name_, scenes_[name_], Path(sys.argv[1]))

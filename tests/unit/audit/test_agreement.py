@@ -10,10 +10,11 @@ from seatrial.audit.checks import CHECKS
 from seatrial.audit.model import State, judge
 
 HERE = Path(__file__).parent
+RECORDED = ["open", "hardened", "tls"]
 DOCS = HERE.parents[2] / "docs/audit.md"
 SAME = {
     "PASS": {State.PASS},
-    "WARN": {State.FAIL, State.MANUAL},
+    "WARN": {State.FAIL},
     "INFO": {State.MANUAL, State.NOT_APPLICABLE},
     "NOTE": {State.MANUAL, State.NOT_APPLICABLE},
 }
@@ -28,13 +29,19 @@ def explained():
 
 def differences(scenes, name):
     told = json.loads((HERE / f"recorded/{name}-bench.json").read_text())
-    found = {one.check.cis: one.outcome.state for one in judge(CHECKS, scenes.load(HERE / f"recorded/{name}.json"))}
+    found = {one.check.cis: one for one in judge(CHECKS, scenes.load(HERE / f"recorded/{name}.json"))}
     both = [number for number in told if number in found]
     assert len(both) > 110
-    return {number for number in both if found[number] not in SAME[told[number]]}, set(told) - set(found)
+    return {number for number in both if not same(found[number], told[number])}, set(told) - set(found)
 
 
-@pytest.mark.parametrize("name", ["open", "hardened"])
+def same(finding, verdict):
+    """Whether the two agree; what the benchmark leaves to a person may be left to one here, where the script warns."""
+    by_hand = verdict == "WARN" and not finding.check.scored and finding.outcome.state is State.MANUAL
+    return by_hand or finding.outcome.state in SAME[verdict]
+
+
+@pytest.mark.parametrize("name", RECORDED)
 def test_verdicts_agree_or_the_difference_is_explained(scenes, name):
     differ, missing = differences(scenes, name)
     assert differ - explained() == set()
@@ -42,7 +49,7 @@ def test_verdicts_agree_or_the_difference_is_explained(scenes, name):
 
 
 def test_no_explanation_is_out_of_date(scenes):
-    seen = differences(scenes, "open")[0] | differences(scenes, "hardened")[0]
+    seen = set().union(*(differences(scenes, name)[0] for name in RECORDED))
     assert explained() - seen == set()
 
 

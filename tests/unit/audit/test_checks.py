@@ -367,6 +367,10 @@ OTHERWISE = [
                           field("listening", ["127.0.0.1:9323"])), State.NOT_APPLICABLE),
     ("daemon-tls", all_of(text("/etc/docker/daemon.json", "{}"), field("listening", ["[::]:2377"]),
                           info("Swarm", value=SWARM)), State.NOT_APPLICABLE),
+    ("daemon-tls", all_of(text("/etc/docker/daemon.json", "{}"), field("listening", ["127.0.0.1:8080"])),
+     State.NOT_APPLICABLE),  # a port of a container
+    ("daemon-tls", all_of(text("/etc/docker/daemon.json", "{}"), field("listening", ["[::]:443"]), field("services", [
+        {"Endpoint": {"Ports": [{"PublishedPort": 443}]}}])), State.NOT_APPLICABLE),
     ("podman-policy", policy("reject", docker={"": ANYTHING}), State.FAIL),
     ("podman-policy", policy("reject", docker={"r.example/x": ANYTHING, "": "reject"}), State.FAIL),
     ("podman-policy", policy(ANYTHING, docker={"": "signedBy"}), State.PASS),

@@ -88,10 +88,17 @@ def _tls(scene: Scene) -> Outcome:
 
 
 def _others(scene: Scene, address: str) -> bool:
-    """Tell whether what listens at an address is no API: a swarm's management (2377, 7946), or the metrics."""
+    """Tell whether what listens at an address is no API: a swarm's management (2377, 7946), metrics, a published port.
+
+    The daemon holds the ports itself that it publishes without a proxy.
+    """
     port = address.rpartition(":")[2]
+    ports = [(one.get("NetworkSettings") or {}).get("Ports") or {} for one in scene.containers]
+    published = {str(place.get("HostPort")) for one in ports for places in one.values() for place in places or []}
+    published |= {str(one.get("PublishedPort")) for service in scene.services
+                  for one in (service.get("Endpoint") or {}).get("Ports") or []}  # fmt: skip
     swarm = (scene.info.get("Swarm") or {}).get("LocalNodeState") == "active" and port in ("2377", "7946")
-    return swarm or port == _last(scene, "metrics-addr").rpartition(":")[2]
+    return swarm or port in published or port == _last(scene, "metrics-addr").rpartition(":")[2]
 
 
 def _ulimit(scene: Scene) -> Outcome:
