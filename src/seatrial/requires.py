@@ -162,11 +162,23 @@ _add("engine", Kind.TARGET, "a container engine",
      lambda facts: _unless(facts["engine"]["kind"] == "engine", "this target is an OCI runtime"))
 _add("runtime", Kind.TARGET, "an OCI runtime",
      lambda facts: _unless(facts["engine"]["kind"] == "runtime", "this target is an engine"))
-_add("preserve_fds", Kind.TARGET, "a runtime whose `create` hands descriptors on",
-     lambda facts: REQUIREMENTS["runtime"].check(facts)
-     or _unless(facts["engine"]["preserve_fds"], "the runtime's `create` has no --preserve-fds"))
 _add("features_command", Kind.TARGET, "a runtime that lists its features",
      lambda facts: REQUIREMENTS["runtime"].check(facts) or facts["engine"]["features_reason"])
+
+_add("host_kernel", Kind.TARGET, "a runtime whose containers run on the host's kernel, which shows what they are",
+     lambda facts: REQUIREMENTS["runtime"].check(facts)
+     or _unless(not facts["engine"]["own_kernel"],
+                "its containers have a kernel of their own: the host's shows the sandbox around them"))
+
+
+def _add_option(name: str, command: str, option: str) -> None:
+    _add(name, Kind.TARGET, f"a runtime whose command `{command}` has --{option}",
+         lambda facts: REQUIREMENTS["runtime"].check(facts)
+         or _unless(option in facts["engine"]["commands"][command], f"its command `{command}` has no --{option}"))
+
+
+_add_option("preserve_fds", "create", "preserve-fds")
+_add_option("exec_no_new_privs", "exec", "no-new-privs")
 
 
 def _add_specification(version: tuple[int, int]) -> None:

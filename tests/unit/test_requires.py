@@ -49,6 +49,13 @@ def listing(features, reason=""):
     return engine(kind="runtime", features=features, features_reason=reason)
 
 
+def option(command, name):
+    return (
+        [engine(kind="runtime", commands={command: ["bundle", name]})],
+        [engine(kind="runtime", commands={command: ["bundle", f"{name}-not"]}), engine(kind="engine")],
+    )
+
+
 TABLE = {
     "amd64": ([host(arch="x86_64")], [host(arch="aarch64")]),
     **{f"api_change_1_{minor}": served(minor) for minor in (19, 21, 25, 28, 30, 42, 43, 44, 45)},
@@ -85,10 +92,7 @@ TABLE = {
         [engine(kind="runtime", features_reason="")],
         [engine(kind="runtime", features_reason="crun has no `features` command"), engine(kind="engine")],
     ),
-    "preserve_fds": (
-        [engine(kind="runtime", preserve_fds=True)],
-        [engine(kind="runtime", preserve_fds=False), engine(kind="engine")],
-    ),
+    "exec_no_new_privs": option("exec", "no-new-privs"),
     "freezer": ([host(cgroup=V1), host(cgroup=V2)], [host(cgroup=BARE_V1), host(cgroup=NONE)]),
     "healthcheck": (
         [engine(healthcheck=True), both({"systemd": True}, {"healthcheck": "systemd"})],
@@ -98,6 +102,10 @@ TABLE = {
         ],
     ),
     "api": ([engine(api=True)], [engine(api=False)]),
+    "host_kernel": (
+        [engine(kind="runtime", own_kernel=False)],
+        [engine(kind="runtime", own_kernel=True), engine(kind="engine")],
+    ),
     "hugetlb": ([host(cgroup={**V1, "controllers": ["hugetlb"]})], [host(cgroup=BARE_V1)]),
     "ipv6": ([host(ipv6=True)], [host(ipv6=False)]),
     "kernel": (
@@ -137,6 +145,7 @@ TABLE = {
     ),
     "pids": limit("pids"),
     "plugin": ([engine(plugin_protocol=True)], [engine(plugin_protocol=False)]),
+    "preserve_fds": option("create", "preserve-fds"),
     "private_daemon": ([engine(private="")], [engine(private="a private engine needs root")]),
     "private_engine": ([engine(private_engine="")], [engine(private_engine="a private engine needs root")]),
     "privileged": ([host(all_capabilities=True)], [host(all_capabilities=False)]),

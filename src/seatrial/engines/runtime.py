@@ -19,6 +19,8 @@ from seatrial.targets import RUNTIMES, Target
 
 # what a runtime is given to answer; one that needs longer hangs
 PATIENCE = 20.0
+# the file that tells one boot of one kernel from all others
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class RuntimeEngine(CliEngine):
@@ -34,6 +36,7 @@ class RuntimeEngine(CliEngine):
         self.name = target.engine
         self.binary = target.path or target.engine
         self._said: Result | None = None
+        self._own_kernel: bool | None = None
 
     def cli(self, *args: str, expect: Expect = 0, stdin: Stdin = None, timeout: float = PATIENCE,
             env: Mapping[str, str] | None = None, cwd: Path | str | None = None,
@@ -85,9 +88,14 @@ class RuntimeEngine(CliEngine):
         return {
             "kind": "runtime", "identity": self.identity, "runtime": self.identity, "os": "linux",
             "version_text": self._version_text.strip().splitlines(), "features": features, "features_reason": reason,
-            "preserve_fds": "--preserve-fds" in self.cli("create", "--help", expect=ANY).output,
-            "spec": spec, "security": ["seccomp"] if seccomp else [],
-        }  # fmt: skip
+            "spec": spec, "security": ["seccomp"] if seccomp else [], "commands": self._commands(),
+        } | ({} if self._own_kernel is None else {"own_kernel": self._own_kernel})  # fmt: skip
+
+    def _commands(self) -> dict[str, list[str]]:
+        """Return the long options of the commands that tests give options to, by their help."""
+        said = {name: self.cli(name, "--help", expect=ANY).output for name in ("create", "exec")}
+        return {name: sorted(set(re.findall(r"^\s+(?:-\w, ?)?--?([a-z][\w-]+)", text, re.MULTILINE)))
+                for name, text in said.items()}  # fmt: skip
 
     def _features(self) -> tuple[dict[str, Any], str]:
         said = self.cli("features", expect=ANY)
@@ -109,9 +117,10 @@ class RuntimeEngine(CliEngine):
         runtime = Runtime(self, Owner(run, test_key(f"{run} warm {self.target}")))
         try:
             if self.host.hidden:  # the probe's streams and processes belong to another kernel
-                runtime.foreground(runtime.bundle.sh("true"))
+                boot = runtime.foreground(runtime.bundle.sh(f"cat {BOOT_ID} || true")).stdout.strip()
             else:
-                runtime.observe(runtime.bundle)
+                boot = runtime.observe(runtime.bundle).seen.boot_id
+            self._own_kernel = boot != runtime.on_host("cat", BOOT_ID).stdout.strip()
         except AssertionError as error:
             lines = str(error).strip().splitlines()
             raise SeatrialError(

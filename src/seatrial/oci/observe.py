@@ -123,12 +123,25 @@ class Seen:
         """Return a capability set by name: effective, bounding, inheritable, permitted or ambient."""
         field = {"effective": "CapEff", "bounding": "CapBnd", "inheritable": "CapInh", "permitted": "CapPrm",
                  "ambient": "CapAmb"}[which]  # fmt: skip
+        if which == "ambient" and field not in self.status:
+            return set()  # a kernel that knows none has no line for them
         return capability_names(int(self.status[field], 16))
 
     @property
     def no_new_privileges(self) -> bool:
-        """Whether no_new_privs is set."""
-        return self.status["NoNewPrivs"] == "1"
+        """Whether no_new_privs is set, as prctl answers."""
+        return str(self._asked("no_new_privs")) == "1"
+
+    @property
+    def affinity(self) -> list[int]:
+        """The processors that the process may run on, as sched_getaffinity answers."""
+        return [int(word) for word in self._asked("affinity")]
+
+    def _asked(self, name: str) -> Any:
+        """Return what the kernel answered when it was asked; raises `ExpectationError` when it did not."""
+        if (found := self.report["asked"].get(name)) is None:
+            raise ExpectationError(f"the kernel in the container does not tell {name}")
+        return found
 
     @property
     def seccomp(self) -> int:
@@ -136,11 +149,17 @@ class Seen:
         return int(self.status["Seccomp"])
 
     def limit(self, title: str) -> tuple[str, str]:
-        """Return soft and hard limit by the words of /proc/self/limits, as `Max open files`."""
-        limits = proc.limits(self.text("/proc/self/limits"))
-        if title not in limits:
-            raise ExpectationError(f"there is no limit {title!r}")
-        return limits[title]
+        """Return soft and hard limit as getrlimit answers, by the words of /proc/PID/limits, as `Max open files`."""
+        limits = self._asked("limits")
+        if (number := str(_RESOURCES.index(title))) not in limits:
+            raise ExpectationError(f"the kernel in the container knows no limit {title!r}")
+        soft, hard = ("unlimited" if int(word) == _UNLIMITED else str(word) for word in limits[number])
+        return soft, hard
+
+    @property
+    def boot_id(self) -> str:
+        """What tells one boot of one kernel from all others; "" where the kernel does not say."""
+        return str(self.report["files"].get("/proc/sys/kernel/random/boot_id") or "").strip()
 
     @property
     def args(self) -> list[str]:
@@ -203,6 +222,14 @@ class Seen:
         return {line.split(":")[0].strip() for line in lines}
 
 
+# the limits by the number that getrlimit has for them
+_RESOURCES = (
+    "Max cpu time", "Max file size", "Max data size", "Max stack size", "Max core file size", "Max resident set",
+    "Max processes", "Max open files", "Max locked memory", "Max address space", "Max file locks",
+    "Max pending signals", "Max msgqueue size", "Max nice priority", "Max realtime priority", "Max realtime timeout",
+)  # fmt: skip
+_UNLIMITED = (1 << 64) - 1
+
 CAPABILITY_NAMES = (
     "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
     "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
@@ -231,6 +258,7 @@ class Host:
 
     pid: int
     status: Mapping[str, str]
+    oom_score_adj: int
     namespaces: Mapping[str, str]
     mounts: list[Mount]
     cgroups: Mapping[str, str]  # controller (v1; "" is the unified one) -> path as /proc/PID/cgroup has it
@@ -247,8 +275,8 @@ class Host:
             if directory.is_dir():
                 files |= _texts(directory)
         return cls(
-            pid, kernel.status, {kind: kernel.namespace(name) for kind, name in _present(pid)}, kernel.mounts(),
-            paths, files,
+            pid, kernel.status, kernel.oom_score_adj, {kind: kernel.namespace(name) for kind, name in _present(pid)},
+            kernel.mounts(), paths, files,
         )  # fmt: skip
 
     def namespace(self, kind: str) -> str:

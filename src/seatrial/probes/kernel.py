@@ -108,6 +108,11 @@ class Kernel:
         """Soft and hard resource limits by the names of /proc/PID/limits, values as text."""
         return proc.limits(self._text("limits"))
 
+    @property
+    def oom_score_adj(self) -> int:
+        """By how much the process is likelier to be killed when memory is short."""
+        return int(self._text("oom_score_adj"))
+
     def namespace(self, kind: str) -> str:
         """Return the identity of a namespace (`mnt:[4026531840]`)."""
         return self._link(f"ns/{kind}")

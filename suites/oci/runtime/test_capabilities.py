@@ -100,6 +100,7 @@ def test_every_capability_that_the_runtime_has_can_be_given(runtime, bundle):
 
 
 @claim("CF-caps-bnd")
+@requires("host_kernel")
 @pytest.mark.parametrize("kind", sorted(SETS))
 def test_the_process_of_the_host_shows_the_same_set(runtime, bundle, kind):
     observed = runtime.observe(bundle.with_(process={"user": {"uid": 1000, "gid": 1000}, "capabilities": SETS}))

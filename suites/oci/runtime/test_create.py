@@ -58,6 +58,7 @@ def test_the_configuration_can_be_gone_after_create(runtime, bundle):
 
 
 @claim("RT-life-2-res", "RT-c-apply", "RT-life-2-env")
+@requires("host_kernel")
 def test_namespaces_mounts_and_cgroups_are_there_before_start(runtime, bundle):
     limited = bundle.with_(linux={"resources": {"pids": {"limit": 77}}}).mounted(tmpfs("/made", "size=1m"))
     box = runtime.create(limited)
@@ -166,6 +167,7 @@ def test_the_id_of_a_failed_create_can_be_used_again(runtime, bundle):
     again.start()
     assert again.seen.args[-1] == again.nonce
     again.end()
+    assert again.leftovers() == []
 
 
 @claim("RT-life-2-env", "RT-c-apply")

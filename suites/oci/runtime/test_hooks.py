@@ -158,6 +158,14 @@ def test_poststart_runs_after_the_program_was_started_and_before_start_returns(h
     assert hooks.order == []
     box.start()
     assert hooks.order == ["a"]
+
+
+@claim("CF-hook-t-poststart")
+@requires("host_kernel")
+def test_poststart_finds_the_program_started(hooks, place):
+    box = place(poststart=["a"])
+    box.create()
+    box.start()
     assert "probe" in hooks.record("a").root_of_container
     assert box.nonce in hooks.record("a").text("cmdline")
 
@@ -253,6 +261,7 @@ def test_a_hook_without_args_gets_its_path(runtime, hooks, bundle, kind):
         place.chmod(0o755)
     box.hooks = hooks
     through_life(box)
+    assert (hooks.directory / "bare").exists(), "the hook was not run"
     assert (hooks.directory / "bare").read_text() == "0\n"
 
 

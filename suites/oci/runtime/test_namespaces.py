@@ -25,6 +25,7 @@ def fit(bundle, *kinds):
 
 
 @claim("CL-ns-new", "CL-ns-type", "RT-life-2-res")
+@requires("host_kernel")
 @pytest.mark.parametrize("kind", NEW)
 def test_a_namespace_without_a_path_is_new(runtime, bundle, kind):
     observed = runtime.observe(fit(bundle, *NEW))
@@ -34,6 +35,7 @@ def test_a_namespace_without_a_path_is_new(runtime, bundle, kind):
 
 
 @claim("CL-ns-new")
+@requires("host_kernel")
 @pytest.mark.parametrize("kind", NAMESPACES)
 def test_each_container_has_its_own(runtime, bundle, kind):
     one, two = runtime.create(bundle), runtime.create(bundle)
@@ -41,6 +43,7 @@ def test_each_container_has_its_own(runtime, bundle, kind):
 
 
 @claim("CL-ns-inherit")
+@requires("host_kernel")
 @pytest.mark.parametrize("kind", INHERITED)
 def test_a_namespace_that_is_not_listed_is_the_runtimes(runtime, bundle, kind):
     observed = runtime.observe(fit(bundle, *without(kind)))
@@ -50,12 +53,14 @@ def test_a_namespace_that_is_not_listed_is_the_runtimes(runtime, bundle, kind):
 
 
 @claim("CL-ns-inherit")
+@requires("host_kernel")
 def test_the_user_namespace_is_the_runtimes_when_it_is_not_listed(runtime, bundle):
     observed = runtime.observe(bundle)
     assert observed.host.namespace("user") == runtime.keeper.namespace("user")
 
 
 @claim("CL-ns-path-join", "RT-d-foreign")
+@requires("host_kernel")
 @pytest.mark.parametrize("kind", ["network", "ipc", "uts", "pid", "cgroup"])
 def test_a_namespace_with_a_path_is_joined(runtime, bundle, kind):
     first = runtime.run(bundle.in_namespaces(*NEW))

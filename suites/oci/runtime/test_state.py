@@ -24,7 +24,8 @@ ANNOTATIONS = {"org.example.sea": "trial", "org.example.empty": ""}
 
 
 def fits(state):
-    jsonschema.Draft202012Validator(SCHEMA).validate(state)
+    problems = [error.message for error in jsonschema.Draft202012Validator(SCHEMA).iter_errors(state)]
+    assert problems == []
     return True
 
 
@@ -106,6 +107,13 @@ def test_pid_is_the_process_of_the_container(runtime, bundle):
     box.start()
     assert box.seen.pid == 1
     assert box.pid == pid
+
+
+@claim("RT-state-pid")
+@requires("host_kernel")
+def test_pid_leads_the_host_to_the_program(runtime, bundle):
+    box = runtime.run(bundle)
+    assert box.seen.pid == 1
     assert box.kernel.argv[-1] == box.nonce
     assert box.kernel.namespace("pid") == box.seen.namespace("pid")
 

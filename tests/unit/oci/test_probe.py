@@ -3,6 +3,7 @@
 import os
 import subprocess
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,37 @@ def test_the_report_is_that_of_the_process(probe):
     own = Kernel(os.getpid())
     assert probe.seen.umask == int(own.status["Umask"], 8)
     assert probe.seen.capabilities("bounding") == capability_names(own.capabilities("Bnd"))
+    assert probe.seen.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def test_what_the_kernel_answers_is_what_its_files_say(probe):
+    own = Kernel(os.getpid())
+    assert len(own.limits) == 16
+    assert {title: probe.seen.limit(title) for title in own.limits} == own.limits
+    assert probe.seen.affinity == sorted(os.sched_getaffinity(0))
+    assert probe.seen.no_new_privileges == (own.status["NoNewPrivs"] == "1")
+
+
+def test_privileges_that_cannot_be_gained_are_seen(started):
+    with resources.as_file(resources.files("seatrial.oci").joinpath("probe.pl")) as path:
+        seen = started("setpriv", "--no-new-privs", "perl", str(path), NONCE).seen
+    assert seen.no_new_privileges
+
+
+@pytest.mark.parametrize("look", [
+    lambda seen: seen.limit("Max open files"), lambda seen: seen.affinity, lambda seen: seen.no_new_privileges,
+], ids=["limit", "affinity", "privileges"])  # fmt: skip
+@pytest.mark.parametrize("asked", [{}, {"limits": {}, "affinity": None, "no_new_privs": None}], ids=["none", "null"])
+def test_a_kernel_that_does_not_answer_is_told(asked, look):
+    with pytest.raises(ExpectationError, match="the kernel in the container"):
+        look(Seen({"asked": asked}))
+
+
+@pytest.mark.parametrize(("line", "expected"), [
+    ("CapAmb:\t0000000000000020\n", {"CAP_KILL"}), ("CapAmb:\t0\n", set()), ("Pid:\t1\n", set()),
+], ids=["one", "none", "unknown"])  # fmt: skip
+def test_a_kernel_without_ambient_capabilities_gives_none(line, expected):
+    assert Seen({"files": {"/proc/self/status": line}}).capabilities("ambient") == expected
 
 
 def test_acts_do_what_they_say(probe, tmp_path):
