@@ -66,6 +66,30 @@ def test_the_bytes_in_stats_are_the_interfaces(engine):
     assert 3000 <= told["rx_bytes"] <= received
 
 
+def written(container):
+    """The bytes that the kernel has counted as written by a container to disks."""
+    group = container.kernel.cgroup_path("blkio")
+    old = group / "blkio.throttle.io_service_bytes_recursive"
+    if old.exists():
+        rows = [line.split() for line in old.read_text().splitlines()]
+        return sum(int(row[2]) for row in rows if row[1:2] == ["Write"])
+    return sum(int(word.partition("=")[2]) for word in (group / "io.stat").read_text().split()
+               if word.startswith("wbytes="))  # fmt: skip
+
+
+@claim("perf-045")
+@requires("api", "cgroup_watch")
+def test_the_bytes_to_disks_in_stats_are_the_kernels(engine, toolbox):
+    c = engine.run("--volume", f"{engine.volume()}:/v", toolbox, "sleep", "3600")
+    c.sh("dd if=/dev/zero of=/v/f bs=1M count=8 oflag=direct")
+    before = written(c)
+    assert before >= 8 << 20
+    told = engine.api.get(f"/containers/{c.name}/stats", query={"stream": False}).json()["blkio_stats"]
+    rows = [row["value"] for row in told["io_service_bytes_recursive"] if row["op"].lower() == "write"]
+    assert rows, "the bytes of each disk are told"
+    assert before <= sum(rows) <= written(c)
+
+
 def engines(sample, word):
     """The sum of a figure over the processes of an engine; those of containers are not among them."""
     values = [value for name, value in sample.items() if name.startswith(f"{word}:")]

@@ -93,12 +93,13 @@ def test_restart_policies_are_obeyed_after_a_kill(private_daemon, policy, recove
 
 
 @claim("rel-006")
-def test_a_killed_shim_is_noticed(private_daemon):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
+def test_a_killed_shim_is_noticed(private_daemon, number):
     d = private_daemon()
     c, other = d.run(), d.run()
     shim = one(pid for pid in list(proc.ancestry(c.pid))[1:2] if proc.command(pid).startswith("containerd-shim"))
     kernel = Kernel(c.pid)
-    os.kill(shim, signal.SIGKILL)
+    os.kill(shim, number)
     c.until("known to have ended", lambda: c.status == "exited", 60)
     assert not kernel.alive
     assert other.sh("echo here").text == "here"

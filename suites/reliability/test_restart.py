@@ -11,7 +11,7 @@ import pytest
 from seatrial.expecting import one
 from seatrial.hosts import connect
 from seatrial.probes.kernel import Kernel
-from seatrial.stress.driver import RefusedError, SilentError, Spec
+from seatrial.stress.driver import RefusedError, SilentError, Spec, place_of
 from seatrial.stress.over_http import HttpDriver, held_ports
 
 claim = pytest.mark.claim
@@ -58,8 +58,8 @@ def test_on_failure_is_no_reason_to_start_with_the_daemon(private_daemon, recove
 def test_a_published_port_is_served_while_there_is_no_daemon_and_after(private_daemon, recover, death):
     d = private_daemon("--userland-proxy=false", config=LIVE)
     c = d.run("--publish", "127.0.0.1::7", d.image, "nc", "-ll", "-p", "7", "-e", "cat")
-    held = one(held_ports(c.inspect()["NetworkSettings"]["Ports"]))
-    port = int(held.partition("/")[0].rpartition(":")[2])
+    place = published(c)
+    _, port = place
     c.until("answering", lambda: echo(d, "127.0.0.1", port) == b"hello")
     address = c.address
     getattr(d.daemon, death)()
@@ -67,10 +67,14 @@ def test_a_published_port_is_served_while_there_is_no_daemon_and_after(private_d
     assert echo(d, address) == b"hello"
     recover(d)
     assert c.address == address
-    again = one(held_ports(c.inspect()["NetworkSettings"]["Ports"]))
-    assert int(again.partition("/")[0].rpartition(":")[2]) == port
+    assert published(c) == place
     assert echo(d, "127.0.0.1", port) == b"hello"
     assert echo(d, address) == b"hello"
+
+
+def published(c):
+    """Address and port of the host that lead to a container."""
+    return place_of(one(held_ports(c.inspect()["NetworkSettings"]["Ports"])))
 
 
 def echo(d, address, port=7):

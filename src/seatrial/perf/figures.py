@@ -79,6 +79,7 @@ def write(directory: Path, measurements: Sequence[Kept]) -> None:
     made = [
         Figure("Ratios", "Each side against its reference, the first; the interval is a 95% bootstrap.",
                table=_ratios(measurements)),
+        *_engines(measurements),
         Figure("Figures", "Medians with their 95% intervals; the spread is the interquartile range over the median.",
                table=_values(measurements), files=[CSV, JSON]),
         Figure("The machine meanwhile", "A figure from a noisy machine is no verdict. The observer is the harness's "
@@ -125,6 +126,28 @@ def _ratios(measurements: Sequence[Kept]) -> Table:
         for one in measurements for side, found in one.comparisons()
     ]  # fmt: skip
     return Table(columns, rows)
+
+
+def _engines(measurements: Sequence[Kept]) -> list[Figure]:
+    """Hold each target of a run against the first that has the same figure; nothing where there is but one."""
+    by_key: dict[str, list[Kept]] = {}
+    for one in measurements:
+        by_key.setdefault(one.key, []).append(one)
+    rows = []
+    for first, *others in by_key.values():
+        for other in others:
+            for side in first.sides.keys() & other.sides.keys():
+                with suppress(ValueError):
+                    found = stats.compare(first.sides[side], other.sides[side],
+                                          more_is_better=first.value["more_is_better"])  # fmt: skip
+                    words = "no verdict" if first.noise or other.noise else str(found.judgement)
+                    rows.append([first.name, side, other.target, first.target, round(found.ratio, 3),
+                                 round(found.interval.low, 3), round(found.interval.high, 3), words])  # fmt: skip
+    if not rows:
+        return []
+    columns = ["figure", "side", "target", "to", "ratio", "low", "high", "judged"]
+    caption = "One target after the other, not in turns: what happened on the machine in between is part of the ratio."
+    return [Figure("Between targets", caption, table=Table(columns, sorted(rows)))]
 
 
 def _values(measurements: Sequence[Kept]) -> Table:

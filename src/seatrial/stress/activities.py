@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from seatrial.hosts import LOCAL, Host, connect
 from seatrial.names import IMAGE_NAMESPACE
-from seatrial.stress.driver import Driver, RefusedError, SilentError, Spec
+from seatrial.stress.driver import Driver, RefusedError, SilentError, Spec, place_of
 from seatrial.stress.history import FAIL, OK, UNKNOWN, Op
 from seatrial.stress.loops import Clock
 
@@ -222,12 +222,10 @@ def _echo(world: World, ports: Sequence[str], text: str) -> None:
     if len(ports) != 1:
         raise RefusedError(f"one port was published, the engine shows {len(ports)}")
     held = ports[0]
-    address, _, rest = held.rpartition(":")
-    port = rest.partition("/")[0]
     deadline = world.clock() + _BRIEF
     while True:
         try:
-            with connect(world.host, (address, int(port)), _BRIEF) as line:
+            with connect(world.host, place_of(held), _BRIEF) as line:
                 line.sendall(text.encode())
                 seen = b""
                 while not seen.endswith(b"\n") and (part := line.recv(4096)):
@@ -245,11 +243,10 @@ def _echo(world: World, ports: Sequence[str], text: str) -> None:
 
 def connected(world: World, held: str) -> None:
     """Connect to a published port until somebody behind it takes the connection."""
-    address, _, rest = held.rpartition(":")
     deadline = world.clock() + _BRIEF
     while True:
         try:
-            with connect(world.host, (address, int(rest.partition("/")[0])), _BRIEF):
+            with connect(world.host, place_of(held), _BRIEF):
                 return
         except (OSError, ValueError) as error:
             if world.clock() > deadline or world.stop.wait(0.05):

@@ -13,6 +13,12 @@ from typing import Protocol
 ABORTED = "nobody waits for an answer any more"
 
 
+def place_of(held: str) -> tuple[str, int]:
+    """Return address and port of a published port that is held as "address:port/protocol"; ValueError for another."""
+    address, _, rest = held.rpartition(":")
+    return address, int(rest.partition("/")[0])
+
+
 class RefusedError(Exception):
     """The engine said no, in its own words."""
 

@@ -58,6 +58,25 @@ def test_the_tables_have_intervals_and_the_machine(results, tmp_path):
     assert "others used 85%" in machine[1]["noise"]
 
 
+def test_targets_of_a_run_are_held_against_each_other(simulated, tmp_path):
+    def kept(target, factor, state=simulated.QUIET):
+        engine = simulated.Engine(7)
+        sides = {"run": [Sample(at, factor * engine.start()) for at in range(40)]}
+        return figures.Kept("test_a", target, Measured("start", "s", sides, state, paired=False).as_json())
+
+    def table(*measurements):
+        figures.write(tmp_path, measurements)
+        return {one.title: one for one in listed.read(tmp_path)}["Between targets"].table
+
+    (row,) = [dict(zip(seen.columns, row, strict=True)) for seen in [table(kept("docker", 1.0), kept("podman", 1.5))]
+              for row in seen.rows]  # fmt: skip
+    assert (row["target"], row["to"], row["side"], row["judged"]) == ("podman", "docker", "run", "worse")
+    assert row["ratio"] == pytest.approx(1.5, rel=0.01)
+    (row,) = table(kept("docker", 1.0), kept("podman", 1.5, simulated.NOISY)).rows
+    assert row[-1] == "no verdict"
+    assert figures._engines([kept("docker", 1.0)]) == []
+
+
 def test_sides_that_are_different_things_have_no_ratio(simulated):
     sides = {step: [Sample(at, 1.0 + at) for at in range(9)] for step in ("create", "remove")}
     one = Measured("steps of a life", "s", sides, simulated.QUIET, paired=False)
