@@ -16,7 +16,7 @@ import pytest
 from seatrial import __version__, results
 from seatrial.errors import SeatrialError
 from seatrial.oct import desk, offers
-from seatrial.oct.across import hosting, ledger, rooms, run, trust
+from seatrial.oct.across import hosting, ledger, rooms, run, trust, worker
 from seatrial.oct.library import load
 from seatrial.waiting import wait_until
 
@@ -71,6 +71,15 @@ def test_addresses_that_are_refused(text, code):
     with pytest.raises(SeatrialError) as caught:
         trust.Place.parse(text, None)
     assert caught.value.code == code
+
+
+def test_why_a_scheduler_cannot_be_used_is_what_it_has_said():
+    place = trust.Place.parse("127.0.0.1:1", None)
+    outer = RuntimeError("Worker failed to start.")
+    outer.__cause__ = ValueError("name taken, alpha")
+    assert worker.unreachable(place, outer).cause == "name taken, alpha"
+    assert worker.unreachable(place, TimeoutError()).cause == "TimeoutError"
+    assert worker.unreachable(place, "it went away").cause == "it went away"
 
 
 # -- the books ---------------------------------------------------------------------------------

@@ -111,6 +111,8 @@ async def _joined(place: Place, listen: Place, name: str, slots: int, directory:
 
 def unreachable(place: Place, error: object) -> SeatrialError:
     """Return what is told of a scheduler that does not do what is asked."""
+    inner = getattr(error, "__cause__", None)  # Dask's own words say no more than that it did not work
+    error = inner if str(inner or "") else error
     return SeatrialError(
         "E715", f"the scheduler at {place} cannot be used", str(error) or type(error).__name__,
         "is `seatrial oct scheduler` running there, of this version, and with the same keys?",
