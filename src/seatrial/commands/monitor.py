@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from seatrial.names import new_run_id
     from seatrial.selection import seconds
     from seatrial.stress.alerts import Alerts
-    from seatrial.stress.health import Monitor
+    from seatrial.stress.health import Prober
     from seatrial.stress.run import driver_of, reached
     from seatrial.targets import discover, parse
 
@@ -64,11 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
     failures = probes = 0
     with runs.begun(name, Path(), [str(target)]), reached(target, name, say) as engine:
         images.provide(engine)
-        monitor = Monitor(engine, lambda: driver_of("http", engine, name), name)
+        prober = Prober(engine, lambda: driver_of("http", engine, name), name)
         try:
             while True:
                 began = time.monotonic()
-                health = monitor.probe()
+                health = prober.probe()
                 probes += 1
                 tell(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {target} {health}")
                 if health.problem:

@@ -34,7 +34,7 @@ _ENDINGS = ("stop", "kill", "remove")
 
 
 @dataclass
-class Judgement:
+class Checked:
     """What a checker found: `considered` operations, the first problems in words, and how many there are."""
 
     checker: str
@@ -70,7 +70,7 @@ class Checker(ABC):
     kinds: ClassVar[tuple[str, ...]]
 
     def __init__(self) -> None:
-        self.found = Judgement(self.name, self.claim)
+        self.found = Checked(self.name, self.claim)
 
     @abstractmethod
     def see(self, op: Op) -> None:
@@ -375,7 +375,7 @@ CHECKERS: dict[str, type[Checker]] = {
 }
 
 
-def judge(history: History) -> list[Judgement]:
+def judge(history: History) -> list[Checked]:
     """Judge a history by the checkers that its header names, in one pass; a broken one is `SeatrialError` E802."""
     return run(named(history.header.judged), history)
 
@@ -392,7 +392,7 @@ class _Nobody(Checker):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.found = Judgement(name, "", crash="there is no such checker")
+        self.found = Checked(name, "", crash="there is no such checker")
 
     def see(self, op: Op) -> None:
         """See nothing."""
@@ -410,13 +410,13 @@ def _no_cycles() -> Iterator[None]:
             gc.enable()
 
 
-def run(checkers: Iterable[Checker], operations: Iterable[Op]) -> list[Judgement]:
+def run(checkers: Iterable[Checker], operations: Iterable[Op]) -> list[Checked]:
     """Let checkers see operations; one that raises an error is UNKNOWN and does not disturb the others."""
     with _no_cycles():
         return _run(list(checkers), operations)
 
 
-def _run(all_: Sequence[Checker], operations: Iterable[Op]) -> list[Judgement]:
+def _run(all_: Sequence[Checker], operations: Iterable[Op]) -> list[Checked]:
     by_kind: dict[str, list[Checker]] = {}
     for checker in all_:
         for kind in checker.kinds:

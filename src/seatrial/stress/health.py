@@ -38,7 +38,7 @@ class Health:
         return f"{words} after {self.seconds:.2f} s ({steps or 'nothing was done'}){more}"
 
 
-class Monitor:
+class Prober:
     """Probes one engine; `make` opens a client's way to it."""
 
     def __init__(self, engine: CliEngine, make: Callable[[], Driver], run: str) -> None:

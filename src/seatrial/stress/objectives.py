@@ -16,7 +16,7 @@ from seatrial import stats
 from seatrial.outcome import signature
 from seatrial.results import TestResult
 from seatrial.stress import checkers, leaks
-from seatrial.stress.checkers import Judgement
+from seatrial.stress.checkers import Checked
 from seatrial.stress.history import FAIL, OK, History, Op
 from seatrial.stress.monitor import KERNEL, OWN_MEMORY
 from seatrial.stress.profile import Objectives
@@ -107,7 +107,7 @@ class Aftermath:
     each: float | None = None
 
 
-def judge(history: History, objectives: Objectives, warm_up: float) -> tuple[Tally, list[Judgement], list[TestResult]]:
+def judge(history: History, objectives: Objectives, warm_up: float) -> tuple[Tally, list[Checked], list[TestResult]]:
     """Read a history once; return what it comes to, what the checkers found, and all of it as results.
 
     Raises `SeatrialError` E802 on a broken history.
@@ -212,7 +212,7 @@ def _p99(tally: Tally, kind: str, limit: float, target: str) -> TestResult:
                    evidence=evidence)  # fmt: skip
 
 
-def _checked(judgement: Judgement, target: str) -> TestResult:
+def _checked(judgement: Checked, target: str) -> TestResult:
     words = "" if judgement.verdict is Verdict.PASS else str(judgement)
     if judgement.verdict is Verdict.UNKNOWN and not judgement.crash:
         words = f"{judgement.checker}: nothing was recorded that could be judged"

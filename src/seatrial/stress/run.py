@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,16 @@ from seatrial.lab import labs
 from seatrial.lab.registry import Registry
 from seatrial.names import BUSYBOX, RUN_LABEL, new_run_id
 from seatrial.paths import remove_tree, share_dir
-from seatrial.perf import quiet
 from seatrial.probes import machine
 from seatrial.results import Finding, Footer, Header, Stream, TestResult, merge_counts
 from seatrial.stress import loops, objectives, plots, reference
 from seatrial.stress.activities import STORIES, Client, Story, World
 from seatrial.stress.driver import Driver
 from seatrial.stress.events import Listener
-from seatrial.stress.history import OK, UNKNOWN, History, HistoryHeader, Op, Recorder
+from seatrial.stress.history import History, HistoryHeader, Recorder
+from seatrial.stress.ledger import Ledger, Used
 from seatrial.stress.monitor import Monitor, Probe
-from seatrial.stress.objectives import OBSERVED, STARTS, Aftermath
+from seatrial.stress.objectives import Aftermath
 from seatrial.stress.profile import OPEN, Profile
 from seatrial.targets import Target
 
@@ -41,7 +40,6 @@ Progress = Callable[[str], None]
 SHARES: Mapping[str, float] = {"http": 0.015, "dockerpy": 0.05}
 LOCUST = 0.05  # it brings processes of its own along
 _STORIES: Mapping[str, Story] = {**STORIES, "run": reference.run, "job": reference.job}
-_DEAD = 12  # operations without an answer, one after the other, that count as the engine's death
 
 
 # drives a load and returns why it ended early, in a sentence, or nothing
@@ -58,45 +56,6 @@ class Outcome:
     containers: int
     failures: int
     seconds: float
-
-
-@dataclass
-class Watch:
-    """Counts what is recorded, and stops a run whose engine answers no more."""
-
-    recorder: Recorder
-    stop: threading.Event
-    clock: loops.Clock
-    done: int = 0  # operations
-    failed: int = 0
-    failures: int = 0  # stories that did not end as they should
-    containers: int = 0
-    silent: int = 0
-    cause: str = ""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self, op: Op) -> None:
-        """Record an operation."""
-        with self._lock:
-            self.recorder.add(op)
-            if op.kind in OBSERVED:
-                return
-            if not op.object:  # a story: its steps are what was done
-                self.failures += op.outcome != OK
-                return
-            self.done += op.outcome == OK
-            self.failed += op.outcome != OK
-            self.containers += op.kind in STARTS and op.outcome == OK
-            self.silent = self.silent + 1 if op.outcome == UNKNOWN else 0
-            if self.silent >= _DEAD and not self.stop.is_set():
-                self.cause = f"the engine answered no more from {op.began:.1f} s on: {op.error}"
-                self.stop.set()
-
-    def line(self) -> str:
-        """Return the progress in a line."""
-        at = self.clock()
-        return (f"{at:6.0f} s  {self.done + self.failed} operations, {self.containers} containers "
-                f"({self.containers / max(at, 0.001):.2f} a second), {self.failures} failures")  # fmt: skip
 
 
 def driver_of(name: str, engine: CliEngine, run: str) -> Driver:
@@ -167,8 +126,8 @@ def load(profile: Profile, engine: CliEngine, run: str, directory: Path, command
         header = HistoryHeader(run, str(target), started, epoch, profile.as_json(), list(profile.judged))
         recorder = Recorder(directory / "history.jsonl", header)
         stop = threading.Event()
-        watch = Watch(recorder, stop, clock)
-        used = _Used(children=profile.driver != "runtime")  # whose containers are this process's children
+        watch = Ledger(recorder, stop, clock)
+        used = Used(children=profile.driver != "runtime")  # whose containers are this process's children
         with contextlib.ExitStack() as held:
 
             def noted() -> None:
@@ -259,7 +218,7 @@ def _swept(engine: CliEngine, run: str) -> Iterator[None]:
         remove_tree(share_dir() / run)
 
 
-def _load(profile: Profile, engine: CliEngine, world: World, watch: Watch, storage: str, interval: float,
+def _load(profile: Profile, engine: CliEngine, world: World, watch: Ledger, storage: str, interval: float,
           progress: Progress, loader: Loader, hold: Callable[[], object]) -> tuple[list[str], str]:  # fmt: skip
     """Let the load loose; return the trouble of those who watched it, and why the load ended early.
 
@@ -333,7 +292,7 @@ def teller(profile: Profile, client: Client, stack: contextlib.ExitStack) -> Cal
 
 
 def _afterwards(engine: CliEngine, before: snapshot.Snapshot, run: str, target: str,
-                watch: Watch) -> tuple[list[Finding], list[tuple[str, str]] | None]:  # fmt: skip
+                watch: Ledger) -> tuple[list[Finding], list[tuple[str, str]] | None]:  # fmt: skip
     """Remove what the run made; return what is to be told, and what stays (None when nobody could look)."""
     try:
         removed = sweep(engine, run)
@@ -345,27 +304,6 @@ def _afterwards(engine: CliEngine, before: snapshot.Snapshot, run: str, target: 
     if removed and not watch.cause:  # clients remove what they make; after an early end the sweep does
         return [], [*left, *((words.partition(" ")[0], words.partition(" ")[2]) for words in removed)]
     return [], left
-
-
-class _Used:
-    """CPU time that the harness uses, of all that is used on the machine; with `children`, that of its commands."""
-
-    def __init__(self, *, children: bool) -> None:
-        self._children = children
-        self._own, self._all = self._now()
-
-    def _now(self) -> tuple[float, float]:
-        times = os.times()
-        own = times.user + times.system
-        if self._children:
-            own += times.children_user + times.children_system
-        return own, quiet.counters().busy
-
-    def share(self) -> tuple[float | None, float]:
-        """Return the share since the beginning (None when nothing was used), and the seconds themselves."""
-        own, every = self._now()
-        used = own - self._own
-        return (used / (every - self._all) if every > self._all else None), used
 
 
 def rejudge(directory: Path) -> list[Any]:

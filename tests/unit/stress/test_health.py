@@ -10,7 +10,7 @@ from seatrial.hosts import LOCAL
 from seatrial.names import RUN_LABEL
 from seatrial.stress import activities, health, loops, reference
 from seatrial.stress.activities import Client, World
-from seatrial.stress.health import LABEL, Monitor
+from seatrial.stress.health import LABEL, Prober
 from seatrial.stress.over_http import HttpDriver
 
 
@@ -62,7 +62,7 @@ def echoing(monkeypatch):
 
 
 def probe(endpoint, engine):
-    return Monitor(engine, lambda: HttpDriver(endpoint), "run-abcdef").probe()
+    return Prober(engine, lambda: HttpDriver(endpoint), "run-abcdef").probe()
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from seatrial.names import RUN_LABEL
 from seatrial.stress import loops, objectives, with_locust
 from seatrial.stress.activities import World
 from seatrial.stress.history import OK, History, HistoryHeader, Op, Recorder
+from seatrial.stress.ledger import Ledger
 from seatrial.stress.profile import Activity, Load, Objectives, Profile
-from seatrial.stress.run import Watch
 from seatrial.stress.with_locust import Locust
 from seatrial.targets import parse
 from seatrial.verdict import Verdict
@@ -154,7 +154,7 @@ def drive(endpoint, tmp_path, *, workers=0, locustfile=FILE, seconds=3.0, load=L
     engine = DockerEngine(parse("docker"), socket=endpoint.path)
     path = tmp_path / "h"
     recorder = Recorder(path, HistoryHeader("run-abcdef", "docker", "", 0.0, {}, ["exits", "ids", "names"]))
-    watch = Watch(recorder, stop, clock)
+    watch = Ledger(recorder, stop, clock)
     world = World("run-abcdef", "image", {RUN_LABEL: "run-abcdef"}, clock, watch.take, stop=stop)
     cause = Locust(tmp_path, locustfile, workers)(profile, engine, world)
     recorder.close(clock(), cause)

@@ -14,10 +14,11 @@ from seatrial.stress.activities import Client, World
 from seatrial.stress.driver import RefusedError, SilentError, Spec
 from seatrial.stress.events import Listener
 from seatrial.stress.history import OK, History, HistoryHeader, Op, Recorder
+from seatrial.stress.ledger import Ledger
 from seatrial.stress.monitor import KERNEL
 from seatrial.stress.over_http import HttpDriver
 from seatrial.stress.profile import Activity, Load, Objectives, Profile
-from seatrial.stress.run import Watch, rejudge, teller
+from seatrial.stress.run import rejudge, teller
 from seatrial.verdict import Verdict
 
 ALL = ("exits", "codes", "ids", "logs", "events", "ports", "names")
@@ -36,7 +37,7 @@ def load(endpoint, path, count=60, activities=STORIES, wanted=WANTED):
     clock, stop = loops.since(begin), threading.Event()
     profile = Profile("p", "", activities, count=count, load=Load(clients=4))
     recorder = Recorder(path, HistoryHeader("run-abcdef", "fake", "", epoch, profile.as_json(), list(ALL)))
-    watch = Watch(recorder, stop, clock)
+    watch = Ledger(recorder, stop, clock)
     world = World("run-abcdef", "image", {RUN_LABEL: "run-abcdef"}, clock, watch.take, stop=stop)
     with contextlib.ExitStack() as stack:
         stack.enter_context(Listener(endpoint, "run-abcdef", epoch, clock, watch.take))

@@ -6,19 +6,19 @@ import threading
 
 import pytest
 
-from seatrial.stress import objectives, run
+from seatrial.stress import ledger, objectives
 from seatrial.stress.history import FAIL, OK, UNKNOWN, HistoryHeader, Op, Recorder
+from seatrial.stress.ledger import Ledger
 from seatrial.stress.monitor import OWN_MEMORY
 from seatrial.stress.objectives import Aftermath, beside
 from seatrial.stress.profile import Objectives
-from seatrial.stress.run import Watch
 from seatrial.verdict import Verdict
 
 
 @pytest.fixture
 def watch(tmp_path):
     recorder = Recorder(tmp_path / "h", HistoryHeader("r", "t", "", 0.0, {}, []))
-    yield Watch(recorder, threading.Event(), lambda: 10.0)
+    yield Ledger(recorder, threading.Event(), lambda: 10.0)
     recorder.close(1.0)
 
 
@@ -66,8 +66,8 @@ def test_what_the_harness_costs_is_told_whether_a_limit_holds_or_not(share, limi
 
 
 def test_the_commands_of_a_load_are_part_of_what_it_costs():
-    used = run._Used(children=True)
-    alone = run._Used(children=False)
+    used = ledger.Used(children=True)
+    alone = ledger.Used(children=False)
     subprocess.run([sys.executable, "-c", "sum(range(20_000_000))"], check=True)
     assert used.share()[1] > alone.share()[1] + 0.1
 
