@@ -26,6 +26,7 @@ export DOCKER_GRAPHDRIVER DOCKER_EXECDRIVER TESTFLAGS
 
 # a kernel of their own (user-mode Linux), for mandatory access control
 KERNEL_LABS := docker@bookworm/apparmor podman@bookworm/apparmor runc@bookworm/apparmor runc@bookworm/selinux crun@bookworm/selinux
+CGROUP2_LABS := docker@bookworm/cgroup2 podman@bookworm/cgroup2
 RUNTIME_LABS := runc@bookworm runc@trixie runc@sid crun@bookworm crun@trixie crun@sid
 LABS := docker@bookworm docker@trixie docker@sid podman@bookworm podman@trixie podman@sid
 
@@ -71,8 +72,9 @@ suites-runtimes: $(READY) ## bare runtimes, with given bundles
 	$(pytest) suites/oci/runtime suites/security/test_runtime.py -n $(N) $(RUNTIME_LABS:%=--engine %)
 	$(pytest) suites/security/test_runtime.py -n $(N) --engine runsc@bookworm
 
-suites-kernels: $(READY) ## AppArmor and SELinux, really on: labs with a kernel of their own
+suites-kernels: $(READY) ## AppArmor, SELinux and cgroup v2, really on: labs with a kernel of their own
 	$(pytest) suites/security/test_apparmor.py suites/security/test_selinux.py -n 2 $(KERNEL_LABS:%=--engine %)
+	$(pytest) suites/security/test_kernel.py -k cgroups -n 1 $(CGROUP2_LABS:%=--engine %)
 
 suite-%: $(READY) ## one suite: make suite-cli
 	$(pytest) suites/$* -n $(N) $(engines)

@@ -63,6 +63,34 @@ def test_working_directory_leads_out_by_no_descriptor_that_is_there(runtime, bun
     advised.agrees()
 
 
+@claim("security-185")
+@pytest.mark.parametrize("form", ["file", "link"])
+def test_mask_is_no_file_of_the_image(runtime, bundle, guard, advisory, form):
+    """/dev is that of the image, with another /dev/null in it, as a race would have it; the runtime gets 10 seconds.
+
+    Looked at from outside before the container starts, because a runtime may take such a /dev/null for its streams.
+    """
+    advised = advisory("mask-source")
+    mounts = [mount for mount in bundle.config["mounts"] if not mount["destination"].startswith("/dev")]
+
+    def seen(masked, replace):
+        box = runtime.place(bundle.with_(mounts=mounts, linux={"maskedPaths": masked}))
+        null = box.directory / "rootfs/dev/null"
+        null.parent.mkdir(exist_ok=True)
+        null.unlink(missing_ok=True)
+        (box.directory / "rootfs/canary").write_text("of the image")
+        if replace:
+            null.symlink_to("/canary") if form == "link" else null.write_text("of the image")
+        created = box.create(expect=None, timeout=10)
+        if not created.ok:
+            return "hung" if created.timed_out else "refused"
+        return box.kernel.file("/proc/timer_list").read_text()[:12] or "refused"
+
+    guard.holds(advised.words, seen(["/proc/timer_list"], replace=True), seen([], replace=False),
+                mode=f"/dev/null is a {form}")  # fmt: skip
+    advised.agrees()
+
+
 @claim("security-152")
 def test_runtime_passes_no_descriptor_of_its_own(runtime, bundle, guard):
     opened = {number for number, target in runtime.observe(bundle).seen.report["fds"].items() if target is not None}

@@ -25,5 +25,3 @@ config("isolation-profile-ignored", "mac-003 mac-005 security-076", "the AppArmo
        lambda c: c["process"].pop("apparmorProfile"))
 config("isolation-label-ignored", "mac-006 security-069 security-140", "the SELinux label of a bundle is ignored",
        lambda c: c["process"].pop("selinuxLabel"))
-config("isolation-mount-label-ignored", "security-140", "the label of the root file system is ignored",
-       lambda c: c["linux"].pop("mountLabel"))
