@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from seatrial import known
 from seatrial.commands.claims import collect
 from seatrial.targets import PREFERRED, SUITES
 
@@ -45,3 +46,10 @@ def test_an_entry_without_its_test_is_found(collected):
 def test_no_test_stands_twice_in_a_list(path):
     tests = [entry["test"] for entry in tomllib.loads(path.read_text("utf-8"))["known"]]
     assert sorted(set(tests)) == sorted(tests)
+
+
+def test_lists_of_docker_pys_tests_are_well_formed():
+    lists = known.read(sorted((ROOT / "reports/known/docker-py").glob("*.toml")))
+    tests = [entry["test"] for content in lists for entry in content["known"]]
+    assert tests
+    assert all(test.startswith("tests/integration/") for test in tests)
