@@ -1,6 +1,7 @@
 """Files: on a volume, a bind mount and the container's own layer against the host, and what layers cost and save."""
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -38,6 +39,37 @@ def test_a_tmpfs_is_faster_than_a_synced_disk(engine, box, measure):
              ("volume", "tmpfs")}  # fmt: skip
     found = measure.turns("synced writes in memory", sides, unit="1/s", more_is_better=True, pairs=8)
     measure.ratio(found, "tmpfs", at_least=2.0)
+
+
+@claim("perf-024")
+@requires("root", "overlay")
+@pytest.mark.slow
+@pytest.mark.parametrize("job", ["random reads", "random writes", "buffered writes"])
+def test_a_layer_is_half_as_fast_as_the_host_or_faster(engine, box, measure, job):
+    outside, inside = tools.outside(engine), tools.inside(engine, box.name)
+    sides = {"host": lambda: tools.disk(outside, job, str(engine.workdir / "beside")),
+             "layer": lambda: tools.disk(inside, job, "/layer")}  # fmt: skip
+    found = measure.turns(f"fio on a layer: {job}", sides, unit="1/s", more_is_better=True, pairs=12)
+    measure.ratio(found, "layer", at_least=0.5)
+
+
+@pytest.fixture
+def shared_memory():
+    """A directory of this machine's own tmpfs."""
+    with tempfile.TemporaryDirectory(prefix="seatrial-", dir="/dev/shm") as name:
+        place = Path(name) / "tmpfs"
+        place.mkdir()
+        yield place
+
+
+@claim("perf-025")
+@requires("root")
+def test_a_tmpfs_is_half_as_fast_as_the_hosts_or_faster(engine, box, measure, shared_memory):
+    outside, inside = tools.outside(engine), tools.inside(engine, box.name)
+    sides = {"host": lambda: tools.disk(outside, "synced writes", str(shared_memory)),
+             "tmpfs": lambda: tools.disk(inside, "synced writes", "/tmpfs")}  # fmt: skip
+    found = measure.turns("writes to a tmpfs", sides, unit="1/s", more_is_better=True, pairs=12)
+    measure.ratio(found, "tmpfs", at_least=0.5)
 
 
 @pytest.fixture
