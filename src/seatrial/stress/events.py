@@ -15,12 +15,18 @@ from seatrial.api.wire import Connection, Endpoint
 from seatrial.names import RUN_LABEL
 from seatrial.stress.history import OK, Op
 
+REMOVAL = "destroy"
+
 
 class Listener:
-    """Reads what the engine tells of a run's containers, in a thread of its own, until it is left."""
+    """Reads what the engine tells of a run's containers, in a thread of its own, until it is left.
+
+    `removal` is the engine's word for the end of a container's life, which is recorded as `destroy`.
+    """
 
     def __init__(self, endpoint: Endpoint, run: str, epoch: float, clock: Callable[[], float],
-                 record: Callable[[Op], object]) -> None:  # fmt: skip
+                 record: Callable[[Op], object], removal: str = REMOVAL) -> None:  # fmt: skip
+        self._removal = removal
         self._endpoint, self._run, self._epoch, self._clock, self._record = endpoint, run, epoch, clock, record
         self._thread = threading.Thread(target=self._work, name="events")
         self._connection = Connection(endpoint, timeout=3600.0)
@@ -68,6 +74,7 @@ class Listener:
         received = self._clock()
         when = min(received, value.get("timeNano", value["time"] * 1e9) / 1e9 - self._epoch)
         code = actor["Attributes"].get("exitCode")
-        told = [value["Action"], actor["ID"], int(code) if code else None]
+        action = REMOVAL if value["Action"] == self._removal else value["Action"]
+        told = [action, actor["ID"], int(code) if code else None]
         self._record(Op("event", -1, when, when, received, OK, actor["Attributes"]["name"], told))
         self.heard += 1

@@ -27,7 +27,7 @@ from seatrial.results import Finding, Footer, Header, Stream, TestResult, merge_
 from seatrial.stress import loops, objectives, plots, reference
 from seatrial.stress.activities import STORIES, Client, Story, World
 from seatrial.stress.driver import Driver
-from seatrial.stress.events import Listener
+from seatrial.stress.events import REMOVAL, Listener
 from seatrial.stress.history import History, HistoryHeader, Recorder
 from seatrial.stress.ledger import Ledger, Used
 from seatrial.stress.monitor import Monitor, Probe
@@ -244,7 +244,8 @@ def _load(profile: Profile, engine: CliEngine, world: World, watch: Ledger, stor
         monitor = stack.enter_context(Monitor(probe, world.clock, watch.take, interval, beside))
         if "events" in profile.judged:
             epoch = time.time() - world.clock()
-            heard = Listener(engine.endpoint, world.run, epoch, world.clock, watch.take)
+            removal = engine.dialect.traits.get("api_removal_event", REMOVAL)
+            heard = Listener(engine.endpoint, world.run, epoch, world.clock, watch.take, removal)
             listener = stack.enter_context(heard)
         try:
             cause = loader(profile, engine, world)

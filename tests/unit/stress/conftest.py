@@ -21,7 +21,7 @@ class Fake:
         self.lock = threading.Condition()
         self.containers, self.events = {}, []
         self.numbers, self.ports = count(1), count(40001)
-        self.wrong, self.slow = "", 0.0
+        self.wrong, self.slow, self.removal = "", 0.0, "destroy"
         self.requests = 0
 
     def tell(self, action, container, code=None):
@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
     def on_delete_container(self, fake, container):
         fake.end(container, 137)
         del fake.containers[container["name"]]
-        fake.tell("destroy", container)
+        fake.tell(fake.removal, container)
         self.reply(204)
 
     def stream(self, fake):

@@ -31,7 +31,7 @@ STORIES = (
 WANTED = Objectives(p99={"start": 5.0})
 
 
-def load(endpoint, path, count=60, activities=STORIES, wanted=WANTED):
+def load(endpoint, path, count=60, activities=STORIES, wanted=WANTED, removal="destroy"):
     """Run stories with four clients; return the watch, what they come to, and the results by name."""
     begin, epoch = time.monotonic(), time.time()
     clock, stop = loops.since(begin), threading.Event()
@@ -40,7 +40,7 @@ def load(endpoint, path, count=60, activities=STORIES, wanted=WANTED):
     watch = Ledger(recorder, stop, clock)
     world = World("run-abcdef", "image", {RUN_LABEL: "run-abcdef"}, clock, watch.take, stop=stop)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(Listener(endpoint, "run-abcdef", epoch, clock, watch.take))
+        stack.enter_context(Listener(endpoint, "run-abcdef", epoch, clock, watch.take, removal))
         clients = [teller(profile, Client(world, number, HttpDriver(endpoint)), stack) for number in range(4)]
         loops.drive(loops.Closed(loops.Limits(count=count, stop=stop), clock), clients, stop)
     recorder.close(clock(), watch.cause)
@@ -81,6 +81,15 @@ def test_a_fault_of_the_engine_is_seen_by_the_checker_that_it_is_for(endpoint, t
     (name,) = red(results)
     assert words in name
     assert results[name].message
+
+
+def test_an_engine_with_another_word_for_a_removal_is_understood(endpoint, tmp_path, fake):
+    fake.removal = "remove"
+    _, _, results = load(endpoint, tmp_path / "h", count=12, removal="remove")
+    (name,) = [name for name in results if name.startswith("history: the event stream tells")]
+    assert results[name].verdict is Verdict.PASS
+    _, _, results = load(endpoint, tmp_path / "i", count=12)
+    assert "once destroy, never in the events" in results[name].message
 
 
 def test_refusals_are_counted_and_told_once_a_kind(endpoint, tmp_path, fake):
