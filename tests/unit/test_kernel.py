@@ -39,6 +39,19 @@ def test_the_own_process_is_seen_as_it_is():
     assert not Kernel(2**22 + 1).alive
 
 
+def test_the_score_of_a_process_is_its_own():
+    process = subprocess.Popen(["sh", "-c", "echo 345 >/proc/self/oom_score_adj; echo; exec sleep 60"],
+                               stdout=subprocess.PIPE)  # fmt: skip
+    try:
+        process.stdout.readline()
+        assert Kernel(process.pid).oom_score_adj == 345
+        assert Kernel(os.getpid()).oom_score_adj == int(Path("/proc/self/oom_score_adj").read_text())
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
 def test_a_mount_that_is_not_there_is_the_engines_fault_and_the_others_are_told():
     with pytest.raises(ExpectationError, match=r"nothing is mounted at /no/such\n(.*\n)*  proc at /proc"):
         Kernel(os.getpid()).mount("/no/such")
