@@ -148,6 +148,25 @@ def test_execution_domains_are_told_apart(prober, guard):
     assert prober.fates(calls={"query": (number, 0xFFFFFFFF), "linux": (number, 0)}) == {"query": "ok", "linux": "ok"}
 
 
+@claim("security-083")
+@requires("seccomp_filters")
+def test_families_of_sockets_are_told_apart(engine, prober, filters, guard):
+    """Sockets between virtual machines, to the kernel's ciphers and to its audit, beside one that programs need."""
+    calls = {"vsock": (40, 1, 0), "alg": (38, 5, 0), "audit": (16, 3, 9), "inet": (2, 1, 0)}
+    calls = {family: (CALLS["socket"], *words) for family, words in calls.items()}
+    shut, free = prober.fates(calls=calls), prober.fates(*UNCONFINED, calls=calls)
+    refused = engine.trait("seccomp_refuses_families")
+    proved = guard.each("families of sockets that the filter refuses", *({family: which[family] for family in refused}
+                        for which in (shut, free)), is_refused=lambda what: what in ("EPERM", "EINVAL"))  # fmt: skip
+    assert proved == refused
+    assert shut["inet"] == free["inet"] == "ok"
+    others = [family for family in calls if family not in refused and shut[family] == free[family]]
+    guard.note("families of sockets that pass", " ".join(others))
+    # its arguments lie in memory, where no filter looks
+    passing = passes(filters().actions(numbers("i386")["socketcall"], seccomp.I386))
+    guard.note("all families, by socketcall of the 32-bit entry", "pass" if passing else "refused")
+
+
 @claim("security-083", "security-017")
 def test_new_user_namespaces_are_as_documented(engine, prober, guard):
     calls = {"unshare": (CALLS["unshare"], NEW_USER)}
