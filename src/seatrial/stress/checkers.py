@@ -29,6 +29,7 @@ from seatrial.verdict import Verdict
 
 _SHOWN = 20  # problems that are kept in words; the rest is counted
 _NEVER = float("inf")
+_TOLD = 1.0  # seconds in which an engine that has taken a container's port back tells of its end
 # an engine may give a name or a port to the next client before the one that gave it back has read the answer
 _ENDINGS = ("stop", "kill", "remove")
 
@@ -319,20 +320,25 @@ class Ports(_Bookings):
     claim = "a published port belongs to one container at a time"
     kinds = ("start", "wait", "event", *_ENDINGS)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._died: dict[str, float] = {}
+
     def see(self, op: Op) -> None:
         """Follow who holds which port.
 
-        Until an event tells of its end a container holds its ports; where none does, it holds them until it was to be
-        killed, and one that ends by itself may have done so at once.
+        A container holds its ports until it was to be killed. One that ends by itself held them until a moment before
+        an event told of it; without one it may have ended at once.
         """
-        if op.kind == "start":
+        if op.kind == "event":
+            if op.value[0] == "die" and op.object in self._open:
+                self._died[op.object] = op.began
+        elif op.kind == "start":
             if op.outcome == OK and op.value:
                 self.take(op, op.value, op.object)
-        elif op.kind == "event":
-            if op.value[0] == "die":
-                self.give(op.object, op.began)
         elif op.outcome != FAIL:
-            self.give(op.object, 0.0 if op.kind == "wait" else op.began)
+            died = self._died.pop(op.object, 0.0)
+            self.give(op.object, max(0.0, died - _TOLD) if op.kind == "wait" else op.began)
 
     def whole(self, thing: str) -> str:
         """Return the same port of all addresses, for a port of one."""

@@ -71,7 +71,9 @@ class Tally:
                 self.errors[f"{kind}: {signature(op.error) or op.outcome}"] += 1
 
     def found(self, kind: str) -> Sequence[float]:
-        """Return the latencies of an operation, or of a story where no operation has that name."""
+        """Return the latencies of an operation, of a story where no operation has that name, or of every `story`."""
+        if kind == STORY.strip():
+            return [value for name, found in self.latencies.items() if name.endswith(STORY) for value in found]
         return self.latencies.get(kind) or self.latencies.get(kind + STORY) or ()
 
     @property

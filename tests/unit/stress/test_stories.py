@@ -257,11 +257,12 @@ def test_a_story_that_fell_behind_its_arrival_is_seen_by_its_own_objective(tmp_p
         recorder.add(Op("start", 0, number + 30, number + 30, number + 30.2, OK, f"c{number}", []))
         recorder.add(Op("container", 0, number, number + 30, number + 31, OK, ""))
     recorder.close(200.0)
-    wanted = Objectives(p99={"start": 20.0, "container": 20.0})
+    wanted = Objectives(p99={"start": 20.0, "container": 20.0, "story": 20.0})
     found = {result.test.partition("::")[2]: result.verdict for result in
              objectives.judge(History(tmp_path / "h"), wanted, 0.0)[2]}  # fmt: skip
     assert found["the 99th percentile of start is at most 20 s"] is Verdict.PASS
     assert found["the 99th percentile of container is at most 20 s"] is Verdict.FAIL
+    assert found["the 99th percentile of story is at most 20 s"] is Verdict.FAIL
 
 
 def test_a_connection_is_kept(endpoint):
