@@ -20,7 +20,7 @@ TESTFLAGS ?=
 TESTDIRS ?=
 # of the whole session
 DEADLINE := 60m
-suites-full: DEADLINE := 8h
+suites-full suites-runtimes: DEADLINE := 8h
 TIMEOUT ?= $(DEADLINE)
 export DOCKER_GRAPHDRIVER DOCKER_EXECDRIVER TESTFLAGS
 
@@ -72,9 +72,10 @@ suites-runtimes: $(READY) ## bare runtimes, with given bundles
 	$(pytest) suites/oci/runtime suites/security/test_runtime.py -n $(N) $(RUNTIME_LABS:%=--engine %)
 	$(pytest) suites/security/test_runtime.py -n $(N) --engine runsc@bookworm
 
-suites-kernels: $(READY) ## AppArmor, SELinux and cgroup v2, really on: labs with a kernel of their own
+suites-kernels: $(READY) ## AppArmor, SELinux, cgroup v2 and all capabilities, really on: labs with a kernel of their own
 	$(pytest) suites/security/test_apparmor.py suites/security/test_selinux.py -n 2 $(KERNEL_LABS:%=--engine %)
-	$(pytest) suites/security/test_kernel.py -k cgroups -n 1 $(CGROUP2_LABS:%=--engine %)
+	$(pytest) suites/security/test_kernel.py suites/security/test_capabilities.py -k 'cgroups or privileged' -n 1 \
+		$(CGROUP2_LABS:%=--engine %)
 
 suite-%: $(READY) ## one suite: make suite-cli
 	$(pytest) suites/$* -n $(N) $(engines)
