@@ -1,5 +1,6 @@
 """Images that are wrong in one way get the rule that they break, and those that are right get none."""
 
+import copy
 import gzip
 import io
 import json
@@ -7,15 +8,20 @@ import os
 import tarfile
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from seatrial.archive import Image, tree
 from seatrial.diagnostics import Severity
-from seatrial.oci.image import media, samples, validate
+from seatrial.oci.image import files, media, samples, signature, tarstream, validate
 from seatrial.oci.image.rules import CATALOGUE
-from seatrial.oci.image.samples import BROKEN, ODD, Layout, describe, put, write
+from seatrial.oci.image.samples import BROKEN, LAYERS, ODD, Layout, describe, put, write
 from seatrial.oci.image.validate import Wishes
 
 WISHES = Wishes()
+PUBLIC = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
 
 
 @pytest.mark.parametrize("sample", BROKEN, ids=lambda sample: sample.name)
@@ -167,6 +173,142 @@ def test_sparse_files_and_devices_are_read_over(tmp_path):
         made.addfile(long)
     report = validate.path(write(tmp_path, Layout(layers=(buffer.getvalue(),)).build()), WISHES)
     assert report.codes() == {"OCI112"}
+
+
+@pytest.mark.parametrize(("key", "told"), [
+    ("org.opencontainers.image.deck", True), ("org.opencontainers.deck", True), ("org.opencontainersx", False),
+    ("org.opencontainers.image.title", False),
+])
+def test_keys_that_are_reserved(key, told, tmp_path):
+    layout = Layout(manifest=samples.setting("annotations", key, to="x"))
+    assert validate.path(write(tmp_path, layout.build()), WISHES).codes() == ({"OCI038"} if told else set())
+
+
+WRONG = (None, True, 5, -1, 1.5, "", "x", "a\0b", [], ["x"], [5], [None], [{}], [[]], {}, {"x": {}}, {"x": [5]})
+
+
+def places(value, where=()):
+    """Return every place of a document but the whole."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for step, one in inner for place in ((*where, step), *places(one, (*where, step)))]
+
+
+def wrong_at(document):
+    """Return a document with a value of a wrong type at each of its places."""
+    found = places(document)
+    assert len(found) > 2
+    for where in found:
+        for value in WRONG:
+            changed = copy.deepcopy(document)
+            samples.setting(*where, to=value)(changed)
+            yield changed
+
+
+@pytest.mark.parametrize("part", ["config", "manifest", "descriptor", "index"])
+def test_a_wrong_type_anywhere_is_told_and_never_a_traceback(part, tmp_path):
+    made = []
+    key = tmp_path / "key.pem"
+    key.write_bytes(PUBLIC)
+    Layout(**{part: lambda value: made.append(copy.deepcopy(value))}).build()
+    for number, changed in enumerate(wrong_at(made[0])):
+        layout = Layout(layers=LAYERS[:1], **{part: lambda value, to=changed: (value.clear(), value.update(to))})
+        place = write(tmp_path / str(number), {**layout.build(), "manifest.json": b"[]"})
+        report = validate.path(place, Wishes(keys=signature.Keys(public=key)))
+        assert "OCI045" in report.codes(), changed
+
+
+def test_a_wrong_type_anywhere_in_manifest_json(tmp_path):
+    image = Image.make([tree({"etc": None, "etc/motd": "x"})], ["fleet/ship:v1"])
+    for number, changed in enumerate(wrong_at(json.loads(image.files()["manifest.json"]))):
+        place = write(tmp_path / str(number), {name: data if isinstance(data, bytes) else data.encode()
+                                               for name, data in image.files().items()})  # fmt: skip
+        (place / "manifest.json").write_text(json.dumps(changed))
+        assert validate.path(place, WISHES).diagnostics, changed
+
+
+@pytest.mark.parametrize("value", ["[5]", '[{"Config": "x", "Layers": [], "RepoTags": 5}]',
+                                   '[{"Config": "x", "Layers": [], "RepoTags": "a:b"}]'])
+def test_a_manifest_json_of_other_types(value, tmp_path):
+    path = tmp_path / "saved.tar"
+    path.write_bytes(tree({"manifest.json": value, "x": "{}"}))
+    assert validate.path(path, WISHES).codes(Severity.ERROR) == {"OCI090"}
+
+
+def test_a_manifest_json_of_two_meanings(tmp_path):
+    path = tmp_path / "saved.tar"
+    for text, code in ((b'[{"Config": "x", "Config": "y", "Layers": []}]', "OCI007"),
+                       ("[]".encode("utf-16"), "OCI006"), (b"null", "OCI090")):  # fmt: skip
+        path.write_bytes(tree({"manifest.json": text}))
+        assert code in validate.path(path, WISHES).codes(Severity.ERROR)
+
+
+def test_a_manifest_json_that_is_no_file(tmp_path):
+    path = tmp_path / "saved.tar"
+    for inner in (("manifest.json/x", "y"), ("manifest.json", samples.entry(tarfile.SYMTYPE, linkname="gone"))):
+        path.write_bytes(samples.tar(inner))
+        assert validate.path(path, WISHES).codes(Severity.ERROR) == {"OCI018"}
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place/manifest.json").symlink_to("gone")
+    assert validate.path(tmp_path / "place", WISHES).codes(Severity.ERROR) == {"OCI018"}
+
+
+@pytest.mark.parametrize("second", [
+    samples.entry(), samples.entry(tarfile.SYMTYPE, linkname="index.json"), None,
+    samples.entry(tarfile.LNKTYPE, linkname="index.json"),
+], ids=["file", "symlink", "directory", "link"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_name_that_stands_twice_in_an_archive(second, swapped, tmp_path):
+    path = tmp_path / "image.tar"
+    pair = [("extra", "x"), ("extra", second)]
+    path.write_bytes(samples.tar(*Layout().build().items(), *(reversed(pair) if swapped else pair)))
+    assert validate.path(path, WISHES).codes(Severity.ERROR) == {"OCI004"}
+
+
+def test_a_directory_may_stand_twice_in_an_archive(tmp_path):
+    path = tmp_path / "image.tar"
+    path.write_bytes(samples.tar(("blobs", None), ("blobs", None), *Layout().build().items()))
+    assert validate.path(path, WISHES).codes() == set()
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    *((key, value) for key in ("size", "uid", "gid")
+      for value in ("1_0", " 10 ", "\u0661\u0660", "+1", "-1", "0x1", "")),
+    *(("mtime", value) for value in ("nan", "inf", "1e5", "1_0", "\u0661", "1.2.3", "+1")),
+    *((key, value) for key in ("path", "linkpath") for value in ("", "a\0b")),
+])
+def test_what_is_no_value_of_a_pax_header(key, value):
+    told = []
+    (entry,) = tarstream.TarStream(Plain(pax(key, value)), lambda code, *_: told.append(code))
+    assert told == ["OCI120"]
+    assert (entry.name, entry.size, entry.uid, entry.mtime) == ("x", 0, 7, 0)
+
+
+@pytest.mark.parametrize(("key", "value", "seen"), [
+    ("uid", "010", 10), ("mtime", "-1.5", -1.5), ("mtime", "7", 7), ("gid", "4294967295", 2**32 - 1),
+])
+def test_what_is_a_value_of_a_pax_header(key, value, seen):
+    told = []
+    (entry,) = tarstream.TarStream(Plain(pax(key, value)), lambda *args: told.append(args))
+    assert told == []
+    assert getattr(entry, key) == seen
+
+
+class Plain(files._Seekable):
+    """Bytes as a source."""
+
+    def __init__(self, data):
+        super().__init__(io.BytesIO(data))
+
+
+def pax(key, value):
+    """Return an archive of an empty file with one pax record."""
+    record = f" {key}={value}\n".encode()
+    length = next(n for n in range(len(record), len(record) + 9) if len(str(n)) + len(record) == n)
+    content = str(length).encode() + record
+    header = tarfile.TarInfo("PaxHeader")
+    header.type, header.size = tarfile.XHDTYPE, len(content)
+    real = samples.entry(uid=7, mtime=0)
+    return header.tobuf() + content.ljust(512, b"\0") + real.tobuf() + b"\0" * 1024
 
 
 def test_rules_are_explained_with_section_and_level():

@@ -182,8 +182,8 @@ class Checker:
         said = doc.value.get("mediaType")
         if said is None:
             doc.tell(missing, "mediaType is missing")
-        elif said not in fitting:
-            doc.tell(wrong, f"mediaType is {str(said)[:100]}", ("mediaType",))
+        elif doc.of_type(said, str, ("mediaType",), "text") and said not in fitting:
+            doc.tell(wrong, f"mediaType is {said[:100]}", ("mediaType",))
 
     def _subject(self, doc: Document) -> str:
         """Check a subject, which need not be there; return its digest."""

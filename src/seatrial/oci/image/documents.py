@@ -33,17 +33,18 @@ _REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+
 _PORT = re.compile(r"(\d{1,5})(/(tcp|udp|sctp))?")
 
 
-class Document:
-    """A document with a name; what is told of it has its place."""
+class Text:
+    """A JSON text with a name; what is told of it has its place. `content` is None when it could not be read."""
 
     def __init__(self, report: Report, name: str, text: bytes) -> None:
         self.name = name
         self.report = report
         self._counts: dict[str, int] = {}
         self._parsed = jsontext.Document("")
-        self.value: dict[str, Any] | None = self._read(text)
+        self.readable = False
+        self.content: Any = self._read(text)
 
-    def _read(self, text: bytes) -> dict[str, Any] | None:
+    def _read(self, text: bytes) -> Any:
         try:
             self._parsed = jsontext.read(text.decode("utf-8"))
         except UnicodeDecodeError as error:
@@ -54,9 +55,7 @@ class Document:
             self.report.add(code, flaw.message, flaw.where, self._parsed.position(flaw.offset), file=self.file)
         if any(flaw.kind != "duplicate" for flaw in self._parsed.flaws):
             return None
-        if not isinstance(self._parsed.value, dict):
-            self.tell("OCI006", "it is no JSON object")
-            return None
+        self.readable = True
         return self._parsed.value
 
     @property
@@ -85,6 +84,16 @@ class Document:
         """Return an optional property of a type; None when it is not there, is null or is something else."""
         value = holder.get(key)
         return value if value is not None and self.of_type(value, kind, (*where, key), words) else None
+
+
+class Document(Text):
+    """A JSON object with a name; `value` is None when it could not be read or is something else."""
+
+    def __init__(self, report: Report, name: str, text: bytes) -> None:
+        super().__init__(report, name, text)
+        self.value: dict[str, Any] | None = self.content if isinstance(self.content, dict) else None
+        if self.readable and self.value is None:
+            self.tell("OCI006", "it is no JSON object")
 
 
 def jsontype(value: Any) -> str:
@@ -204,7 +213,7 @@ def notes(doc: Document, holder: dict[str, Any], where: Where = (), *, top: bool
 
 def _annotation(doc: Document, name: str, text: str, where: Where, top: bool) -> None:
     short = name.removeprefix("org.opencontainers.image.")
-    if name.startswith("org.opencontainers.image.") and name not in _KEYS:
+    if name.startswith("org.opencontainers.") and name not in _KEYS:
         doc.tell("OCI038", f"{name!r} is not defined", where)
     elif name == REF_NAME and not top:
         doc.tell("OCI046", "the reference name is not on a descriptor of index.json", where)

@@ -44,6 +44,8 @@ class Directory:
     def open(self, path: str) -> BinaryIO | None:
         """Open a regular file; a link or a special file is an OSError."""
         *parents, name = path.split("/")
+        if "\0" in path:
+            return None
         with ExitStack() as stack:
             try:
                 here = self._enter(stack, str(self._root), None)
@@ -119,6 +121,7 @@ class Archive:
     def __init__(self, path: Path, report: Report, limit: int) -> None:
         self._places: dict[str, tuple[int, int]] = {}
         self._links: dict[str, str] = {}
+        self._kinds: dict[str, str] = {}
         self._whole: BinaryIO = path.open("rb")
         try:
             self._whole = self._plain(report, limit)
@@ -156,9 +159,11 @@ class Archive:
             elif len(self._places) + len(self._links) >= ENTRIES:
                 report.add("OCI005", f"it has more than {ENTRIES} entries")
                 return
+            elif self._kinds.setdefault(name, entry.kind) != entry.kind or (
+                entry.kind != "directory" and (name in self._places or name in self._links)
+            ):
+                report.add("OCI004", f"{name!r} stands twice in the archive")
             elif entry.kind == "file" and not entry.sparse:
-                if name in self._places:
-                    report.add("OCI004", f"{name!r} stands twice in the archive")
                 self._places[name] = (self._whole.tell(), entry.size)
             elif entry.kind in ("link", "symlink"):
                 base = posixpath.dirname(name) if entry.kind == "symlink" else ""

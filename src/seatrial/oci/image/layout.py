@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import re
 from contextlib import closing
 from typing import Any, BinaryIO
 
 from seatrial.oci.image import documents, media
 from seatrial.oci.image.check import Checker
-from seatrial.oci.image.documents import DOCUMENT, Document
+from seatrial.oci.image.documents import DOCUMENT, Document, Text
 from seatrial.oci.image.files import Files
 from seatrial.oci.image.layer import Stack, read
 from seatrial.oci.image.rules import Report
@@ -36,30 +35,34 @@ class LayoutBlobs:
         return f"blobs/{digest.replace(':', '/', 1)}"
 
 
-def text(files: Files, report: Report, name: str) -> Document | None:
-    """Read a document of a layout; None when it is not there or cannot be read."""
+def _content(files: Files, report: Report, name: str, missing: str, words: str) -> bytes | None:
+    """Read a document; None when it is not there, which is the rule `missing`, or cannot be read, which is told."""
     try:
         stream = files.open(name)
         if stream is None:
+            report.add(missing, words)
             return None
         with closing(stream):
             content = stream.read(DOCUMENT + 1)
     except OSError as error:
         report.add("OCI018", f"{name}: {error.strerror or error}")
-        return Document(report, name, b"{}")
+        return None
     if len(content) > DOCUMENT:
         report.add("OCI005", f"{name} has more than {DOCUMENT} bytes")
-        return Document(report, name, b"{}")
-    return Document(report, name, content)
+        return None
+    return content
+
+
+def _document(files: Files, report: Report, name: str, missing: str) -> Document | None:
+    content = _content(files, report, name, missing, f"there is no {name}")
+    return None if content is None else Document(report, name, content)
 
 
 def layout(files: Files, report: Report, limit: int) -> Checker:
     """Check a layout: its own files, every image in it, and every blob against its name."""
     checker = Checker(report, LayoutBlobs(files), limit)
-    mark = text(files, report, "oci-layout")
-    if mark is None:
-        report.add("OCI010", "there is no oci-layout")
-    elif mark.value is not None:
+    mark = _document(files, report, "oci-layout", "OCI010")
+    if mark is not None and mark.value is not None:
         version = mark.value.get("imageLayoutVersion")
         if not isinstance(version, str):
             mark.tell("OCI011", "imageLayoutVersion is missing or no text")
@@ -67,10 +70,8 @@ def layout(files: Files, report: Report, limit: int) -> Checker:
             mark.tell("OCI012", f"the version is {version[:40]!r}", ("imageLayoutVersion",))
     if not files.holds("blobs"):
         report.add("OCI014", "there is no directory blobs")
-    index = text(files, report, "index.json")
-    if index is None:
-        report.add("OCI013", "there is no index.json")
-    else:
+    index = _document(files, report, "index.json", "OCI013")
+    if index is not None:
         checker.index(index, top=True)
     _names(files, report, checker)
     return checker
@@ -110,18 +111,13 @@ def _named(files: Files, report: Report, path: str, digest: str) -> None:
 
 def saved(files: Files, report: Report, limit: int, checker: Checker | None = None) -> None:
     """Check manifest.json and what it names; `checker` has seen the layout in the same archive."""
-    stream = files.open("manifest.json")
-    assert stream is not None  # noqa: S101 - its callers have looked
-    with closing(stream):
-        content = stream.read(DOCUMENT + 1)
-    if len(content) > DOCUMENT:
-        report.add("OCI005", f"manifest.json has more than {DOCUMENT} bytes")
+    content = _content(files, report, "manifest.json", "OCI018", "manifest.json is a directory or leads nowhere")
+    if content is None:
         return
-    try:
-        listed = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        report.add("OCI006", f"manifest.json: {error}")
+    doc = Text(report, "manifest.json", content)
+    if not doc.readable:
         return
+    listed = doc.content
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         report.add("OCI090", "manifest.json is no array of objects")
         return
@@ -139,7 +135,11 @@ def _entry(
     if not isinstance(name, str) or not isinstance(layers, list) or not all(isinstance(one, str) for one in layers):
         report.add("OCI090", f"{where} lacks Config or Layers")
         return
-    for tag in entry.get("RepoTags") or ():
+    tags = entry.get("RepoTags")
+    if tags is not None and not isinstance(tags, list):
+        report.add("OCI090", f"{where}: RepoTags are {documents.jsontype(tags)}")
+        return
+    for tag in tags or ():
         if not isinstance(tag, str) or not _NAME.fullmatch(tag):
             report.add("OCI093", f"{where}: {str(tag)[:200]!r}")
     config = _file(files, report, name, where)
@@ -151,7 +151,7 @@ def _entry(
     if name.removesuffix(".json").rpartition("/")[2] != sum_:
         report.add("OCI092", f"{name[:200]} has the digest sha256:{sum_}")
     if checker is not None:
-        digests = {one.value["config"].get("digest") for one in checker.found.manifests.values()
+        digests = {str(one.value["config"].get("digest")) for one in checker.found.manifests.values()
                    if isinstance(one.value.get("config"), dict)}  # fmt: skip
         if f"sha256:{sum_}" not in digests:
             report.add("OCI094", f"{where} is sha256:{sum_}, which index.json does not lead to")

@@ -200,16 +200,17 @@ def check(store: Registry, report: Report, limit: int, keys: Keys | None) -> Non
     if doc.value is None:
         return
     served = answer.headers.get("Content-Type", "").partition(";")[0].strip()
-    kind = doc.value.get("mediaType") or served
+    said = doc.value.get("mediaType")
+    kind = said if isinstance(said, str) and said else served
     if served != kind:
-        doc.tell("OCI131", f"Content-Type is {served[:100]!r}, mediaType {str(kind)[:100]!r}")
+        doc.tell("OCI131", f"Content-Type is {served[:100]!r}, mediaType {kind[:100]!r}")
     if kind in media.INDEXES or ("manifests" in doc.value and kind not in media.MANIFESTS):
         checker.index(doc)
     else:
         checker.manifest(doc, {"digest": digest, "mediaType": kind})
     _referrers(store, report, checker, digest)
     if keys is not None:
-        top = {digest: Manifest(digest, str(kind), doc.value)}
+        top = {digest: Manifest(digest, kind, doc.value)}
         signature.verify(report, top | checker.found.manifests, Tagged(store.tagged, store.open), keys)
 
 

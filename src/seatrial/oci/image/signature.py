@@ -69,7 +69,8 @@ class LayoutTags(Tagged):
             return None
         with closing(stream):
             index = _json(stream.read(DOCUMENT))
-        for entry in index.get("manifests") or ():
+        listed = index.get("manifests")
+        for entry in listed if isinstance(listed, list) else ():
             notes = entry.get("annotations") if isinstance(entry, dict) else None
             name = notes.get(documents.REF_NAME) if isinstance(notes, dict) else None
             if isinstance(name, str) and name.rpartition(":")[2] == tag and _usable(entry.get("digest")):

@@ -6,6 +6,7 @@ reads the same header blocks (`TarInfo.frombuf`), in bounded memory, and says wh
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ BLOCK = tarfile.BLOCKSIZE
 # of one pax header or long name; the largest extended attribute of Linux has 64 KiB
 HEADER = 1 << 20
 NAME = 4096
+
+# of a pax record: digits of ASCII, for times with a sign and a fraction
+_WHOLE = re.compile(r"[0-9]{1,300}")
+_TIME = re.compile(r"-?[0-9]{1,300}(\.[0-9]*)?")
+_NAMES = ("GNU.sparse.name", "path", "linkpath")
 
 # code of a rule, what was seen, at which byte
 Tell = Callable[[str, str, int], None]
@@ -157,6 +163,9 @@ class TarStream:
     def _entry(
         self, header: tarfile.TarInfo, pax: dict[str, str], long: dict[bytes, str], at: int
     ) -> Entry | None:  # fmt: skip
+        for key in _NAMES:
+            if key in pax and (not pax[key] or "\0" in pax[key]):
+                self._tell("OCI120", f"{key} is no name: {pax.pop(key)[:40]!r}", at)
         kind = _KINDS.get(header.type, repr(header.type.decode("latin-1")))
         entry = Entry(
             long.get(tarfile.GNUTYPE_LONGNAME, header.name), kind, header.size, header.mode, header.uid, header.gid,
@@ -168,9 +177,9 @@ class TarStream:
         entry.target = pax.get("linkpath", entry.target)
         for key in ("size", "uid", "gid", "mtime"):
             if key in pax:
-                try:
+                if (_TIME if key == "mtime" else _WHOLE).fullmatch(pax[key]):
                     setattr(entry, key, float(pax[key]) if key == "mtime" else int(pax[key]))
-                except ValueError:
+                else:
                     self._tell("OCI120", f"{key} is no number: {pax[key][:40]!r}", at)
         if kind in ("link", "symlink", "char", "block", "directory", "fifo"):
             entry.size = 0  # whatever is written there
