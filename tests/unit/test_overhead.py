@@ -1,5 +1,6 @@
 """What is measured, without measuring it."""
 
+import contextlib
 import dataclasses
 import itertools
 import subprocess
@@ -84,3 +85,41 @@ def test_what_does_not_run_is_no_figure(monkeypatch, measure):
     with pytest.raises(SeatrialError) as caught:
         measure()
     assert (caught.value.code, caught.value.cause) == ("E511", "exit code 4: no such file")
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path):
+    """Runs the command with figures that are given instead of measured."""
+    from seatrial import cli, runs
+    from seatrial.engines import drivers
+    from seatrial.lab import images, labs
+
+    monkeypatch.setattr(runs, "begun", lambda *args: contextlib.nullcontext())
+    monkeypatch.setattr(labs, "acquire", lambda *args: SimpleNamespace(name="x"))
+    monkeypatch.setattr(labs, "release", lambda *args: None)
+    monkeypatch.setattr(drivers, "in_lab", lambda *args: None)
+    monkeypatch.setattr(images, "provide", lambda *args: None)
+    monkeypatch.setattr("seatrial.controller.sweep", lambda *args: [])
+
+    def run(*found):
+        given = iter([[one] for one in found])
+        monkeypatch.setattr(overhead, "watched", lambda measure: next(given))
+        arguments = cli.parser().parse_args(["bench", "--gain", "--levels"])
+        return arguments.run(arguments)
+
+    return run
+
+
+def figure(low, high, noise=""):
+    return overhead.Figure("a call", "1 ms", "2 ms", (low + high) / 2, low, high, "ms", most=5.0, noise=noise)
+
+
+def test_the_command_says_what_is_kept_broken_and_open(bench, capsys):
+    assert bench(figure(1, 2), figure(1, 3), figure(2, 3)) == 0
+    assert "open" not in capsys.readouterr().err
+    assert bench(figure(1, 2), figure(4, 6), figure(7, 9, "it was loud")) == 0
+    told = capsys.readouterr()
+    assert "the machine was not quiet: it was loud" in told.err
+    assert "2 of 3 figures are open" in told.err
+    assert bench(figure(1, 2), figure(7, 9), figure(1, 2)) == 1
+    assert "BROKEN" in capsys.readouterr().out
