@@ -4,10 +4,10 @@
                 [--registry [harbour|debian|URL]]
 
 Faults of an engine's command line are derived from a run of its suites (without --baseline they run
-first), those of its API stand in api_faults.py, engines whose isolation is weakened in weakened.py,
-those of a runtime in runtime_faults.py, those of a registry in registry_faults.py. Exit codes: 0 enough
-faults were noticed, 1 too few or a test that names an option's effect did not notice that it was
-ignored, 4 there are no faults. Each suite has to notice enough of those that are its own.
+first), those of its API stand in api_faults.py, engines whose isolation is weakened in weakened.py
+and weakened_ways.py, those of a runtime in runtime_faults.py, those of a registry in registry_faults.py. Exit
+codes: 0 enough faults were noticed, 1 too few or a test that names an option's effect did not notice that it
+was ignored, 4 there are no faults. Each suite has to notice enough of those that are its own.
 """
 
 from __future__ import annotations

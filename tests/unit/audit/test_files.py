@@ -76,6 +76,17 @@ def test_no_link_leads_out_of_the_tree(tree):
     assert files.text("/etc/docker/daemon.json") == "made"
 
 
+def test_paths_are_followed_inside_of_the_tree(tree):
+    (tree / "run").mkdir()
+    (tree / "var").mkdir()
+    (tree / "var/run").symlink_to("/run")
+    (tree / "up").symlink_to("../../../../etc")
+    files = HostFiles(Tree(tree))
+    assert [files.real(path) for path in ("/var/run/x.sock", "/up/docker", "/none/../tls/", "/")] == [
+        "/run/x.sock", "/etc/docker", "/tls", "/"]  # fmt: skip
+    assert NoFiles().real("/var/run/../run/x") == "/run/x"
+
+
 def test_kinds(tree, tmp_path):
     files = HostFiles(Tree(tree))
     with socket.socket(socket.AF_UNIX) as server:
