@@ -64,6 +64,7 @@ def test_working_directory_leads_out_by_no_descriptor_that_is_there(runtime, bun
 
 
 @claim("security-185")
+@requires("host_kernel")
 @pytest.mark.parametrize("form", ["file", "link"])
 def test_mask_is_no_file_of_the_image(runtime, bundle, guard, advisory, form):
     """/dev is that of the image, with another /dev/null in it, as a race would have it; the runtime gets 10 seconds.
