@@ -46,6 +46,8 @@ class Found:
     """What the walk has met: manifests by digest, and which blobs are known to be what they are called."""
 
     manifests: dict[str, Manifest] = field(default_factory=dict)
+    indexes: dict[str, list[str]] = field(default_factory=dict)  # digest -> digests that it lists
+    named: dict[str, set[str]] = field(default_factory=dict)  # digest in index.json -> its reference names
     blobs: set[str] = field(default_factory=set)
     layers: dict[str, Layer] = field(default_factory=dict)
 
@@ -61,11 +63,12 @@ class Checker:
 
     # -- documents -----------------------------------------------------------------------------
 
-    def index(self, doc: Document, *, top: bool = False, depth: int = 0) -> None:
-        """Check an index and what it lists; `top` is index.json of a layout."""
+    def index(self, doc: Document, digest: str = "", *, top: bool = False, depth: int = 0) -> None:
+        """Check an index and what it lists; `top` is index.json of a layout, which has no digest."""
         value = doc.value
         if value is None:
             return
+        listing = self.found.indexes[digest] = []
         self._version(doc, "OCI040")
         self._own_type(doc, media.INDEXES, "OCI041", "OCI042")
         if "layers" in value or "config" in value:
@@ -87,7 +90,11 @@ class Checker:
             return
         self._twins(doc, listed, top=top)
         for number, entry in enumerate(listed):
-            self.descriptor(doc, entry, ("manifests", number), top=top, depth=depth)
+            good = self.descriptor(doc, entry, ("manifests", number), top=top, depth=depth)
+            if good is not None:
+                listing.append(good["digest"])
+                if top and isinstance(notes := good.get("annotations"), dict):
+                    self.found.named.setdefault(good["digest"], set()).add(str(notes.get(documents.REF_NAME, "")))
 
     def _twins(self, doc: Document, listed: list[Any], *, top: bool) -> None:
         """Tell of entries between which a reader cannot choose."""
@@ -106,26 +113,30 @@ class Checker:
                 doc.tell(code, f"a second entry of {key[:100] if top else 'this platform'}", ("manifests", number))
             seen.add(str(key))
 
-    def descriptor(self, doc: Document, entry: Any, where: Where, *, top: bool = False, depth: int = 0) -> None:
-        """Check a descriptor of an index, and the manifest or index that it describes."""
+    def descriptor(
+        self, doc: Document, entry: Any, where: Where, *, top: bool = False, depth: int = 0
+    ) -> dict[str, Any] | None:  # fmt: skip
+        """Check a descriptor of an index, and the manifest or index that it describes; return it when that was met."""
         good = documents.descriptor(doc, entry, where, top=top)
         if good is None:
-            return
+            return None
         kind = good["mediaType"]
         if kind not in media.INDEXES | media.MANIFESTS:
             doc.tell("OCI044", f"the media type is {kind[:100]}", where)
             self.blob(doc, good, where)
-            return
+            return None
         inner = self.document(doc, good, where)
         if inner is None or inner.value is None:
-            return
+            return None
         said = inner.value.get("mediaType")
         if isinstance(said, str) and said != kind:
             inner.tell("OCI061", f"it says {said[:100]}, its descriptor {kind}", ("mediaType",))
         if kind in media.INDEXES:
-            self.index(inner, depth=depth + 1)
+            if good["digest"] not in self.found.indexes:
+                self.index(inner, good["digest"], depth=depth + 1)
         elif good["digest"] not in self.found.manifests:
             self.manifest(inner, good)
+        return good
 
     def manifest(self, doc: Document, described: dict[str, Any]) -> None:
         """Check a manifest, its configuration and its layers."""

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import requests
 
 from seatrial.oci.image import documents, media, signature
-from seatrial.oci.image.check import Checker, Manifest
+from seatrial.oci.image.check import Checker
 from seatrial.oci.image.documents import DOCUMENT, Document
 from seatrial.oci.image.rules import Report
 from seatrial.oci.image.signature import Keys, Tagged
@@ -205,13 +205,13 @@ def check(store: Registry, report: Report, limit: int, keys: Keys | None) -> Non
     if served != kind:
         doc.tell("OCI131", f"Content-Type is {served[:100]!r}, mediaType {kind[:100]!r}")
     if kind in media.INDEXES or ("manifests" in doc.value and kind not in media.MANIFESTS):
-        checker.index(doc)
+        checker.index(doc, digest)
     else:
         checker.manifest(doc, {"digest": digest, "mediaType": kind})
     _referrers(store, report, checker, digest)
     if keys is not None:
-        top = {digest: Manifest(digest, kind, doc.value)}
-        signature.verify(report, top | checker.found.manifests, Tagged(store.tagged, store.open), keys)
+        asked = f"{store.named.host}/{store.named.name}" + ("" if ":" in wanted else f":{wanted}")
+        signature.verify(report, [digest], checker.found, Tagged(store.tagged, store.open), keys, asked)
 
 
 def _referrers(store: Registry, report: Report, checker: Checker, digest: str) -> None:

@@ -262,6 +262,11 @@ CATALOGUE = Catalogue.of("OCI", "seatrial oci", (
     Rule("OCI153", _N, "the image is signed", "The signature holds; the key and what it claims are named.", _COSIGN,
          DOC),
     Rule("OCI154", _E, "a signature cannot be read", "It is not of the form that is defined.", _SIMPLE, DOC),
+    Rule("OCI155", _E, "a signature is no longer good",
+         "It or its key has expired, or the key was revoked; engines refuse the image.", _SIMPLE, DOC),
+    Rule("OCI156", _E, "a signature is one of another name",
+         "Its docker-reference is not what was asked for. Engines refuse simple signing then; cosign does not look, so "
+         "that a signature of its that holds makes this a warning.", _SIMPLE, DOC),
 ))  # fmt: skip
 
 

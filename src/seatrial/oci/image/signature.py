@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +23,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
+from seatrial.diagnostics import Severity
 from seatrial.errors import SeatrialError
 from seatrial.oci.image import documents, media
-from seatrial.oci.image.check import Manifest
+from seatrial.oci.image.check import Found
 from seatrial.oci.image.documents import DOCUMENT
 from seatrial.oci.image.files import Files
 from seatrial.oci.image.rules import Report
@@ -34,6 +35,10 @@ _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 _ANNOTATION = "dev.cosignproject.cosign/signature"
 _COSIGN, _ATOMIC = "cosign container image signature", "atomic container signature"
 _MOST = 100  # signatures of one image
+# what GPG says of a signature
+_VOID = {"EXPSIG": "the signature has expired", "EXPKEYSIG": "the key of the signature has expired",
+         "REVKEYSIG": "the key of the signature was revoked"}  # fmt: skip
+_VERDICTS = {"GOODSIG", "BADSIG", "ERRSIG", *_VOID}
 Open = Callable[[str, str], BinaryIO | None]
 _Public = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
@@ -86,28 +91,87 @@ class LayoutTags(Tagged):
 class Answer:
     """What became of the signatures of one image: those that hold, those of others, and what does not fit."""
 
+    asked: str = ""  # the name that they have to speak of, where it is known
     holds: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     tampered: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    void: list[str] = field(default_factory=list)  # by a key that is no longer good
+    foreign: list[str] = field(default_factory=list)  # of another name
+
+    @property
+    def empty(self) -> bool:
+        """Whether there was no signature at all."""
+        return not any((self.holds, self.others, self.tampered, self.unreadable, self.void, self.foreign))
 
 
-def verify(report: Report, manifests: Mapping[str, Manifest], tagged: Tagged, keys: Keys) -> None:
-    """Verify the signatures of images: one that holds is enough, as for those who pull.
+def verify(
+    report: Report, digests: Iterable[str], found: Found, tagged: Tagged, keys: Keys, asked: str = ""
+) -> None:  # fmt: skip
+    """Verify the signatures of what was named: one that holds is enough, as for those who pull.
 
-    What was signed may be an index or a manifest; signatures themselves are not asked for theirs.
+    An index that is signed covers what it lists. With GPG alone, an index without a signature leaves it to its images,
+    of which engines verify the one that they pull. `asked` is the name that a signature has to speak of.
     """
-    images = [one for one in manifests.values()
-              if not any(layer.get("mediaType") == _PAYLOAD for layer in _layers(one.value))]  # fmt: skip
-    if not images:
+    waiting = sorted(dict.fromkeys(digests), key=lambda digest: digest not in found.indexes)
+    if not waiting:
         report.add("OCI150", "there is no image that could be signed")
-    for one in images:
-        answer = Answer()
+    covered: set[str] = set()
+    while waiting:
+        digest = waiting.pop(0)
+        if digest in covered:
+            continue
+        answer = Answer(asked)
         if keys.public is not None:
-            _cosign(answer, one.digest, tagged, _public(keys.public))
+            _cosign(answer, digest, tagged, _public(keys.public))
         if keys.gpg is not None:
-            _simple(answer, one.digest, keys.gpg, keys.signatures)
-        _tell(report, one.digest, answer)
+            _simple(answer, digest, keys.gpg, keys.signatures)
+        listed = found.indexes.get(digest)
+        if listed and answer.empty and keys.public is None:
+            waiting += [one for one in listed if one not in waiting]
+            continue
+        _tell(report, digest, answer)
+        if answer.holds:
+            _cover(digest, found, covered)
+
+
+def named(found: Found) -> list[str]:
+    """Return what in a layout has to be signed: what index.json names but signatures and artifacts of other images."""
+    met = {*found.manifests, *found.indexes} - {""}
+    return [digest for digest in found.indexes.get("", ()) if not _belongs(digest, found, met)]
+
+
+def _belongs(digest: str, found: Found, met: set[str]) -> bool:
+    """Tell whether something is no image but a signature of one, or refers to one."""
+    manifest = found.manifests.get(digest)
+    if manifest is None:
+        return False
+    if manifest.subject in met and manifest.config not in media.CONFIGS:
+        return True
+    layers, tags = _layers(manifest.value), found.named.get(digest)
+    signed = {f"{one.replace(':', '-', 1)}.sig" for one in met}
+    return bool(layers and tags) and all(layer.get("mediaType") == _PAYLOAD for layer in layers) and all(
+        tag.rpartition(":")[2] in signed for tag in tags or ()
+    )  # fmt: skip
+
+
+def _cover(digest: str, found: Found, covered: set[str]) -> None:
+    for one in found.indexes.get(digest, ()):
+        if one not in covered:
+            covered.add(one)
+            _cover(one, found, covered)
+
+
+def _speaks_of(name: str, asked: str) -> bool:
+    """Tell whether a name in a signature is the repository that was asked for, with its tag where both have one."""
+    (mine, my_tag), (its, its_tag) = _repository(asked), _repository(name)
+    return mine == its and (not my_tag or not its_tag or my_tag == its_tag)
+
+
+def _repository(name: str) -> tuple[str, str]:
+    name = name.partition("@")[0]
+    before, colon, tag = name.rpartition(":")
+    return (before, tag) if colon and "/" not in tag else (name, "")
 
 
 def _tell(report: Report, digest: str, answer: Answer) -> None:
@@ -115,12 +179,16 @@ def _tell(report: Report, digest: str, answer: Answer) -> None:
         report.add("OCI154", f"{digest}: {words}")
     for words in answer.tampered:
         report.add("OCI152", f"{digest}: {words}")
+    for words in answer.void:
+        report.add("OCI155", f"{digest}: {words}")
+    for words in answer.foreign:
+        report.add("OCI156", f"{digest}: {words}", severity=Severity.WARNING if answer.holds else None)
     if answer.holds:
         for words in answer.holds:
             report.add("OCI153", f"{digest} is signed: {words}")
     elif answer.others and not answer.tampered:
         report.add("OCI151", f"{digest}: {answer.others[0]}")
-    elif not answer.tampered and not answer.unreadable:
+    elif answer.empty:
         report.add("OCI150", f"{digest} has no signature")
 
 
@@ -187,7 +255,7 @@ def _cosign(answer: Answer, digest: str, tagged: Tagged, key: _Public) -> None:
             answer.others.append(f"a signature does not hold with the key {fingerprint(key)}")
         else:
             _claims(answer, digest, _json(payload), _COSIGN, f"by the key {fingerprint(key)}")
-    if not (answer.holds or answer.others or answer.tampered or answer.unreadable):
+    if answer.empty:
         answer.unreadable.append("the image of its signatures holds none")
 
 
@@ -203,7 +271,11 @@ def _claims(answer: Answer, digest: str, payload: dict[str, Any], kind: str, by:
     elif named != digest:
         answer.tampered.append(f"the signature is one of {str(named)[:100]}")
     else:
-        answer.holds.append(f"{by} as {str(name)[:200]!r}")
+        foreign = bool(answer.asked) and not _speaks_of(str(name), answer.asked)
+        if foreign:
+            answer.foreign.append(f"the signature {by} is one of {str(name)[:200]!r}")
+        if not foreign or kind == _COSIGN:  # cosign does not ask for the name, images are copied with their signatures
+            answer.holds.append(f"{by} as {str(name)[:200]!r}")
 
 
 # -- simple signing ----------------------------------------------------------------------------
@@ -258,13 +330,19 @@ class _Gpg:
             content = stream.read(DOCUMENT)
         status, payload, _ = self._run("--decrypt", stdin=content)
         words = {line.split()[1]: line.split()[2:] for line in status.splitlines() if len(line.split()) > 1}
-        if "VALIDSIG" in words and "GOODSIG" in words:
+        seen = [line.split()[1] for line in status.splitlines() if len(line.split()) > 1]
+        signatures = sum(word in _VERDICTS for word in seen)
+        if "BADSIG" in words or "BADMDC" in words:
+            answer.tampered.append(f"the signature in {path.name} does not hold: it was changed")
+        elif signatures > 1:
+            answer.unreadable.append(f"{path.name} holds {signatures} signatures, not one")
+        elif "VALIDSIG" in words and "GOODSIG" in words:
             by = f"by the GPG key {words['VALIDSIG'][0]}"
             _claims(answer, digest, _json(payload), _ATOMIC, by)
         elif "NO_PUBKEY" in words or "ERRSIG" in words:
             answer.others.append(f"a signature is of the key {(words.get('NO_PUBKEY') or words['ERRSIG'])[0]}")
-        elif "BADSIG" in words or "BADMDC" in words:
-            answer.tampered.append(f"the signature in {path.name} does not hold: it was changed")
+        elif void := _VOID.keys() & words.keys():
+            answer.void.append(f"{path.name}: {_VOID[min(void)]}")
         else:
             answer.unreadable.append(f"{path.name} is no OpenPGP message with a signature")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.errors import SeatrialError
 from seatrial.oci.image import layout, signature
-from seatrial.oci.image.check import UNPACKED, Checker
+from seatrial.oci.image.check import UNPACKED, Checker, Found
 from seatrial.oci.image.files import Files, opened
 from seatrial.oci.image.rules import Report
 from seatrial.oci.image.signature import Keys
@@ -49,7 +49,8 @@ def _files(files: Files, report: Report, wishes: Wishes) -> None:
         report.add("OCI002", "there is no oci-layout, no index.json and no manifest.json")
     if wishes.keys is not None:
         tagged = signature.LayoutTags(files, layout.LayoutBlobs(files))
-        signature.verify(report, checker.found.manifests if checker else {}, tagged, wishes.keys)
+        found = checker.found if checker else Found()
+        signature.verify(report, signature.named(found), found, tagged, wishes.keys)
 
 
 def engine(driver: CliEngine, image: str, wishes: Wishes) -> Report:
