@@ -27,6 +27,7 @@ from faults import Fault, Grammar, derive
 from matrix_run import ROOT, Tried, run
 
 from seatrial import results
+from seatrial.commands.claims import collect
 from seatrial.engines import drivers
 from seatrial.lab import labs
 from seatrial.targets import parse
@@ -70,6 +71,7 @@ def _engine(target, arguments: argparse.Namespace) -> list[dict]:
     chosen = [fault for fault in found if re.search(arguments.only, fault.id)]
     if not chosen:
         return []
+    _leave_out_what_is_gone(chosen)
     with tempfile.TemporaryDirectory(prefix="seatrial-faults-") as name:
         directory = Path(name)
         (directory / "cli.json").write_text(json.dumps([asdict(fault) for fault in chosen]))
@@ -78,6 +80,16 @@ def _engine(target, arguments: argparse.Namespace) -> list[dict]:
         outcomes = run(directory, "inject", str(target), tests, arguments.n,
                        unspared=[[fault.id, test] for fault in chosen for test in fault.named])  # fmt: skip
     return _rows(chosen, outcomes)
+
+
+def _leave_out_what_is_gone(faults: list[Fault]) -> None:
+    """Take tests out that the run of the baseline had and the suites have no more: pytest would run nothing at all."""
+    there = {test.partition("[")[0] for tests in collect(ROOT / "suites").values() for test in tests}
+    gone = {test for fault in faults for test in fault.tests if test not in there}
+    for fault in faults:
+        fault.tests = [test for test in fault.tests if test in there]
+    if gone:
+        print(f"{len(gone)} tests of the baseline are gone: {', '.join(sorted(gone)[:5])} ...", file=sys.stderr)
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,8 @@ def run(
     environment = {**os.environ, "SEATRIAL_FAULTS": str(directory), "PYTHONPATH": str(HERE)}
     command = [sys.executable, "-m", "pytest", "-p", plugin, "-n", workers, "-q", "--no-summary", "--tb=no",
                "--results", str(directory / "reports"), "--engine", target, *options, *chosen]  # fmt: skip
-    subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    ended = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     lines = [line for path in (directory / "outcomes").iterdir() for line in path.open()]
+    if chosen and not lines:  # that nothing was noticed would say nothing
+        raise SystemExit(f"none of {len(chosen)} tests ran (exit code {ended.returncode}); see {shlex.join(command)}")
     return [Tried(**json.loads(line)) for line in lines]
