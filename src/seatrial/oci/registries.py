@@ -80,7 +80,11 @@ class Hub:
 
     def beside(self, word: str = "other") -> Hub:
         """Return another repository of the same registry."""
-        return Hub(self.at, f"{self.name}-{word}", self.journal, self.login)
+        return self.below(f"-{word}")
+
+    def below(self, suffix: str) -> Hub:
+        """Return a repository whose name goes on from this one's."""
+        return Hub(self.at, f"{self.name}{suffix}", self.journal, self.login)
 
     # -- blobs ---------------------------------------------------------------------------------
 

@@ -73,6 +73,29 @@ def hub(request, engine):
     return Hub(place(request, engine), name, request.node.stash[TRIAL].journal, login(request.config))
 
 
+@pytest.fixture
+def stranger(request, hub):
+    """A client without an account of a registry that asks for one; Debian's is started so."""
+    if request.config.getoption("registry") == "debian":
+        return request.getfixturevalue("registry_with")(auth=("sailor", "secret")).anonymous
+    client = Hub(hub.at, hub.name, hub.journal).api
+    if (status := client.get("/v2/", expect=None).status) == 200:
+        decline(request.node, f"the registry asks nobody for an account: /v2/ answers {status}")
+    return client
+
+
+@pytest.fixture
+def keeping(request, hub):
+    """A repository of a registry that deletes neither manifests nor blobs; Debian's is started so."""
+    if request.config.getoption("registry") == "debian":
+        without = request.getfixturevalue("registry_with")(settings={"storage": {"delete": {"enabled": False}}})
+        return Hub(without.endpoint, "fleet/ship", hub.journal)
+    for kind in ("manifest", "blob"):
+        if not _deletion(kind)(hub):
+            decline(request.node, f"the registry deletes: a {kind} of it was")
+    return hub
+
+
 def offers(words, probe):
     """Make a fixture that holds back tests of what the registry says it does not have."""
 

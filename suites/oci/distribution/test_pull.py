@@ -108,7 +108,7 @@ def test_names_that_are_none(name, hub):
 @claim("dist-014")
 @pytest.mark.parametrize("suffix", ["/a", "/a-b", "/a__b", "/a.b/c", "/a---b", "/0"])
 def test_names_of_every_form(suffix, hub):
-    named = type(hub)(hub.at, hub.name + suffix, hub.journal)
+    named = hub.below(suffix)
     text = named.push()
     assert named.get("v1").body == text
 

@@ -61,6 +61,12 @@ def journal_text(journal):
     return repr([(call.argv, call.stdin, str(call.result)) for call in journal.calls])
 
 
+def test_other_repositories_of_a_hub_have_its_account():
+    hub = Hub(endpoint("http://127.0.0.1:1"), "fleet/ship", None, Login(USER, PASSWORD))
+    assert [one.name for one in (hub.below("/a"), hub.beside())] == ["fleet/ship/a", "fleet/ship-other"]
+    assert [one.login for one in (hub.below("/a"), hub.beside())] == [hub.login, hub.login]
+
+
 @pytest.fixture(params=["Basic", "Bearer"])
 def guarded(request):
     with Tokens() as tokens, Guarded(request.param, f"http://{tokens.address}/token") as registry:
