@@ -100,7 +100,7 @@ def _features(id_: str, claims: str, words: str, change: Callable[[dict], object
 _features("features-version-order", "FT-verorder", "ociVersionMax is below ociVersionMin",
           lambda f: f.update(ociVersionMax="0.9.0"))
 _features("features-extra", "FT-noextra", "features have a property of their own", lambda f: f.update(extra=True))
-_features("features-empty-list", "FT-null", "the list of hooks is empty", lambda f: f.update(hooks=[]))
+_features("features-empty-list", "FT-hooks", "the list of hooks is empty", lambda f: f.update(hooks=[]))
 _features("features-hooks-missing", "FT-hooks", "a hook is missing", lambda f: f["hooks"].remove("startContainer"))
 _features("features-hooks-extra", "FT-hooks", "a hook is listed that is never run",
           lambda f: f["hooks"].append("never"))

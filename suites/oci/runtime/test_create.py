@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -146,12 +147,13 @@ def test_an_id_may_have_letters_digits_and_marks(runtime, bundle, end):
 @claim("RT-c-cannot", "RT-c-cannot-none", "RT-life-2-err", "RT-err-atomic")
 @pytest.mark.parametrize("what", ["mount", "mount type", "namespace", "sysctl", "limit", "device", "cgroup"])
 def test_what_cannot_be_applied_is_an_error_that_leaves_nothing(runtime, bundle, what):
+    too_many = int(Path("/proc/sys/fs/nr_open").read_text()) + 1  # refused with every capability
     broken = {
         "mount": bundle.mounted(bind("/no/such/place", "/data")),
         "mount type": bundle.mounted({"destination": "/data", "type": "nosuchfs", "source": "none"}),
         "namespace": bundle.in_namespaces("pid", "mount", network="/no/such/namespace"),
         "sysctl": bundle.with_(linux={"sysctl": {"net.no.such.parameter": "1"}}),
-        "limit": bundle.with_(process={"rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1000000, "hard": 1000000}]}),
+        "limit": bundle.with_(process={"rlimits": [{"type": "RLIMIT_NOFILE", "soft": too_many, "hard": too_many}]}),
         "device": bundle.with_(linux={"devices": [{"path": "/etc/motd", "type": "c", "major": 1, "minor": 3}]}),
         "cgroup": bundle.with_(linux={"resources": {"cpu": {"cpus": "4000"}}}),
     }[what]

@@ -59,7 +59,6 @@ def test_lists_are_lists_of_texts(features):
         features["linux"].get(name) for name in ("namespaces", "capabilities")
     )]  # fmt: skip
     assert [one for one in lists if not (one is None or all(isinstance(word, str) for word in one))] == []
-    assert [one for one in lists if one == []] == []
 
 
 @claim("FT-ann")
@@ -109,10 +108,15 @@ def test_listed_namespaces_can_be_asked_for(runtime, bundle, features):
     assert same == []
 
 
+# of Linux 5.8 and 5.9: a runtime may be older
+NEW_CAPABILITIES = {"CAP_BPF", "CAP_CHECKPOINT_RESTORE", "CAP_PERFMON"}
+
+
 @claim("FL-caps")
 def test_listed_capabilities_are_those_of_linux(runtime, bundle, features):
     listed = features["linux"]["capabilities"]
-    assert set(listed) == {f"CAP_{name}" for name in CAPABILITY_NAMES}
+    known = {f"CAP_{name}" for name in CAPABILITY_NAMES}
+    assert known - NEW_CAPABILITIES <= set(listed) <= known
 
 
 def filtered(bundle, **seccomp):
