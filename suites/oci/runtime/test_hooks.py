@@ -276,6 +276,14 @@ def test_one_that_fails_at_create_destroys_the_container(hooks, place, kind):
     assert box.leftovers() == []
 
 
+@claim("RT-life-3-fail", "RT-life-4-fail", "RT-life-5-fail", "RT-life-13")
+@pytest.mark.parametrize("kind", AT_CREATE)
+def test_one_that_fails_at_create_is_followed_by_poststop(hooks, place, kind):
+    box = place(**{kind: [hooks.entry("a", "fail"), "b"]}, poststop=["after"])
+    box.create(expect=FAILURE)
+    assert hooks.order == ["a", "after"]
+
+
 @claim("RT-life-3-fail", "RT-life-4-fail", "RT-life-5-fail")
 @pytest.mark.parametrize("kind", AT_CREATE)
 def test_a_second_one_that_fails_at_create_destroys_the_container(hooks, place, kind):
