@@ -311,6 +311,37 @@ def pax(key, value):
     return header.tobuf() + content.ljust(512, b"\0") + real.tobuf() + b"\0" * 1024
 
 
+LINK = ("l", samples.entry(tarfile.SYMTYPE, linkname="/etc"))
+
+
+@pytest.mark.parametrize(("lower", "upper", "codes"), [
+    ([LINK], [("l/passwd", "x")], {"OCI114"}),
+    ([LINK], [("l/deep/er", "x"), ("l/deep/est", "x")], {"OCI114"}),
+    ([LINK], [("l", None), ("l/passwd", "x")], set()),
+    ([LINK], [(".wh.l", ""), ("l/passwd", "x")], set()),
+    ([("etc", None), ("etc/motd", "x")], [("etc/motd/x", "x")], {"OCI113"}),
+    ([("etc", None), ("etc/motd", "x")], [("etc/motd", None), ("etc/motd/x", "x")], set()),
+    ([("etc", None)], [("etc/x", "x")], set()),
+    ([LINK], [(".wh..wh..opq", ""), ("l/passwd", "x")], set()),
+    ([("d", None), ("d/l", LINK[1])], [("d/.wh..wh..opq", ""), ("d/l/passwd", "x")], set()),
+    ([("d", None), ("d/l", LINK[1])], [(".wh.d", ""), ("d/l/passwd", "x")], set()),
+    ([("d", None), ("d/l", LINK[1])], [("d/l/passwd", "x")], {"OCI114"}),
+    ([("etc", None)], [(".wh.etc/x", "x")], {"OCI107"}),
+    ([("etc", None)], [("etc/.wh..wh..opq/x", "x")], {"OCI107"}),
+    ([("etc", None)], [(".wh..wh.plnk/1", "x")], {"OCI110"}),
+])
+def test_layers_are_held_against_those_below(lower, upper, codes, tmp_path):
+    layout = Layout(layers=(samples.tar(*lower), samples.tar(*upper)))
+    assert validate.path(write(tmp_path, layout.build()), WISHES).codes() == codes
+
+
+def test_what_a_layer_between_took_away_is_no_link_any_more(tmp_path):
+    layers = [samples.tar(LINK), samples.tar((".wh.l", "")), samples.tar(("l/passwd", "x"))]
+    assert validate.path(write(tmp_path / "gone", Layout(layers=layers).build()), WISHES).codes() == set()
+    layers[1] = samples.tar(("l/x", "x"))
+    assert validate.path(write(tmp_path / "kept", Layout(layers=layers).build()), WISHES).codes() == {"OCI114"}
+
+
 def test_rules_are_explained_with_section_and_level():
     for rule in CATALOGUE.rules.values():
         assert rule.why.endswith(".")

@@ -87,6 +87,7 @@ class _Tree:
         if path in self._kinds:
             self._layer.tell("OCI106", f"{shown!r} stands twice", entry.offset)
         self._parents(path, shown, entry)
+        self._below_whiteout(path, shown, entry)
         base = posixpath.basename(path)
         if base.startswith(WHITEOUT):
             self._whiteout(entry, base, shown)
@@ -119,6 +120,13 @@ class _Tree:
             elif kind != "directory":
                 self._layer.tell("OCI113", f"{shown!r} lies below {parent!r}, a {kind}", entry.offset)
             parent = posixpath.dirname(parent)
+
+    def _below_whiteout(self, path: str, shown: str, entry: Entry) -> None:
+        for part in path.split("/")[:-1]:
+            if part.startswith(WHITEOUT * 2) and part != OPAQUE:
+                self._layer.tell("OCI110", f"{shown!r} lies below a name of aufs", entry.offset)
+            elif part.startswith(WHITEOUT):
+                self._layer.tell("OCI107", f"{shown!r} makes the whiteout {part!r} a directory", entry.offset)
 
     def _whiteout(self, entry: Entry, base: str, shown: str) -> None:
         hidden = base.removeprefix(WHITEOUT)
@@ -153,7 +161,7 @@ class Stack:
     """Layers one upon another: what whiteouts and hard links of one find in those below."""
 
     def __init__(self) -> None:
-        self._paths: set[str] = set()
+        self._paths: dict[str, str] = {}  # to their kinds
         self._whole = True  # nothing is missing of the layers so far
 
     def apply(self, layer: Layer) -> list[tuple[str, str]]:
@@ -162,8 +170,12 @@ class Stack:
         Above a layer that could not be read nothing is known to be missing.
         """
         found: list[tuple[str, str]] = []
-        own: set[str] = set()
+        own: dict[str, str] = {}
         gone: list[str] = []
+        split = [posixpath.split(path) for path, _, _ in layer.entries]
+        opaque = {parent for parent, base in split if base == OPAQUE}
+        taken = {posixpath.join(parent, base.removeprefix(WHITEOUT)) for parent, base in split
+                 if base.startswith(WHITEOUT) and base != OPAQUE}  # fmt: skip
         for path, kind, target in layer.entries:
             base, parent = posixpath.basename(path), posixpath.dirname(path)
             if base == OPAQUE:
@@ -181,12 +193,19 @@ class Stack:
                     found.append(("OCI119", f"{path!r} links to {place!r} of a lower layer"))
                 else:
                     found.append(("OCI105", f"{path!r} links to {place!r}, which is not there"))
-            own.add(path)
+            own[path] = kind
             while parent and parent not in own:
-                own.add(parent)
+                below = self._paths.get(parent, "directory")
+                if below != "directory" and (parent in taken or _below(parent, taken | opaque)):
+                    below = "directory"  # what this layer takes away is not in the way
+                if below == "symlink":
+                    found.append(("OCI114", f"{path!r} lies below {parent!r}, a symbolic link of a lower layer"))
+                elif below != "directory":
+                    found.append(("OCI113", f"{path!r} lies below {parent!r}, a {below} of a lower layer"))
+                own[parent] = below
                 parent = posixpath.dirname(parent)
         self._remove(gone)
-        self._paths |= own
+        self._paths.update(own)
         whole, self._whole = self._whole, self._whole and bool(layer.diff_ids)
         return found if whole else []
 
@@ -198,7 +217,8 @@ class Stack:
         whole = {path for path in gone if path and not path.endswith("/")}
         opaque = {path.rstrip("/") for path in gone if not path or path.endswith("/")}
         if whole or opaque:
-            self._paths = {path for path in self._paths if path not in whole and not _below(path, whole | opaque)}
+            self._paths = {path: kind for path, kind in self._paths.items()
+                           if path not in whole and not _below(path, whole | opaque)}  # fmt: skip
 
 
 def _below(path: str, tops: set[str]) -> bool:
