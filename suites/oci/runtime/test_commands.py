@@ -441,7 +441,7 @@ def test_a_terminal_without_a_console_socket_is_refused(runtime, bundle):
 
 
 @claim("CF-execaff")
-@requires("oci_1_3")
+@requires("oci_1_2")
 def test_exec_keeps_its_affinity_when_none_is_asked_for(runtime, bundle):
     box = runtime.run(bundle)
     assert box.exec_probe().affinity == box.seen.affinity
