@@ -9,9 +9,9 @@ from seatrial import signals
 
 assert signals.endure() == ([signal.SIGHUP] if sys.argv[1] == "ignored" else [])
 child = ["sh", "-c", "trap 'echo trapped' HUP; kill -HUP $$; echo on"]
-print(subprocess.run(child, capture_output=True, text=True, check=True).stdout.split())
+print(subprocess.run(child, capture_output=True, text=True, check=True).stdout.split(), flush=True)
 os.kill(os.getpid(), signal.SIGHUP)
-print("alive")
+print("alive", flush=True)
 """
 
 
