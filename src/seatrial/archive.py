@@ -22,9 +22,9 @@ _EPOCH = 1_600_000_000
 _CREATED = "2020-09-13T12:26:40Z"
 
 
-def digest(data: bytes) -> str:
-    """Return the digest of a blob as images name it (`sha256:...`)."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+def digest(data: bytes, algorithm: str = "sha256") -> str:
+    """Return the digest of a blob as images and descriptors name it (`sha256:...`)."""
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 def tree(files: Mapping[str, Content], *, mode: int = 0o644) -> bytes:

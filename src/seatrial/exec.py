@@ -7,6 +7,7 @@ commands and leaves `repro.sh`.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -49,6 +50,20 @@ Expect = int | Collection[int] | Failure | None
 
 class ExpectationError(AssertionError):
     """A command ended otherwise than the test said it would."""
+
+
+class MissingFieldError(ExpectationError, KeyError):
+    """A field is not there in what an engine told."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would quote it
+
+
+class Told(dict[str, Any]):
+    """A JSON object that an engine wrote: a field that it lacks is the engine's failure, not that of the test."""
+
+    def __missing__(self, name: object) -> Any:
+        raise MissingFieldError(f"there is no {name!r} among {', '.join(sorted(self)) or 'no fields'}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,13 +124,16 @@ class Result:
         return "\n".join(parts)
 
 
-def parsed(text: str | bytes, evidence: str = "") -> Any:
-    """Return as JSON what an engine wrote; raises `ExpectationError` with the evidence (the text) when it is none."""
+def parsed(text: str | bytes, evidence: str = "", name: str = "this") -> Any:
+    """Return as JSON what an engine wrote, its objects as `Told`.
+
+    Raises `ExpectationError` with the evidence (the text) when it is none; `name` is what the text is called there.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, object_hook=Told)
     except ValueError as error:
         shown = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
-        raise ExpectationError(f"this is no JSON: {error}\n{evidence or indent('text', shown)}") from error
+        raise ExpectationError(f"{name} is no JSON: {error}\n{evidence or indent('text', shown)}") from error
 
 
 def indent(name: str, text: str, limit: int = 4000) -> str:
@@ -331,6 +349,14 @@ def background(
     )  # fmt: skip
     _BACKGROUND.append(process)  # kept, because a forgotten process is reported as lost by Python
     return process
+
+
+@atexit.register
+def _let_go() -> None:
+    """Have Python not report at its end what was meant to go on."""
+    for process in _BACKGROUND:
+        if process.poll() is None:
+            process.returncode = 0
 
 
 def check(

@@ -1,12 +1,12 @@
 """Files in and out of containers: archive, export, copy."""
 
 import base64
-import json
 import stat
 
 import pytest
 
 from seatrial import archive
+from seatrial.exec import parsed
 
 claim = pytest.mark.claim
 TAR = {"Content-Type": "application/x-tar"}
@@ -14,7 +14,7 @@ SMALL = archive.tree({"a": "1"})
 
 
 def described(answer):
-    return json.loads(base64.b64decode(answer.header("X-Docker-Container-Path-Stat")))
+    return parsed(base64.b64decode(answer.header("X-Docker-Container-Path-Stat")))
 
 
 @pytest.fixture(params=["running", "created"])

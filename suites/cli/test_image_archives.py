@@ -7,7 +7,7 @@ import os
 import pytest
 
 from seatrial.archive import Image, Saved, content, digest, members, tree
-from seatrial.exec import ANY, FAILURE
+from seatrial.exec import ANY, FAILURE, parsed
 from seatrial.names import RUN_LABEL, TEST_LABEL
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
@@ -224,7 +224,7 @@ def test_load_of_several_images_takes_them_all(engine):
     first, second = made(engine), made(engine, tree({"g": engine.key}))
     files = {**first.files(), f"{second.id}.json": second.config, "second.tar": second.layers[0]}
     listed = [
-        *json.loads(files.pop("manifest.json")),
+        *parsed(files.pop("manifest.json")),
         {"Config": f"{second.id}.json", "RepoTags": list(second.names), "Layers": ["second.tar"]},
     ]
     load(engine, tree({**files, "manifest.json": json.dumps(listed)}))
@@ -244,13 +244,13 @@ def _no_config(image):
 
 
 def _too_few_layers(image):
-    listed = json.loads(image.files()["manifest.json"])
+    listed = parsed(image.files()["manifest.json"])
     listed[0]["Layers"] = []
     return image.files(**{"manifest.json": json.dumps(listed)})
 
 
 def _outside(image):
-    listed = json.loads(image.files()["manifest.json"])
+    listed = parsed(image.files()["manifest.json"])
     listed[0]["Layers"] = ["../../../../../../../../etc/hostname"]
     return image.files(**{"manifest.json": json.dumps(listed)})
 

@@ -1,7 +1,11 @@
+import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -184,3 +188,33 @@ def test_a_command_that_did_not_end_does_not_hold_up_the_script(tmp_path):
         run(["sleep", "48.3"], timeout=0.2, journal=journal)
     run(["echo", "end"], journal=journal)
     assert repeated(journal, tmp_path).stdout == b"end\n"
+
+
+def test_a_field_that_an_engine_does_not_tell_is_the_engines_failure():
+    told = parsed('{"State": {"Pid": 7}, "Mounts": [{"Type": "bind"}]}')
+    assert told["State"]["Pid"] == 7
+    assert told.get("Name") is None
+    assert told == {"State": {"Pid": 7}, "Mounts": [{"Type": "bind"}]}
+    for ask, words in ((lambda: told["Name"], "there is no 'Name' among Mounts, State"),
+                       (lambda: told["Mounts"][0]["Source"], "there is no 'Source' among Type"),
+                       (lambda: parsed("{}")["x"], "there is no 'x' among no fields")):  # fmt: skip
+        with pytest.raises(ExpectationError) as caught:
+            ask()
+        assert str(caught.value) == words
+        assert isinstance(caught.value, KeyError)  # for those who are prepared for one
+
+
+def test_what_goes_on_is_not_reported_as_lost_when_python_ends():
+    """Where warnings are errors, as in this project, Python told of each daemon at its end."""
+    program = (
+        "import os, subprocess; from seatrial.exec import background\n"
+        "process = background(['sleep', '30'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)\n"
+        "print(process.pid, flush=True)\n"
+    )
+    ended = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
+    pid = int(ended.stdout)
+    try:
+        assert Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+        assert ended.stderr == ""
+    finally:
+        os.kill(pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from seatrial.api import streams
-from seatrial.exec import ExpectationError, indent
+from seatrial.exec import ExpectationError, indent, parsed
 
 # what a test expects: a status, several, or any; the name of a situation stands for the dialect's code of it
 Status = int | str | Collection[int] | None
@@ -79,10 +79,7 @@ class Response:
 
     def json(self) -> Any:
         """Return the body as JSON; raises `ExpectationError` when it is none."""
-        try:
-            return json.loads(self.body)
-        except ValueError as error:
-            raise ExpectationError(f"the body is no JSON: {error}\n{self}") from None
+        return parsed(self.body, str(self), "the body")
 
     def records(self) -> list[Any]:
         """Return the JSON values of a body that is a stream of them."""

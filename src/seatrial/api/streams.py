@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
-from seatrial.exec import Call, ExpectationError, indent
+from seatrial.exec import Call, ExpectationError, Told, indent
 
 if TYPE_CHECKING:
     from seatrial.api.messages import Response
@@ -93,7 +93,7 @@ def json_values(data: bytes, *, whole: bool = True) -> list[Any]:
     Raises `ExpectationError` on what is no JSON; without `whole` a cut-off last value is left out.
     """
     text = data.decode("utf-8", "backslashreplace")
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_hook=Told)
     values: list[Any] = []
     place = 0
     while match := re.compile(r"\s*(?=\S)").match(text, place):

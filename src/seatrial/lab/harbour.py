@@ -5,7 +5,6 @@ It is what the suite for registries is held against where Debian's has no such A
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import secrets
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
+from seatrial.archive import digest
 from seatrial.hosts import Host
 from seatrial.lab.web import Answer, Asked, Web
 
@@ -23,11 +23,6 @@ DIGEST = r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+"
 INDEX = "application/vnd.oci.image.index.v1+json"
 _PATH = re.compile(rf"/v2/(?P<name>{NAME})/(?P<kind>manifests|blobs/uploads|blobs|tags|referrers)/(?P<rest>[^/]*)")
 _LONGEST = 4 << 20
-
-
-def digest(data: bytes, algorithm: str = "sha256") -> str:
-    """Return the digest of a blob."""
-    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 @dataclass

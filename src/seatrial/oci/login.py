@@ -1,13 +1,8 @@
-"""An account at a registry: its challenges are answered, its password stands in no command and no journal.
-
-Both kinds of challenge are known: Basic (RFC 7617), and Bearer, for which a token is fetched from the server that the
-registry names (distribution, "Token Authentication Specification").
-"""
+"""An account at a registry: its challenges are answered, its password stands in no command and no journal."""
 
 from __future__ import annotations
 
 import base64
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,8 +18,9 @@ from seatrial.api.messages import Request, Response, Status
 from seatrial.api.wire import Endpoint
 from seatrial.errors import SeatrialError
 from seatrial.exec import ExpectationError
+from seatrial.listening import is_loopback
+from seatrial.oci.challenge import Challenge, token_in
 
-_FIELD = re.compile(r'(\w+)="([^"]*)"')
 _REPOSITORY = re.compile(r"/v2/(?P<name>.+)/(?:manifests|blobs|tags|referrers)/")
 _TIMEOUT = 30.0
 
@@ -62,19 +58,18 @@ class Login:
 
         Raises `ExpectationError` where the password would travel unprotected, or no token comes.
         """
-        kind, _, rest = refused.header("WWW-Authenticate").partition(" ")
-        fields = dict(_FIELD.findall(rest))
-        if kind.lower() == "basic" and not self._basic:
+        challenge = Challenge.read(refused.header("WWW-Authenticate"))
+        if challenge.kind == "basic" and not self._basic:
             _protected(endpoint.base)
             self._basic = True
             return True
-        if kind.lower() == "bearer" and fields.get("realm"):
-            self._tokens[_repository(refused.request)] = self._token(fields)
+        if challenge.realm:
+            self._tokens[_repository(refused.request)] = self._token(challenge)
             return True
         return False
 
-    def _token(self, fields: Mapping[str, str]) -> str:
-        realm = fields["realm"]
+    def _token(self, challenge: Challenge) -> str:
+        realm, fields = challenge.realm, challenge.fields
         _protected(realm)
         query: dict[str, Any] = {"service": fields.get("service", ""), "scope": fields.get("scope", "").split()}
         try:
@@ -85,8 +80,7 @@ class Login:
                 told = answer.json() if answer.ok else {}
         except (requests.RequestException, ValueError) as error:
             raise ExpectationError(f"no token from {realm}: {type(error).__name__}") from error
-        token = told.get("token") or told.get("access_token") if isinstance(told, dict) else None
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        if not (token := token_in(told)):
             raise ExpectationError(f"no token from {realm} for {self.user}: it answers {answer.status_code}")
         return token
 
@@ -100,11 +94,7 @@ def _protected(url: str) -> None:
     """Raise unless a password that goes there is encrypted, or does not leave this machine."""
     parts = urlsplit(url)
     name = parts.hostname or ""
-    try:
-        stays = ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        stays = name == "localhost"
-    if parts.scheme != "https" and not (parts.scheme == "http" and stays):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(name)):
         raise ExpectationError(f"a password is not sent to {parts.scheme}://{name}: it would travel unprotected")
 
 

@@ -13,11 +13,12 @@ from seatrial.api import wire
 from seatrial.api.client import Client
 from seatrial.api.messages import Response, Status
 from seatrial.api.wire import Endpoint
+from seatrial.archive import digest
 from seatrial.errors import SeatrialError
 from seatrial.exec import ExpectationError, Journal
 from seatrial.hosts import LOCAL, Host
 from seatrial.oci.image import media
-from seatrial.oci.image.samples import describe, digest
+from seatrial.oci.image.samples import describe
 from seatrial.oci.login import Login, Member
 
 BYTES = {"Content-Type": "application/octet-stream"}

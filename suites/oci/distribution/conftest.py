@@ -5,11 +5,11 @@ import functools
 import pytest
 
 from seatrial import known
+from seatrial.archive import digest
 from seatrial.errors import SeatrialError
 from seatrial.exec import ExpectationError
 from seatrial.lab.harbour import Harbour
 from seatrial.lab.registry import Registry
-from seatrial.oci.image.samples import digest
 from seatrial.oci.registries import BYTES, NOWHERE, Hub, account, endpoint
 from seatrial.results import TargetInfo
 from seatrial.selection import split

@@ -6,8 +6,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from seatrial.archive import digest
 from seatrial.oci.image import media
-from seatrial.oci.image.samples import describe, digest
+from seatrial.oci.image.samples import describe
 from seatrial.oci.registries import NOWHERE
 
 claim = pytest.mark.claim

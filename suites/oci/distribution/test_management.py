@@ -2,7 +2,7 @@
 
 import pytest
 
-from seatrial.oci.image.samples import digest
+from seatrial.archive import digest
 from seatrial.oci.registries import NOWHERE, codes
 
 claim = pytest.mark.claim

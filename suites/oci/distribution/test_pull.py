@@ -2,8 +2,8 @@
 
 import pytest
 
+from seatrial.archive import digest
 from seatrial.oci.image import media
-from seatrial.oci.image.samples import digest
 from seatrial.oci.registries import NOWHERE, codes
 
 claim = pytest.mark.claim

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from seatrial.archive import digest
 from seatrial.oci.image import media
-from seatrial.oci.image.samples import describe, digest
+from seatrial.oci.image.samples import describe
 from seatrial.oci.registries import BYTES, NOWHERE, codes
 
 claim = pytest.mark.claim

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from seatrial.archive import digest
 from seatrial.exec import FAILURE
-from seatrial.oci.image.samples import BROKEN, LAYERS, ODD, TAG, Layout, digest, setting, signed_by, write
+from seatrial.oci.image.samples import BROKEN, LAYERS, ODD, TAG, Layout, setting, signed_by, write
 
 claim = pytest.mark.claim
 

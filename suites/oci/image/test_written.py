@@ -1,11 +1,10 @@
 """What engines and tools write is valid by the image specification, whatever the form."""
 
-import json
 
 import pytest
 
 from seatrial.archive import digest, tree
-from seatrial.exec import ExpectationError
+from seatrial.exec import ExpectationError, parsed
 from seatrial.oci.image import media, validate
 from seatrial.oci.image.samples import Layout, write
 from seatrial.oci.image.validate import Wishes
@@ -193,11 +192,11 @@ def test_simple_signatures_of_skopeo_are_verified(engine, tools, layout):
 
 
 def blob(place, name):
-    return json.loads((place / "blobs" / name.replace(":", "/")).read_bytes())
+    return parsed((place / "blobs" / name.replace(":", "/")).read_bytes())
 
 
 def entry_of(place):
-    return json.loads((place / "index.json").read_bytes())["manifests"][0]
+    return parsed((place / "index.json").read_bytes())["manifests"][0]
 
 
 def manifest_of(place):

@@ -1,10 +1,9 @@
 """What the tests of runtimes share: hooks that write down what they see."""
 
-import json
 
 import pytest
 
-from seatrial.exec import ExpectationError
+from seatrial.exec import ExpectationError, parsed
 from seatrial.oci.bundle import bind
 
 # label, what to do: ok, fail, hang. Each run leaves files DIRECTORY/LABEL.*, and its label in DIRECTORY/order.
@@ -45,7 +44,7 @@ class Record:
 
     @property
     def state(self):
-        return json.loads(self.text("stdin"))
+        return parsed(self.text("stdin"))
 
     @property
     def args(self):

@@ -1,6 +1,5 @@
 """The features that a runtime lists, and that it has them."""
 
-import json
 
 import pytest
 
@@ -25,7 +24,7 @@ OF_ONE_FILE_SYSTEM = ("size", "mode", "uid", "gid", "nr_inodes", "newinstance", 
 
 @pytest.fixture
 def features(runtime):
-    listed = json.loads(runtime.cli("features").stdout)
+    listed = runtime.cli("features").json()
     assert isinstance(listed, dict)
     return listed
 
@@ -171,5 +170,5 @@ def test_supported_seccomp_flags_are_taken(runtime, bundle, features):
 
 @claim("FT-compile", "FL-idmap")
 def test_the_features_do_not_depend_on_who_asks(runtime, features):
-    again = json.loads(runtime.cli("features", env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"}).stdout)
+    again = runtime.cli("features", env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"}).json()
     assert again == features

@@ -1,12 +1,11 @@
 """Seccomp: default action, rules, arguments, errors."""
 
 import errno
-import json
 import os
 
 import pytest
 
-from seatrial.exec import FAILURE
+from seatrial.exec import FAILURE, parsed
 from seatrial.oci.bench import refused
 from seatrial.oci.descriptors import DescriptorSocket
 
@@ -197,7 +196,7 @@ def test_a_listener_gets_the_filter_and_the_state(runtime, bundle):
     box.start()
     message, descriptor = listener.receive()
     runtime.defer(lambda: os.close(descriptor))
-    told = json.loads(message)
+    told = parsed(message)
     assert os.readlink(f"/proc/self/fd/{descriptor}") == "anon_inode:seccomp notify"
     assert told["fds"] == ["seccompFd"]
     assert told["ociVersion"].startswith("1.")

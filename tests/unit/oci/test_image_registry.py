@@ -5,12 +5,13 @@ import json
 
 import pytest
 
+from seatrial.archive import digest
 from seatrial.diagnostics import Severity
 from seatrial.hosts import LOCAL
 from seatrial.lab.harbour import Harbour, error
 from seatrial.lab.web import Answer
 from seatrial.oci.image import media, remote, validate
-from seatrial.oci.image.samples import TAG, Layout, describe, digest
+from seatrial.oci.image.samples import TAG, Layout, describe
 from seatrial.oci.image.validate import Wishes
 
 

@@ -10,12 +10,13 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
+from seatrial.archive import digest
 from seatrial.diagnostics import Severity
 from seatrial.errors import SeatrialError
 from seatrial.hosts import LOCAL
 from seatrial.lab.harbour import Harbour
 from seatrial.oci.image import media, signature, validate
-from seatrial.oci.image.samples import TAG, Layout, describe, digest, put, setting, write
+from seatrial.oci.image.samples import TAG, Layout, describe, put, setting, write
 from seatrial.oci.image.signature import Keys
 from seatrial.oci.image.validate import Wishes
 

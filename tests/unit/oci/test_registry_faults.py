@@ -6,12 +6,12 @@ import functools
 import pytest
 
 from seatrial.api.client import Client
+from seatrial.archive import digest
 from seatrial.errors import SeatrialError
 from seatrial.hosts import LOCAL
 from seatrial.lab.harbour import Harbour
 from seatrial.lab.relay import forward
 from seatrial.lab.web import Answer, Asked, Web
-from seatrial.oci.image.samples import digest
 from seatrial.oci.registries import Hub, codes, endpoint
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, BinaryIO
 
 import requests
 
+from seatrial.listening import is_loopback
+from seatrial.oci.challenge import Challenge, token_in
 from seatrial.oci.image import documents, media, signature
 from seatrial.oci.image.check import Checker
 from seatrial.oci.image.documents import DOCUMENT, Document
@@ -25,7 +26,6 @@ _REFERENCE = re.compile(
     rf"(?:docker://)?(?P<host>[A-Za-z0-9.-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?)/(?P<name>{_NAME})"
     r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>[a-z0-9+._-]+:[0-9a-zA-Z=_-]+))?"
 )
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,7 @@ def parse(text: str) -> Named:
 
 def _loopback(host: str) -> bool:
     name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return name == "localhost"
+    return is_loopback(name.strip("[]"))
 
 
 class _Body(io.RawIOBase):
@@ -116,20 +113,16 @@ class Registry:
         except requests.RequestException as error:
             raise OSError(str(error)[:300]) from error
 
-    def _token(self, challenge: str) -> str:
+    def _token(self, header: str) -> str:
         """Ask for an anonymous token as a challenge says."""
-        kind, _, rest = challenge.partition(" ")
-        fields = dict(_CHALLENGE.findall(rest))
-        if kind.lower() != "bearer" or not fields.get("realm", "").startswith(("http://", "https://")):
+        challenge = Challenge.read(header)
+        if not challenge.realm.startswith(("http://", "https://")):
             return ""
-        query = {name: fields[name] for name in ("service", "scope") if name in fields}
+        query = {name: challenge.fields[name] for name in ("service", "scope") if name in challenge.fields}
         try:
-            answer = self._session.get(fields["realm"], params=query, timeout=_TIMEOUT)
-            told = answer.json()
+            return token_in(self._session.get(challenge.realm, params=query, timeout=_TIMEOUT).json())
         except (requests.RequestException, ValueError):
             return ""
-        token = told.get("token") or told.get("access_token") if isinstance(told, dict) else ""
-        return token if isinstance(token, str) else ""
 
     # -- as a store of blobs -------------------------------------------------------------------
 

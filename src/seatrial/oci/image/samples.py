@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gzip
-import hashlib
 import io
 import json
 import tarfile
@@ -16,6 +15,7 @@ from typing import Any
 import zstandard
 
 from seatrial import archive
+from seatrial.archive import digest
 from seatrial.oci.image import media
 
 CREATED = "2026-01-31T12:00:00Z"
@@ -65,11 +65,6 @@ def pack(data: bytes, compression: str = "gzip") -> bytes:
     if compression == "gzip":
         return gzip.compress(data, mtime=0)
     return zstandard.ZstdCompressor().compress(data) if compression == "zstd" else data
-
-
-def digest(data: bytes, algorithm: str = "sha256") -> str:
-    """Return a digest as descriptors have it."""
-    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 def describe(blob: bytes, media_type: str, **more: Any) -> dict[str, Any]:
