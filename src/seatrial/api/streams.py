@@ -195,11 +195,6 @@ class Stream:
         """Wait for the end and return the frames."""
         return demultiplex(self.rest(timeout))
 
-    @property
-    def frames_so_far(self) -> Frames:
-        """The frames that are whole by now."""
-        return Frames(Demultiplexer().feed(self.data))
-
     def records(self, count: int, timeout: float = 20.0) -> list[Any]:
         """Wait for a number of JSON values and return all that are whole by then."""
         found: list[Any] = self.wait(
