@@ -85,6 +85,10 @@ def test_each_kind_of_case_has_its_verdict_and_only_what_is_due_runs_again(libra
     assert set(verdicts(library)) == {"good", "wrong", "missing", "hangs", "open", "leaks", "nowhere", "expected"}
     assert f"good on {TARGET}: changed: the case or its files have changed" in again.stdout
     assert f"hangs on {TARGET}: failed: it ended as timeout" in again.stdout
+    assert "not due, for they ran on every target as they are: 1\n" in again.stdout
+    named = run(library, "--only", "new,changed,failed", "--name", "warns", "--name", "good")
+    assert "2 deselected" in named.stdout  # what is named is looked at, one by one
+    assert named.returncode == 5, named.stdout + named.stderr
 
     spread = run(library, "--only", "new", "-n", "2")
     assert set(verdicts(library)) == {"nowhere"}  # what found no host has not run

@@ -178,10 +178,10 @@ class Store:
     def plan(self, entries: Iterable[Entry], target: str, now: Surroundings | None = None) -> list[Planned]:
         """Tell for each case, as it is without parameters set, what is known of its variants on a target."""
         known = self.known(target)
-        return [Planned(entry, target, *_state(entry, target, known.get(entry.name, {}), now)) for entry in entries]
+        return [Planned(entry, target, *state_of(entry, target, known.get(entry.name, {}), now)) for entry in entries]
 
 
-def _state(
+def state_of(
     entry: Entry, target: str, known: Mapping[Variant, Known], now: Surroundings | None
 ) -> tuple[State, str]:  # fmt: skip
     """Return the state of a case that is the most pressing one of its variants, and why."""

@@ -60,7 +60,7 @@ def load(root: Path) -> list[Entry]:
     """Return the cases below a directory, sorted by path; raises `SeatrialError` E702 when there is none."""
     if not root.is_dir():
         raise SeatrialError("E702", f"there is no case in {root}", "no such directory", "name a library of cases")
-    entries = [_entry(root, directory, names) for directory, names in _walk(str(root))]
+    entries = [read(root, directory, names) for directory, names in _walk(str(root))]
     if not entries:
         raise SeatrialError("E702", f"there is no case in {root}", "", "name files, archives or directories of cases")
     return sorted(entries, key=lambda entry: entry.path)
@@ -81,7 +81,8 @@ def _walk(root: str) -> Iterator[tuple[str, list[str]]]:
         stack += below
 
 
-def _entry(root: Path, directory: str, others: list[str]) -> Entry:
+def read(root: Path, directory: str, others: list[str]) -> Entry:
+    """Return the case of one directory, given the names of what else is in it."""
     place = os.path.relpath(directory, root)
     try:
         with open(os.path.join(directory, CASE), "rb") as stream:

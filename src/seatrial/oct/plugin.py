@@ -23,6 +23,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="a parameter of cases, such as seconds=10; repeat for several")  # fmt: skip
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Pass by the cases of a library that are not due."""
+    if not config.getoption("only") or not (collection_path / "case.json").is_file():
+        return None
+    from seatrial.oct import selecting
+
+    if not usable(lambda: selecting.passed_by(config.stash[SESSION], collection_path)):
+        return None
+    config.stash[selecting.PASSED_BY] = config.stash.get(selecting.PASSED_BY, 0) + 1
+    return True
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Take the cases for files of tests."""
     if file_path.name != "case.json":
@@ -59,13 +71,17 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say why cases were due, where workers collected them."""
-    if config.getoption("only") and config.getoption("numprocesses", None):
-        from seatrial.oct import selecting
+    """Say how many cases were not due, and why the others were, where workers collected them."""
+    if not config.getoption("only"):
+        return
+    from seatrial.oct import selecting
 
-        if reasons := config.stash.get(selecting.REASONS, []):
-            terminalreporter.section("why cases were due")
-            selecting.show(terminalreporter, reasons)
+    reasons = config.stash.get(selecting.REASONS, [])
+    if reasons and config.getoption("numprocesses", None):
+        terminalreporter.section("why cases were due")
+        selecting.show(terminalreporter, reasons)
+    if count := config.stash.get(selecting.PASSED_BY, 0):
+        terminalreporter.write_line(f"not due, for they ran on every target as they are: {count}")
 
 
 def pytest_seatrial_recorded(session: Session, result: TestResult) -> None:

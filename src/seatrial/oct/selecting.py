@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +14,9 @@ from seatrial.errors import SeatrialError
 from seatrial.exec import ANY, ExpectationError, run
 from seatrial.lab import images
 from seatrial.names import BUSYBOX
-from seatrial.oct.freshness import NAME, Known, State, Store, Surroundings, Variant, states
+from seatrial.oct import library
+from seatrial.oct.bundle import CASE
+from seatrial.oct.freshness import NAME, Known, State, Store, Surroundings, Variant, state_of, states
 from seatrial.oct.offers import os_release
 
 if TYPE_CHECKING:
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
     from seatrial.session import Session
 
 REASONS = pytest.StashKey[list[str]]()  # why each case runs
-_REASONS = "seatrial_oct_reasons"
+PASSED_BY = pytest.StashKey[int]()  # how many cases were not even collected
+_REASONS, _PASSED_BY = "seatrial_oct_reasons", "seatrial_oct_passed_by"
+_RECORDS = pytest.StashKey[dict[str, dict[str, dict[Variant, Known]]]]()  # by target and name
 _TOLD: set[str] = set()
 _SEEN: dict[tuple[str, str], Surroundings] = {}  # by run and target
 
@@ -67,25 +73,54 @@ def _image(driver: CliEngine | None, image: str) -> str:
     return f"{digest.removeprefix('sha256:')} {image}" if digest else f"unknown {image}"
 
 
+def passed_by(session: Session, directory: Path) -> bool:
+    """Tell whether a directory holds a case that is not due: all of it ran here as it is, on every target.
+
+    Asked before pytest makes anything of the directory: of a large library, few cases are due. Whether others are,
+    `keep_only` tells, variant by variant.
+    """
+    config = session.config
+    if State.CURRENT in states(config.getoption("only")) or config.getoption("parameters") or session.plan is None:
+        return False
+    if list(directory.rglob(CASE)) != [directory / CASE]:  # a case below this one may be due
+        return False
+    entry = library.read(directory, str(directory), [name for name in os.listdir(directory) if name != CASE])
+    return not entry.broken and all(
+        state_of(entry, target, _known(session, target).get(entry.name, {}), surroundings(session, target))[0]
+        is State.CURRENT
+        for target in session.names
+    )
+
+
+def _known(session: Session, target: str) -> dict[str, dict[Variant, Known]]:
+    """Return the last results on a target by the names of their cases, read once."""
+    records = session.config.stash.setdefault(_RECORDS, {})
+    if target not in records:
+        records[target] = store(session.config).known(target)
+    return records[target]
+
+
 def keep_only(session: Session, items: list[pytest.Item]) -> None:
     """Deselect the cases whose state is not asked for; what is no case stays out. Says why for each that stays."""
     from seatrial.oct.items import CaseItem
 
     wanted = states(session.config.getoption("only"))
     kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     reasons: list[str] = []
-    known: dict[str, dict[str, dict[Variant, Known]]] = {}
     for item in items:
         if not isinstance(item, CaseItem):
+            left.append(item)
             continue
-        if item.target not in known:
-            known[item.target] = store(session.config).known(item.target)
-        state, why = _state(session, item, known[item.target].get(item.case.name, {}).get(item.variant))
+        last = _known(session, item.target).get(item.case.name, {}).get(item.variant)
+        state, why = _state(session, item, last)
         if state in wanted:
             kept.append(item)
             shown = " ".join(filter(None, (item.case.name, str(item.variant))))
             reasons.append(f"{shown} on {item.target}: {state}: {why}")
-    session.config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        else:
+            left.append(item)
+    session.config.hook.pytest_deselected(items=left)
     items[:] = kept
     session.config.stash[REASONS] = reasons
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -101,13 +136,15 @@ def show(reporter: Any, reasons: Iterable[str]) -> None:
 
 def hand_over(config: pytest.Config) -> None:
     """Give the reasons of this worker to the controller, which collects nothing itself."""
-    config.workeroutput[_REASONS] = config.stash.get(REASONS, [])  # type: ignore[attr-defined]
+    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined]
+    output[_REASONS], output[_PASSED_BY] = config.stash.get(REASONS, []), config.stash.get(PASSED_BY, 0)
 
 
 def take_over(config: pytest.Config, node: Any) -> None:
     """Take the reasons of a worker that has ended; all collect the same, so each is kept once."""
-    told = getattr(node, "workeroutput", {}).get(_REASONS, [])
-    config.stash[REASONS] = list(dict.fromkeys([*config.stash.get(REASONS, []), *told]))
+    output = getattr(node, "workeroutput", {})
+    config.stash[REASONS] = list(dict.fromkeys([*config.stash.get(REASONS, []), *output.get(_REASONS, [])]))
+    config.stash[PASSED_BY] = max(config.stash.get(PASSED_BY, 0), output.get(_PASSED_BY, 0))
 
 
 def _state(session: Session, item: CaseItem, last: Known | None) -> tuple[State, str]:
