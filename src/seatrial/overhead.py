@@ -27,6 +27,9 @@ from seatrial.exec import base_environment
 from seatrial.names import new_run_id
 from seatrial.paths import remove_tree, share_dir
 from seatrial.perf import quiet
+from seatrial.security import surface
+from seatrial.security.prober import Prober
+from seatrial.security.syscalls import BREAKING, LAST
 
 _TICKS = 10  # of fixed work, before and after what is measured
 _WATCHED = 20  # files in the directory of a test, as those of a build's context
@@ -138,6 +141,32 @@ def case_cost(engine: CliEngine, count: int = 500, inside: int = 30) -> list[Fig
         figure("a case of OCT", list(cost.samples(engine, count))),
         figure("a case with a container", list(cost.samples(engine, inside, cost.INSIDE))),
     ]
+
+
+def surface_time(engine: CliEngine, rounds: int = 5) -> Figure:
+    """Time how long the table of system calls takes: filters read and followed, and every call made for real.
+
+    Bare is the container alone in which the calls are made. The probe's image has to be in the engine.
+    """
+    run = new_run_id()
+    bench = Bench(engine, Owner(run, "00000000"))
+    prober = Prober(bench)
+
+    def look() -> None:
+        table = surface.look(prober)
+        if len(table.made) < LAST - len(BREAKING):
+            raise RuntimeError(f"only {len(table.made)} calls were made")
+
+    try:
+        bare, ours = paired(lambda: bench.once(prober.image, "true"), look, rounds)
+    finally:
+        bench.close()
+    bounds = stats.interval(ours)
+    value = statistics.median(ours)
+    return Figure(
+        "the table of system calls", f"{statistics.median(bare):.2f} s", f"{value:.2f} s", value, bounds.low,
+        bounds.high, "s", most=10.0,
+    )  # fmt: skip
 
 
 def library_time(target: str, count: int = 10_000, rounds: int = 5) -> Figure:

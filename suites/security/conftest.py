@@ -1,10 +1,13 @@
 """What the tests of isolation share."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from seatrial.security import surface
 from seatrial.security.advisories import Advised, load
+from seatrial.session import SESSION
 
 
 @pytest.fixture
@@ -31,3 +34,9 @@ def advisories():
 def advisory(advisories, installed):
     """Call it with a class; the words are for the row of the report, `agrees` holds the versions against a refusal."""
     return lambda id_: Advised(advisories[id_], installed)
+
+
+@pytest.fixture
+def keep_calls(request, target):
+    """Call it with what filters say, by entry, and what is documented: a column of the table in the report."""
+    return partial(surface.keep, Path(request.config.stash[SESSION].plan.directory), target.name)

@@ -7,6 +7,7 @@ import pytest
 
 from seatrial.expecting import one
 from seatrial.probes import seccomp
+from seatrial.security import surface
 from seatrial.security.syscalls import BREAKING, LAST, UNFILTERED, name, numbers
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
@@ -61,13 +62,15 @@ def filters(prober):
 
 @claim("security-082")
 @requires("seccomp_filters")
-def test_filter_does_to_each_call_what_it_says(prober, filters, guard):
+def test_filter_does_to_each_call_what_it_says(engine, prober, guard, keep_calls):
     """Each call is made for real; what the filter says of it must have become of it, and nothing else differs."""
-    program, made, free = filters(), prober.call_table(), prober.call_table(*UNCONFINED)
+    table, free = surface.look(prober), prober.call_table(*UNCONFINED)
+    keep_calls(table.says, engine.trait("seccomp_refuses"))
+    made = table.made
     assert len(made) == LAST + 1 - len(BREAKING)
     wrong, decided = {}, 0
     for number, fate in made.items():
-        actions = program.actions(number)
+        actions = table.says["x86_64"][number]
         if number in UNFILTERED or len(actions) > 1:
             continue  # no filter sees it, or the arguments decide
         decided += 1
@@ -118,9 +121,7 @@ def test_calls_that_the_documentation_lists_are_refused(engine, filters, guard):
 @pytest.mark.parametrize("entry", ["i386", "x32"])
 def test_other_entries_are_filtered_as_the_main_one(engine, filters, guard, entry):
     listed = [word for word in engine.trait("seccomp_refuses") if word in CALLS and word in numbers("i386")]
-    arch, bits, table = {
-        "i386": (seccomp.I386, 0, numbers("i386")), "x32": (seccomp.X86_64, seccomp.X32, CALLS),
-    }[entry]  # fmt: skip
+    (arch, bits, _), table = surface.ENTRIES[entry], numbers(entry)
     shut, free = filters(), filters(*UNCONFINED)
     outcomes = [
         {word: "passes" if passes(program.actions(table[word] | bits, arch)) else "refused" for word in listed}

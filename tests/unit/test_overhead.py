@@ -10,6 +10,8 @@ import pytest
 
 from seatrial import overhead
 from seatrial.errors import SeatrialError
+from seatrial.security import surface
+from seatrial.security.syscalls import LAST
 
 
 @pytest.fixture
@@ -115,11 +117,28 @@ def figure(low, high, noise=""):
 
 
 def test_the_command_says_what_is_kept_broken_and_open(bench, capsys):
-    assert bench(figure(1, 2), figure(1, 3), figure(2, 3)) == 0
+    assert bench(figure(1, 2), figure(1, 3), figure(2, 3), figure(2, 3)) == 0
     assert "open" not in capsys.readouterr().err
-    assert bench(figure(1, 2), figure(4, 6), figure(7, 9, "it was loud")) == 0
+    assert bench(figure(1, 2), figure(4, 6), figure(7, 9, "it was loud"), figure(1, 2)) == 0
     told = capsys.readouterr()
     assert "the machine was not quiet: it was loud" in told.err
-    assert "2 of 3 figures are open" in told.err
-    assert bench(figure(1, 2), figure(7, 9), figure(1, 2)) == 1
+    assert "2 of 4 figures are open" in told.err
+    assert bench(figure(1, 2), figure(7, 9), figure(1, 2), figure(1, 2)) == 1
     assert "BROKEN" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(4.0, "kept"), (12.0, "BROKEN")])
+def test_the_table_of_system_calls_has_ten_seconds(monkeypatch, seconds, verdict):
+    made = dict.fromkeys(range(LAST + 1), "ok")
+    monkeypatch.setattr(overhead.surface, "look", lambda _: surface.Table({}, made))
+    monkeypatch.setattr(overhead, "paired", lambda bare, ours, pairs: (ours(), ([0.5] * pairs, [seconds] * pairs))[1])
+    engine = SimpleNamespace()
+    figure = overhead.surface_time(engine)
+    assert (figure.value, figure.limit, figure.verdict) == (seconds, "at most 10 s", verdict)
+
+
+def test_a_table_that_is_not_whole_is_no_measurement(monkeypatch):
+    monkeypatch.setattr(overhead.surface, "look", lambda _: surface.Table({}, {1: "ok"}))
+    monkeypatch.setattr(overhead, "paired", lambda bare, ours, pairs: ours())
+    with pytest.raises(RuntimeError, match="only 1 calls were made"):
+        overhead.surface_time(SimpleNamespace())

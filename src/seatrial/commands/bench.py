@@ -20,7 +20,7 @@ the median (of the gain: the least and the greatest of the rounds). A limit is k
 whole interval says so and the machine was quiet; all else is open.
 
 examples:
-  seatrial bench                                call, request, start, help and gain, against docker@bookworm
+  seatrial bench                                calls, tables, starts, help and gain, against docker@bookworm
   seatrial bench --gain suites/cli/test_help.py suites/cli/test_ports.py
   seatrial bench --gain                         without the gain, which takes minutes
   seatrial bench --levels                       without the driver of loads, which takes minutes
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from seatrial.controller import sweep
     from seatrial.engines import drivers
     from seatrial.lab import images, labs
-    from seatrial.names import BUSYBOX, new_run_id
+    from seatrial.names import BUSYBOX, PROBE, new_run_id
     from seatrial.targets import parse
 
     target = parse(arguments.engine)
@@ -76,6 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
         images.provide(engine)
         say("measuring calls")
         figures = overhead.watched(lambda: [overhead.call_cost(engine, arguments.pairs), overhead.request_cost(engine)])
+        say("measuring the table of system calls")
+        images.provide(engine, (PROBE,))
+        figures += overhead.watched(lambda: [overhead.surface_time(engine)])
         say("measuring cases")
         stack.callback(sweep, engine, name)
         figures += overhead.watched(lambda: [*overhead.case_cost(engine), overhead.library_time(str(target))])
