@@ -152,6 +152,8 @@ _add("privileged", Kind.MACHINE, "containers with all capabilities",
 _add("btrfs", Kind.MACHINE, "btrfs in the kernel",
      lambda facts: _unless("btrfs" in facts["host"]["filesystems"], "this kernel has no btrfs"))
 _add("btrfs_volume", Kind.MACHINE, "btrfs in a file that is mounted", lambda facts: facts["host"]["btrfs_volume"])
+_add("slow_disk", Kind.MACHINE, "a disk below labs that a cgroup can slow down",
+     lambda facts: facts["host"]["slow_disk"])
 _add("fuse_overlayfs", Kind.TARGET, "fuse-overlayfs beside the engine", lambda facts: facts["engine"]["fuse_overlayfs"])
 _add("netem", Kind.MACHINE, "the netem queueing discipline",
      lambda facts: _unless(facts["host"]["netem"], "this kernel has no netem"))

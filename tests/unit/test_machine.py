@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +123,22 @@ def test_every_host_fact_that_requirements_read_is_measured():
         requirement.judge({"host": host, "engine": {"healthcheck": "systemd", "security": []}})
     assert read
     assert read <= set(machine.facts())
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "why"),
+    [
+        ("blkio/blkio.throttle.write_bps_device", "", ""),
+        ("cgroup.controllers", "cpu io", ""),
+        ("cgroup.controllers", "cpu", "no cgroup of this machine bounds what is written in a second"),
+    ],
+)
+def test_a_disk_is_slowed_down_by_a_cgroup(tmp_path, monkeypatch, file, text, why):
+    monkeypatch.setattr(machine, "disk", lambda _: "254:0")
+    (tree(tmp_path, file) / file).write_text(text)
+    assert machine.slow_disk(Path("/"), tmp_path) == why
+
+
+def test_what_is_on_no_disk_cannot_be_slowed_down():
+    assert machine.slow_disk(Path("/proc/none")) == "/proc is on no disk of its own"
+    assert machine.disk(Path("/proc")) == ""

@@ -68,6 +68,7 @@ TABLE = {
     "blkio_weight": ([host(blkio_weight=True)], [host(blkio_weight=False)]),
     "btrfs": ([host(filesystems=["ext4", "btrfs"])], [host(filesystems=["ext4"])]),
     "btrfs_volume": ([host(btrfs_volume="")], [host(btrfs_volume="there is no mkfs.btrfs")]),
+    "slow_disk": ([host(slow_disk="")], [host(slow_disk="/var/lib is on no disk of its own")]),
     "fuse_overlayfs": ([engine(fuse_overlayfs="")], [engine(fuse_overlayfs="there is no /dev/fuse")]),
     "buildkit": ([engine(buildkit=True)], [engine(buildkit=False)]),
     "cgroup_v1": ([host(cgroup=V1), host(cgroup=HYBRID)], [host(cgroup=V2), host(cgroup=NONE)]),

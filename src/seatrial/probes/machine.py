@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from seatrial import proc
+from seatrial.paths import data_dir
 from seatrial.probes import kconfig, seccomp
 
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12, "CAP_SYS_RESOURCE": 24, "CAP_SYS_PTRACE": 19}
@@ -48,6 +49,7 @@ def facts(network_url: str = "") -> dict[str, Any]:
         "swap": len(Path("/proc/swaps").read_text().splitlines()) > 1,
         "filesystems": [line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()],
         "btrfs_volume": btrfs_volume(),
+        "slow_disk": slow_disk(data_dir()),
         "systemd": Path("/run/systemd/system").is_dir(),
         "modules": _modules_loadable(),
         "netem": kconfig.read().state("NET_SCH_NETEM") != "missing",
@@ -63,6 +65,27 @@ def btrfs_volume() -> str:
     if not Path("/dev/loop-control").exists():
         return "there are no loop devices"
     return "" if shutil.which("mkfs.btrfs") else "there is no mkfs.btrfs (Debian: btrfs-progs)"
+
+
+def disk(path: Path) -> str:
+    """Return the number (MAJOR:MINOR) of the whole disk that holds a file, empty when none does."""
+    device = path.stat().st_dev
+    place = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
+    if not place.exists():
+        return ""
+    whole = place.resolve().parent if (place / "partition").exists() else place
+    return (whole / "dev").read_text().strip()
+
+
+def slow_disk(place: Path, root: Path = Path("/sys/fs/cgroup")) -> str:
+    """Return why a cgroup cannot slow down the disk of a directory that may be made yet, empty when it can."""
+    here = next(path for path in (place, *place.parents) if path.exists())
+    if not disk(here):
+        return f"{here} is on no disk of its own"
+    throttles = root / "blkio/blkio.throttle.write_bps_device"
+    if throttles.exists() or "io" in cgroup(root)["controllers"]:
+        return ""
+    return "no cgroup of this machine bounds what is written in a second"
 
 
 def _status(name: str) -> str:
