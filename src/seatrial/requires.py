@@ -114,6 +114,8 @@ _add("seccomp", Kind.TARGET, "seccomp filters",
 _add("seccomp_filters", Kind.MACHINE, "seccomp filters that can be read",
      lambda facts: REQUIREMENTS["seccomp"].check(facts)
      or (facts["host"]["seccomp_filters"] and f"filters cannot be read: {facts['host']['seccomp_filters']}"))
+_add("entry32", Kind.MACHINE, "the 32-bit entry of a 64-bit kernel",
+     lambda facts: facts["host"]["entry32"] and f"this kernel runs no 32-bit program: {facts['host']['entry32']}")
 
 
 def _add_lsm(lsm: str, title: str) -> None:

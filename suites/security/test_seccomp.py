@@ -2,13 +2,14 @@
 
 import errno
 import json
+import struct
 
 import pytest
 
 from seatrial.expecting import one
 from seatrial.probes import seccomp
 from seatrial.security import surface
-from seatrial.security.syscalls import BREAKING, LAST, UNFILTERED, name, numbers
+from seatrial.security.syscalls import BREAKING, BREAKING_I386, LAST, UNFILTERED, name, numbers
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 case = pytest.param
@@ -18,6 +19,9 @@ CALLS = numbers()
 UNCONFINED = ("--security-opt", "seccomp=unconfined")
 # the kernel's constants
 NEW_USER, NEW_TIME, NO_RANDOMIZE, READ_IMPLIES_EXEC = 0x10000000, 0x80, 0x0040000, 0x0400000
+NAMESPACES = {"mnt": 0x20000, "uts": 0x4000000, "ipc": 0x8000000, "pid": 0x20000000, "net": 0x40000000,
+              "cgroup": 0x2000000}  # fmt: skip
+THREAD_ALONE = 0x10000  # CLONE_THREAD without CLONE_SIGHAND: EINVAL
 # which calls a capability may let through that are refused without it (Docker's and containers/common's profiles)
 FOLLOWS = {
     "SYS_ADMIN": "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr "
@@ -44,6 +48,11 @@ RISKY = ("add_key", "bpf", "clone3", "fsopen", "io_uring_setup", "kexec_load", "
 def passes(actions):
     """Whether some arguments get a call through."""
     return bool(actions & {"allow", "log", "trace", "notify"})
+
+
+def refusal(action):
+    """What becomes of a call that a filter refuses so."""
+    return errno.errorcode[int(action.split()[1])] if action.startswith("errno") else "signal 31"
 
 
 def allowed(filters, arch=seccomp.X86_64, bits=0):
@@ -74,13 +83,7 @@ def test_filter_does_to_each_call_what_it_says(engine, prober, guard, keep_calls
         if number in UNFILTERED or len(actions) > 1:
             continue  # no filter sees it, or the arguments decide
         decided += 1
-        word = one(actions)
-        if passes(actions):
-            expected = free[number]
-        elif word.startswith("errno"):
-            expected = errno.errorcode[int(word.split()[1])]
-        else:
-            expected = "signal 31"
+        expected = free[number] if passes(actions) else refusal(one(actions))
         if fate != expected:
             wrong[name(number)] = f"{fate} instead of {expected}"
     assert not wrong
@@ -88,6 +91,30 @@ def test_filter_does_to_each_call_what_it_says(engine, prober, guard, keep_calls
     changed = [number for number in made if made[number] != free[number]]
     assert len(changed) > 20
     guard.note("system calls that a filter refuses for real, of those tried", f"{len(changed)} of {len(made)}")
+
+
+@claim("security-163", "security-082")
+@requires("seccomp_filters", "entry32")
+def test_filter_does_to_each_call_of_the_32_bit_entry_what_it_says(prober, filters, guard):
+    """Each number is called for real by the 32-bit entry, with arguments that nobody can use."""
+    tried = {number: (number, *[-1] * 6) for number in range(LAST + 1) if number not in BREAKING_I386}
+    program = filters()
+    made, free = prober.fates_i386(calls=tried), prober.fates_i386(*UNCONFINED, calls=tried)
+    wrong, decided = {}, 0
+    for number, fate in made.items():
+        actions = program.actions(number, seccomp.I386)
+        if len(actions) > 1:
+            continue  # the arguments decide
+        decided += 1
+        expected = free[number] if passes(actions) else refusal(one(actions))
+        if fate != expected:
+            wrong[name(number, "i386")] = f"{fate} instead of {expected}"
+    assert not wrong
+    assert decided > 400
+    changed = [number for number in made if made[number] != free[number]]
+    assert len(changed) > 20
+    guard.note("system calls that a filter refuses for real by the 32-bit entry, of those tried",
+               f"{len(changed)} of {len(made)}")  # fmt: skip
 
 
 @claim("security-048")
@@ -130,6 +157,17 @@ def test_other_entries_are_filtered_as_the_main_one(engine, filters, guard, entr
     assert guard.each(f"calls that are documented as refused, by {entry}", *outcomes) == listed
 
 
+@claim("security-163", "security-086")
+@requires("entry32")
+def test_calls_by_the_32_bit_entry_are_refused_for_real(engine, prober, guard):
+    """With arguments that nobody can use; what is refused without the filter, too, tells nothing."""
+    table = numbers("i386")
+    listed = {word: (table[word], *[-1] * 6) for word in engine.trait("seccomp_refuses") if word in table}
+    shut, free = prober.fates_i386(calls=listed), prober.fates_i386(*UNCONFINED, calls=listed)
+    proved = guard.each("calls that are documented as refused, made by the 32-bit entry", shut, free)
+    assert len(proved) > 10
+
+
 @claim("security-164")
 @requires("seccomp_filters")
 def test_call_that_no_filter_knows_is_not_implemented(prober, filters, guard):
@@ -168,6 +206,64 @@ def test_families_of_sockets_are_told_apart(engine, prober, filters, guard):
     guard.note("all families, by socketcall of the 32-bit entry", "pass" if passing else "refused")
 
 
+@claim("security-083", "security-163")
+@requires("entry32")
+def test_families_of_sockets_are_told_apart_by_the_32_bit_entry(engine, prober, guard):
+    """The call of its own is filtered as that of the main entry; socketcall is looked at for what it lets through."""
+    refused = engine.trait("seccomp_refuses_families")
+    sockets = {"vsock": (40, 1, 0), "alg": (38, 5, 0), "audit": (16, 3, 9), "inet": (2, 1, 0)}
+    table = numbers("i386")
+    calls = {family: (table["socket"], *words) for family, words in sockets.items()}
+    hidden = {family: (table["socketcall"], 1, struct.pack("<3I", *words)) for family, words in sockets.items()}
+    shut, free = prober.fates_i386(calls=calls), prober.fates_i386(*UNCONFINED, calls=calls)
+    proved = guard.each("families of sockets that the filter refuses by the 32-bit entry",
+                        *({family: which[family] for family in refused} for which in (shut, free)),
+                        is_refused=lambda what: what in ("EPERM", "EINVAL"))  # fmt: skip
+    assert proved == refused
+    assert shut["inet"] == free["inet"] == "ok"
+    seen, control = prober.fates_i386(calls=hidden), prober.fates_i386(*UNCONFINED, calls=hidden)
+    assert seen["inet"] == control["inet"] == "ok"
+    assert [control[family] for family in refused] == [free[family] for family in refused]
+    through = [family for family in refused if seen[family] == control[family]]
+    guard.note("families of sockets that are refused, and had by socketcall", " ".join(through) or "none",
+               state="open" if through else "fact")  # fmt: skip
+
+
+@claim("security-083", "security-017")
+@requires("seccomp_filters")
+def test_flags_of_clone_are_told_apart(engine, prober, filters, guard):
+    """With a flag that the kernel takes with another one only, so that no process comes of it."""
+    kinds = {"user": NEW_USER, **NAMESPACES}
+    calls = {kind: (CALLS["clone"], flag | THREAD_ALONE, 0, 0, 0, 0) for kind, flag in kinds.items()}
+    plain = {"thread": (CALLS["clone"], THREAD_ALONE, 0, 0, 0, 0)}
+    program = filters()
+    says = {kind: surface.words(program.actions(CALLS["clone"], arguments=call[1:])) for kind, call in calls.items()}
+    shut, free = prober.fates(calls={**calls, **plain}), prober.fates(*UNCONFINED, calls={**calls, **plain})
+    assert set(free.values()) == {"EINVAL"}
+    assert shut["thread"] == "EINVAL"
+    assert program.actions(CALLS["clone"], arguments=plain["thread"][1:]) == {"allow"}
+    if engine.trait("nested_user_namespaces"):
+        guard.note("flags of clone that make namespaces", "pass")
+        assert (shut, set(says.values())) == (free, {"allow"})
+    else:
+        proved = guard.each("flags of clone that make namespaces", {kind: shut[kind] for kind in calls},
+                            {kind: free[kind] for kind in calls})  # fmt: skip
+        assert proved == list(calls)
+        assert says == {kind: shut[kind] for kind in calls}
+
+
+@claim("security-083", "security-164")
+def test_clone_whose_flags_no_filter_sees_is_not_implemented(engine, prober, guard):
+    """Its arguments lie in memory; without a size it makes no process. Where clone is free, so is this."""
+    call = {"clone3": (CALLS["clone3"], 0, 0)}
+    shut, free = prober.fates(calls=call), prober.fates(*UNCONFINED, calls=call)
+    if engine.trait("nested_user_namespaces"):
+        guard.note("clone3", shut["clone3"])
+        assert shut == free == {"clone3": "EINVAL"}
+    else:
+        guard.holds("clone3", shut["clone3"], free["clone3"], is_refused=lambda what: what == "ENOSYS")
+
+
 @claim("security-083", "security-017")
 def test_new_user_namespaces_are_as_documented(engine, prober, guard):
     calls = {"unshare": (CALLS["unshare"], NEW_USER)}
@@ -181,13 +277,11 @@ def test_new_user_namespaces_are_as_documented(engine, prober, guard):
 
 @claim("security-017")
 def test_other_namespaces_are_neither_made_nor_joined(prober, guard, bare):
-    kinds = {"mnt": 0x20000, "uts": 0x4000000, "ipc": 0x8000000, "pid": 0x20000000, "net": 0x40000000,
-             "cgroup": 0x2000000}  # fmt: skip
-    calls = {f"unshare {kind}": (CALLS["unshare"], flag) for kind, flag in kinds.items()}
+    calls = {f"unshare {kind}": (CALLS["unshare"], flag) for kind, flag in NAMESPACES.items()}
     proved = guard.each("namespaces made inside", prober.fates(calls=calls),
                         prober.fates(*bare("SYS_ADMIN"), calls=calls))  # fmt: skip
     assert proved == list(calls)
-    join = [(CALLS["open"], "=/proc/self/ns/uts", 0), (CALLS["setns"], "$0", kinds["uts"])]
+    join = [(CALLS["open"], "=/proc/self/ns/uts", 0), (CALLS["setns"], "$0", NAMESPACES["uts"])]
     guard.holds("setns", prober.chain(calls=join)[1], prober.chain(*bare("SYS_ADMIN"), calls=join)[1])
 
 

@@ -160,6 +160,8 @@ for _word in (
 ):  # fmt: skip
     add(f"filter-without-{_word}", "086", f"the default filter lets {_word} through",
         lambda args, word=_word: _filtered(args, word))
+add("clone-flags-ignored", "083", "the default filter does not look at the flags of clone, nor refuses clone3",
+    lambda args: _filtered(args, "clone"))
 given("no-filter", "082 086 048 163", "there is no filter by default", "--security-opt", "seccomp=unconfined")
 ignored("profile-ignored", "085", "--security-opt", "seccomp=/")
 

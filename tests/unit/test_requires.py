@@ -182,6 +182,7 @@ TABLE = {
         [both({"seccomp": True, "seccomp_filters": "ptrace: not permitted"}, {"security": ["seccomp"]}),
          both({"seccomp": False, "seccomp_filters": ""}, {"security": ["seccomp"]})],
     ),
+    "entry32": ([host(entry32="")], [host(entry32="Exec format error")]),
     "seccomp": (
         [both({"seccomp": True}, {"security": ["seccomp"]})],
         [

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from seatrial import proc
 from seatrial.paths import data_dir
-from seatrial.probes import kconfig, seccomp
+from seatrial.probes import entry32, kconfig, seccomp
 
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12, "CAP_SYS_RESOURCE": 24, "CAP_SYS_PTRACE": 19}
 _TOOLS = ("docker", "podman", "dockerd", "runc", "crun", "runsc")
@@ -41,6 +41,7 @@ def facts(network_url: str = "") -> dict[str, Any]:
         "lsm": lsms(),
         "seccomp": Path("/proc/sys/kernel/seccomp/actions_avail").exists(),
         "seccomp_filters": seccomp.unreadable(),
+        "entry32": entry32.missing(),
         "userns": _number("/proc/sys/user/max_user_namespaces") > 0,
         "ipv6": Path("/proc/net/if_inet6").exists(),
         "network": network(network_url or os.environ.get("SEATRIAL_NETWORK_URL") or NETWORK_URL),

@@ -38,14 +38,15 @@ class Filters:
 
     programs: tuple[tuple[Instruction, ...], ...]
 
-    def actions(self, number: int, arch: int = X86_64) -> frozenset[str]:
+    def actions(self, number: int, arch: int = X86_64, arguments: Sequence[int] = ()) -> frozenset[str]:
         """Return what may become of a call, over all arguments: "allow", "errno N", "kill process", ...
 
-        More than one answer means that the arguments decide.
+        More than one answer means that the arguments decide. The first `arguments` may be given: then only the others
+        are anything.
         """
         combined = {0x7FFF0000}
         for program in self.programs:
-            found = outcomes(program, number, arch)
+            found = outcomes(program, number, arch, arguments)
             combined = {min(one, other, key=_rank) for one in combined for other in found}
         return frozenset(map(_word, combined))
 
@@ -59,12 +60,16 @@ def _word(value: int) -> str:
     return f"errno {value & _DATA}" if action == "errno" else action
 
 
-def outcomes(program: Sequence[Instruction], number: int, arch: int) -> set[int]:
+def outcomes(program: Sequence[Instruction], number: int, arch: int, arguments: Sequence[int] = ()) -> set[int]:
     """Follow a program for a call on every path that its arguments can take; return the values it may end with.
 
-    Both sides of a jump are followed when what it compares comes from the arguments. Raises ValueError on what is
-    no filter.
+    Both sides of a jump are followed when what it compares comes from arguments that are not given. Raises ValueError
+    on what is no filter.
     """
+    data = {0: number, 4: arch}
+    for place, argument in enumerate(arguments):
+        # each is eight bytes, the lower half first
+        data |= {16 + 8 * place: argument & 0xFFFFFFFF, 20 + 8 * place: argument >> 32 & 0xFFFFFFFF}
     found: set[int] = set()
     # where to go on, and the accumulator there: None is anything
     waiting: list[tuple[int, int | None, tuple[tuple[int, int | None], ...]]] = [(0, 0, ())]
@@ -77,7 +82,7 @@ def outcomes(program: Sequence[Instruction], number: int, arch: int) -> set[int]
         at, value, memory = state
         code, yes, no, k = program[at]
         if code == 0x20:  # load a word of the data
-            value = {0: number, 4: arch}.get(k)
+            value = data.get(k)
             waiting.append((at + 1, value, memory))
         elif code == 0x06:  # return
             found.add(k)

@@ -8,11 +8,12 @@ from typing import Any
 
 from seatrial.bench import Bench
 from seatrial.container import Container
-from seatrial.exec import ExpectationError
+from seatrial.exec import ANY, ExpectationError
 from seatrial.names import PROBE as IMAGE
 from seatrial.oci.observe import Seen, name_of, parse
 from seatrial.oci.probing import request
 from seatrial.oci.rootfs import PERL, PROBE
+from seatrial.probes import entry32
 from seatrial.security.syscalls import BREAKING, LAST
 
 Request = Sequence[str | int | bytes]
@@ -62,6 +63,17 @@ class Prober:
         """Make system calls, each in a child of its own in a fresh container; by name, what became of each."""
         values = self.ask(*options, acts=[("fate", *call) for call in calls.values()]).values
         return dict(zip(calls, map(fate, values), strict=True))
+
+    def fates_i386(self, *options: str, calls: Mapping[str, entry32.Call]) -> dict[str, str]:
+        """Make system calls by the 32-bit entry, each in a child of its own; by name, what became of each."""
+        path = self.bench.workdir / f"entry32-{secrets.token_hex(4)}"
+        path.write_bytes(entry32.program(list(calls.values())))
+        path.chmod(0o755)
+        made = self.bench.once("--volume", f"{path}:/entry32:ro", *options, self.image, "/entry32", expect=ANY)
+        try:
+            return dict(zip(calls, entry32.fates(made.out, len(calls)), strict=True))
+        except ValueError as error:
+            raise ExpectationError(f"the 32-bit program did not come to its end: {error}\n{made}") from error
 
     def chain(self, *options: str, calls: Sequence[Request]) -> list[str]:
         """Make system calls one after another in one child; "$0" among the words is what the first returned."""

@@ -15,6 +15,8 @@ LAST_X32 = 547
 BREAKING = frozenset({15, 34, 57, 58, 162})  # rt_sigreturn, pause, fork, vfork, sync
 # Calls of the kernel's own trampolines for probes, which no filter sees (uretprobe(2) since Linux 6.12).
 UNFILTERED = frozenset({335, 336})
+# The same on the 32-bit entry: sync, and sigsuspend, which waits with all signals blocked.
+BREAKING_I386 = frozenset({36, 72})
 
 
 @cache

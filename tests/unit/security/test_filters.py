@@ -63,3 +63,13 @@ def test_calls_are_known_on_both_entries():
     assert (name(165), name(21, "i386"), name(100_000)) == ("mount", "mount", "100000")
     assert max(numbers().values()) <= LAST
     assert "socketcall" not in numbers()
+
+
+def test_arguments_that_are_given_decide():
+    filters = Filters((PLAIN,))
+    assert filters.actions(7, arguments=(0b10,)) == {"allow"}
+    assert filters.actions(7, arguments=(0b11,)) == {"errno 1"}
+    upper = program((LOAD, 0, 0, ARGUMENT + 12), (JUMP_EQUAL, 0, 1, 5), (RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW))
+    assert Filters((upper,)).actions(7, arguments=(0, 5 << 32)) == {"errno 1"}
+    assert Filters((upper,)).actions(7, arguments=(0, 5)) == {"allow"}
+    assert Filters((upper,)).actions(7, arguments=(0,)) == {"allow", "errno 1"}
