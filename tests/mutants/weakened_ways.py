@@ -10,10 +10,15 @@ import posixpath
 import re
 import shutil
 import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from weakened import Call, Words, add, given, ignored
 
+from seatrial import archive
 from seatrial.exec import Result
 from seatrial.paths import share_dir
 
@@ -56,13 +61,89 @@ def _cp_out(call: Call) -> Result:
 
 
 def _import(call: Call) -> Result:
-    archive = call.options.get("stdin")
-    if isinstance(archive, bytes):
-        with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+    packed = call.options.get("stdin")
+    if isinstance(packed, bytes):
+        with tarfile.open(fileobj=io.BytesIO(packed)) as opened:
             for member in opened:
                 place = _own(posixpath.join("/", member.name))
                 if place is not None and member.isfile():
                     place.write_bytes(opened.extractfile(member).read())
+    return call.run()
+
+
+def _cp_archive(call: Call) -> Result:
+    """Take an archive apart as one would who follows its names and links on the host."""
+    packed = call.options.get("stdin")
+    if "-" in call.words and isinstance(packed, bytes):
+        links: dict[str, str] = {}
+        with tarfile.open(fileobj=io.BytesIO(packed)) as opened:
+            for member in opened:
+                place = _through(posixpath.join("/", member.name), links)
+                if member.issym():
+                    whole = posixpath.join(posixpath.dirname(place), member.linkname)
+                    links[place] = _through(whole, links)
+                elif member.islnk():
+                    links[place] = _through(posixpath.join("/", member.linkname), links)
+                elif member.isfile() and (own := _own(place)) is not None and own.parent.is_dir():
+                    own.write_bytes(opened.extractfile(member).read())
+    return call.run()
+
+
+def _through(path: str, links: Mapping[str, str]) -> str:
+    """Return where a path leads by links that an archive had."""
+    plain = posixpath.normpath(path)
+    for link, target in links.items():
+        if plain == link or plain.startswith(f"{link}/"):
+            return posixpath.normpath(target + plain.removeprefix(link))
+    return plain
+
+
+def _cp_contents(call: Call) -> Result:
+    """Give an archive that has in the place of links what they lead to on the host."""
+    result = call.run()
+    if call.words[-1] != "-" or not result.ok:
+        return result
+    files = {}
+    with tarfile.open(fileobj=io.BytesIO(result.out)) as opened:
+        for member in opened:
+            place = _own(member.linkname) if member.issym() else None
+            if place is None:
+                files[member.name] = opened.extractfile(member).read() if member.isfile() else member
+            else:
+                files[member.name] = (place if place.is_file() else place / "file").read_bytes()
+    return replace(result, out=archive.tree(files))
+
+
+def _cp_onto(call: Call) -> Result:
+    """Copy out of a container through links that are in the target already."""
+    into = Path(call.words[-1])
+    places = {link.name: _own(str(link.readlink())) for link in into.iterdir() if link.is_symlink()} if (
+        ":" in call.words[-2] and into.is_dir()) else {}  # fmt: skip
+    if any(places.values()):
+        with tempfile.TemporaryDirectory(dir=share_dir()) as aside:
+            call.aside("cp", call.words[-2], aside)
+            for name, place in places.items():
+                copied = Path(aside) / name
+                if place is not None and copied.is_dir() and not copied.is_symlink():
+                    shutil.copytree(copied, place, dirs_exist_ok=True)
+                elif place is not None and copied.is_file() and not copied.is_symlink():
+                    shutil.copyfile(copied, place)
+    return call.run()
+
+
+def _mount(call: Call) -> Result:
+    """Make a place to mount at where a link leads that is in the image, or in a volume that is mounted before it."""
+    image = next((word for word in call.words if word.startswith("localhost/")), "")
+    earlier: Words = []
+    for option, value in pairwise(call.words):
+        if option != "--volume" or not image:
+            continue
+        place = value.split(":")[1]
+        link = call.aside("run", "--rm", *earlier, image, "readlink", posixpath.dirname(place))
+        own = _own(posixpath.normpath(posixpath.join("/", link))) if link else None
+        if own is not None and own.is_dir():
+            (own / posixpath.basename(place)).mkdir(exist_ok=True)
+        earlier += [option, value]
     return call.run()
 
 
@@ -82,8 +163,13 @@ def _working_directory(args: Words) -> Words:
     return ["--volume", f"{share_dir()}:{share_dir()}", *(_DESCRIPTOR.sub("/", word) for word in args)]
 
 
-add("cp-into-follows-links", "176", "cp into a container follows links to the host", acts={"cp": _cp_in})
-add("cp-out-follows-links", "176", "cp out of a container follows links to the host", acts={"cp": _cp_out})
+add("cp-into-follows-links", "176 186", "cp into a container follows links to the host", acts={"cp": _cp_in})
+add("cp-out-follows-links", "176 186", "cp out of a container follows links to the host", acts={"cp": _cp_out})
+add("cp-archive-leads-out", "188", "an archive that cp takes writes outside", acts={"cp": _cp_archive})
+add("cp-gives-what-links-lead-to", "188", "cp gives files of the host in the place of links", acts={"cp": _cp_contents})
+add("cp-goes-through-links-of-the-target", "188", "cp goes through links that an earlier copy brought",
+    acts={"cp": _cp_onto})
+add("mount-follows-links", "178 187", "what is mounted makes directories where a link leads", acts={"run": _mount})
 add("import-leads-out", "177", "an archive that is imported writes outside", acts={"import": _import})
 add("signatures-ignored", "022 057", "what asks for signatures is taken and ignored", acts={"pull": _pull})
 add("workdir-leads-out", "179", "a working directory leads out by a descriptor", _working_directory)
