@@ -10,8 +10,10 @@ import time
 import pytest
 
 from seatrial import archive
+from seatrial.exec import ANY
+from seatrial.security.marker import library
 
-claim = pytest.mark.claim
+claim, requires = pytest.mark.claim, pytest.mark.requires
 
 SECONDS = 2.0  # in which an engine is asked again and again
 LEAST = 5  # and so often at least
@@ -210,4 +212,46 @@ def test_second_copy_follows_no_link_that_the_first_brought(engine, outside, unh
     fresh.mkdir()
     engine.cli("cp", f"{c.name}:/tree/.", str(fresh))
     guard.holds(advised.words, shut, (fresh / "real").read_text(), mode=f"a link, then a {kind}")
+    advised.agrees()
+
+
+PLACES = ("lib", "lib64", "usr/lib", "usr/lib64", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
+LIBRARIES = [f"libnss_{name}.so.2" for name in ("files", "compat", "db", "dns", "hesiod", "systemd", "seatrial")]
+SERVICES = "files compat db dns hesiod systemd seatrial"
+# what goes into a container and out of it by the engine's own programs; {} is the container
+COPIES = {
+    "cp in": ("cp", "FILE", "{}:/got"), "cp in with owners": ("cp", "--archive", "FILE", "{}:/got"),
+    "cp out": ("cp", "{}:/etc/group", "COPY"), "cp out with owners": ("cp", "--archive", "{}:/etc/group", "COPY"),
+    "an archive in": ("cp", "-", "{}:/"), "an archive out": ("cp", "{}:/etc", "-"), "export": ("export", "{}"),
+    "diff": ("diff", "{}"),
+}  # fmt: skip
+
+
+@claim("security-189")
+@requires("amd64")
+@pytest.mark.parametrize("copy", COPIES)
+def test_engine_loads_no_library_of_the_container(engine, prober, guard, advisory, copy):
+    """Libraries that an engine's program may look for, once it is confined to the container's files, leave a mark.
+
+    The control is a program of the container that loads one of them.
+    """
+    advised = advisory("cp-library")
+    mark = f"/mark-{engine.key}"
+    files = {f"{place}/{name}": library(mark) for place in PLACES for name in LIBRARIES}
+    files["etc/nsswitch.conf"] = "".join(f"{word}: {SERVICES}\n" for word in ("passwd", "group", "shadow", "hosts"))
+    c = prober.start()
+    c.sh(f"mkdir -p {' '.join(f'/{place}' for place in PLACES)}")
+    engine.cli("cp", "-", f"{c.name}:/", stdin=archive.tree(files, mode=0o755))
+    c.sh(f"rm -f {mark}; test -s /lib/{LIBRARIES[0]}")
+    (engine.workdir / "file").write_text("cargo")
+    given = {"FILE": str(engine.workdir / "file"), "COPY": str(engine.workdir / "copy")}
+    owned = tarfile.TarInfo("owned")
+    owned.uname, owned.gname = "daemon", "daemon"
+    result = engine.cli(*(given.get(word, word.format(c.name)) for word in COPIES[copy]),
+                        stdin=archive.tree({"owned": owned}), expect=ANY)  # fmt: skip
+    shut = "loaded" if c.sh(f"test -e {mark}", expect=ANY).ok else "refused"
+    c.sh(f"rm -f {mark}")
+    c.exec("env", f"LD_PRELOAD=/lib/{LIBRARIES[0]}", "perl", "-e", "1")
+    guard.holds(advised.words, shut, "loaded" if c.sh(f"test -e {mark}", expect=ANY).ok else "refused", mode=copy)
+    assert result.ok
     advised.agrees()

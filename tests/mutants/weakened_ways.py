@@ -147,6 +147,16 @@ def _mount(call: Call) -> Result:
     return call.run()
 
 
+def _loads(call: Call) -> Result:
+    """Load a library of the container that a program looks for to know users."""
+    result = call.run()
+    for word in call.words[1:]:
+        name = word.partition(":")[0]
+        if word not in ("-", "--archive") and not name.startswith("/"):
+            call.aside("exec", name, "env", "LD_PRELOAD=/lib/libnss_files.so.2", "perl", "-e", "1")
+    return result
+
+
 def _pull(call: Call) -> Result:
     """Pull as if nobody had asked for signatures."""
     words = [word for word in call.words if not word.startswith("--disable-content-trust")]
@@ -169,6 +179,8 @@ add("cp-archive-leads-out", "188", "an archive that cp takes writes outside", ac
 add("cp-gives-what-links-lead-to", "188", "cp gives files of the host in the place of links", acts={"cp": _cp_contents})
 add("cp-goes-through-links-of-the-target", "188", "cp goes through links that an earlier copy brought",
     acts={"cp": _cp_onto})
+add("cp-loads-libraries", "189", "what copies files loads libraries of the container",
+    acts=dict.fromkeys(("cp", "export", "diff"), _loads))
 add("mount-follows-links", "178 187", "what is mounted makes directories where a link leads", acts={"run": _mount})
 add("import-leads-out", "177", "an archive that is imported writes outside", acts={"import": _import})
 add("signatures-ignored", "022 057", "what asks for signatures is taken and ignored", acts={"pull": _pull})
