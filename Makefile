@@ -18,8 +18,8 @@ STRESS_ARGS ?=
 # As in Docker's own Makefile.
 TESTFLAGS ?=
 TESTDIRS ?=
-# of the whole session
-DEADLINE := 60m
+# of the whole session: an hour for each engine
+DEADLINE := $(shell expr 60 '*' $(words $(or $(ENGINE),one)))m
 suites-full suites-runtimes: DEADLINE := 8h
 TIMEOUT ?= $(DEADLINE)
 export DOCKER_GRAPHDRIVER DOCKER_EXECDRIVER TESTFLAGS
@@ -46,7 +46,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z<>%-]+:.*## /{gsub("%", "<name>", $$1); printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  variables: ENGINE=\"docker podman\" SUITE=cli N=8 PYTEST_ARGS= TESTFLAGS='-check.f REGEX' TESTDIRS="
-	@echo "             TIMEOUT=60m (suites-full: 8h) DOCKER_GRAPHDRIVER= DOCKER_EXECDRIVER= (of private daemons)"
+	@echo "             TIMEOUT=60m (for each ENGINE; suites-full: 8h) DOCKER_GRAPHDRIVER= DOCKER_EXECDRIVER= (of private daemons)"
 	@echo "             DOCKER_PY=CHECKOUT PROFILE=mixed STRESS_ARGS= BENCH_ARGS= OUTER=docker TAG= BASE_IMAGE="
 
 setup: $(READY) ## the virtual environment with all dependencies

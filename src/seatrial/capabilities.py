@@ -45,6 +45,7 @@ def _probe_runtime(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
             f"name it by its path: runtime:/usr/bin/{engine.target.engine}",
         )  # fmt: skip
     host = {**machine, **_host_of(engine, machine)}
+    facts |= _own_kernel(engine, host)
     return TargetInfo(
         name=str(engine.target), engine=identity, version=version.engine, runtime=identity,
         cgroup=str(host["cgroup"]["version"]), facts=facts,
@@ -68,12 +69,13 @@ def _probe_engine(engine: CliEngine, machine: Mapping[str, Any]) -> TargetInfo:
         )  # fmt: skip
     facts["project_quota"] = engine.local and _project_quota(engine, str(facts.get("root_dir") or "/"))
     host = {**machine, **_host_of(engine, machine)}
+    facts |= _own_kernel(engine, host)
     return TargetInfo(
         name=str(engine.target),
         engine=engine.name,
         version=version.engine,
-        api=version.api,
-        runtime=str(facts["runtime"]),
+        api=facts["api_newest"] or version.api,  # Podman's client tells the version of another API
+        runtime=f"{facts['runtime']} {facts.get('runtime_version', '')}".strip(),
         storage=str(facts["storage"]),
         cgroup=str(facts["cgroup"]),
         facts=facts,
@@ -152,6 +154,12 @@ def _why_not_registry(engine: CliEngine) -> str:
         return "the engine is on another machine and cannot reach loopback here"
     why, _ = rootfs.obstacle()
     return f"the loopback registry comes from a lab: {why}" if why else ""
+
+
+def _own_kernel(engine: CliEngine, host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a report says of a target instead of this machine, where it stands on a kernel of its own."""
+    own = isinstance(engine.host, KernelHost)
+    return {name: host[name] for name in ("kernel", "lsm", "memory")} if own else {}
 
 
 def _host_of(engine: CliEngine, machine: Mapping[str, Any]) -> dict[str, Any]:

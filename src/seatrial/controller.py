@@ -139,7 +139,8 @@ class Controller:
             for target in self._wanted:
                 engine = self._reach(target, progress)
                 engine.make_ready(self.plan.run, self.plan.image)
-                self.plan.targets.append(capabilities.probe(engine, facts))
+                self.plan.targets.append(info := capabilities.probe(engine, facts))
+                progress(f"{target}: {info.identity}")
                 self._engines[str(target)] = engine
                 self._owe(sweep, engine, self.plan.run)
                 self._before[str(target)] = snapshot.take(engine)

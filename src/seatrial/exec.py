@@ -195,7 +195,7 @@ class Journal:
         self._files.ignore(directory)
 
     def note(self, text: str) -> None:
-        """Say once at the end of `repro` what a script cannot repeat."""
+        """Say once at the head of `repro` what a script cannot repeat, so that whoever runs it knows before."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -223,7 +223,8 @@ class Journal:
         Commands that ended in failure do not stop it: the point of the script is to get as far as
         the test did. What it cannot repeat, it says at its end.
         """
-        lines = ["#!/bin/sh", *(f"# {line}" for line in preamble.splitlines()), "set -x", "{"]
+        head = [*preamble.splitlines(), *(["What this script does not make:"] if self.notes else []), *self.notes]
+        lines = ["#!/bin/sh", *(f"# {line}" for line in head), "set -x", "{"]
         talks = 0
         for call in self.calls:
             talks += call.talk
@@ -235,8 +236,7 @@ class Journal:
         return "\n".join([*filter(None, lines), *(f"# {line}" for line in self._unrepeated())]) + "\n"
 
     def _unrepeated(self) -> list[str]:
-        lines = list(self.notes)
-        lines += [f"missing: {what}" for what in self._files.missing]
+        lines = [f"missing: {what}" for what in self._files.missing]
         if any(call.talk and call.stdin for call in self.calls):
             lines.append("what was typed, in turns with what was seen, is typed at once")
         if any(_ID.search(word) for call in self.calls for word in call.argv):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from seatrial.database import Database, Trouble
 from seatrial.errors import SeatrialError
-from seatrial.results import Run, TestResult
+from seatrial.results import Run, TestResult, passing_again
 from seatrial.verdict import Verdict
 
 FORMAT = 1
@@ -209,7 +209,7 @@ def _instant(text: str) -> str:
 
 
 def _known_passes(now: Mapping[str, TestResult]) -> list[str]:
-    return [test for test, result in now.items() if result.known_passes]
+    return [result.test for result in passing_again(now.values())]
 
 
 def _difference(

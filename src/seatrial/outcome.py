@@ -156,7 +156,9 @@ class Trial:
 
     def result(self, worker: str, log: str = "", repro: str = "") -> TestResult:
         """Return the verdict as it is recorded."""
-        message = "\n\n".join(self.messages)
+        message, sign = "\n\n".join(self.messages), signature("\n\n".join(self.messages), self.test)
+        if self.verdict in _LOOKED_INTO and not _COMMAND.search(message) and (tail := self.journal.tail()):
+            message += f"\n\nthe last commands before:\n{tail}"
         known = self.known
         return TestResult(
             test=self.test, target=self.target, verdict=self.verdict, area=self.area,
@@ -164,7 +166,7 @@ class Trial:
             level=self.level.value, file=self.file, line=self.line,
             reason=self.refusal.reason if self.refusal else known.reason if known else "",
             requirement=self.refusal.requirement if self.refusal else "",
-            link=known.link if known else "", message=message, signature=signature(message),
+            link=known.link if known else "", message=message, signature=sign,
             known_passes=known is not None and self.verdict is Verdict.PASS,
             effects=list(self.effects), ignored=self.ignored,
             log=log, repro=repro, worker=worker, evidence=self.evidence,
@@ -215,14 +217,17 @@ _NOISE: Mapping[str, str] = {
     r"0x[0-9a-f]+": "ADDRESS",
     r"\b\d+(\.\d+)?\b": "N",
 }
+_LOOKED_INTO = (Verdict.FAIL, Verdict.ERROR, Verdict.WARN)
+_COMMAND = re.compile(r"^\s*[$>] ", re.MULTILINE)  # of a command, or of a request
 # where the numbers are codes, they tell failures apart
 _CODES = re.compile(r"exit code|\bcode\b|expected status")
 
 
-def signature(message: str) -> str:
+def signature(message: str, test: str = "") -> str:
     """Return in a line what failures of the same kind share: what was expected, the verb or request, the last error.
 
-    Ids, names, times and numbers are taken out, but for exit codes.
+    Ids, names, times and numbers are taken out, but for exit codes. A comparison of values says little without them,
+    so that those of two tests are two.
     """
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     if not lines:
@@ -234,6 +239,8 @@ def signature(message: str) -> str:
         # not the binary: the same failure of two engines is one
         words = [word for word in verb[2:].split()[1:] if not word.startswith("-")]
         parts.append(" ".join(words[: 2 if words[:1] and words[0] in _NOUNS else 1]))
+    elif lines[0].startswith("assert ") and test:
+        parts.append(test.rpartition("::")[2].partition("[")[0])
     if errors := [line.partition("|")[2].strip() for line in lines if line.startswith(("stderr|", "body|"))]:
         parts.append(_quiet(errors[-1]))
     return " · ".join(parts)[:200]

@@ -55,7 +55,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     "several (default: the reachable Docker, else Podman, else docker@bookworm)")  # fmt: skip
     group.addoption("--image", default="", metavar="NAME",
                     help="run containers from this image instead of the harness's own busybox")  # fmt: skip
-    group.addoption("--results", default="reports", metavar="DIR", help="where runs are written (default: reports)")
+    group.addoption("--results", default="", metavar="DIR",
+                    help="where runs are written (default: reports, beside the suites)")  # fmt: skip
     group.addoption("--required", metavar="FILE", help=f"exit with {int(Exit.GATE)} when a test listed in FILE "
                     "(one id a line) did not run")  # fmt: skip
     group.addoption("--slow", action="store_true", help="run tests marked slow, too")
@@ -96,6 +97,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Look at options that others read while they configure themselves."""
+    given = config.getoption("results")
+    config.option.results = str(config.invocation_params.dir / given if given else config.rootpath / "reports")
     if config.getoption("deadline"):
         config.option.session_timeout = usable(lambda: seconds(config.getoption("deadline")))
     if config.getoption("check_f"):

@@ -88,10 +88,11 @@ _add("blkio", Kind.MACHINE, "a block I/O controller",
      lambda facts: _controller(facts, "io" if facts["host"]["cgroup"]["version"] == "v2" else "blkio"))
 _add("blkio_weight", Kind.MACHINE, "a block I/O scheduler with weights",
      lambda facts: _unless(facts["host"]["blkio_weight"], "this kernel has no blkio.weight or io.weight"))
-_add("memory_reservation", Kind.TARGET, "soft memory limits", lambda facts: REQUIREMENTS["memory"].check(facts))
+_add("memory_reservation", Kind.TARGET, "soft memory limits, which come with the memory controller",
+     lambda facts: _controller(facts, "memory") or REQUIREMENTS["memory"].check(facts))
 _add("swappiness", Kind.MACHINE, "memory.swappiness, which only cgroup v1 has",
-     lambda facts: _unless(facts["host"]["cgroup"]["version"] in ("v1", "hybrid"),
-                           "cgroup v2 has no memory.swappiness"))
+     lambda facts: _controller(facts, "memory") if facts["host"]["cgroup"]["version"] in ("v1", "hybrid")
+     else "cgroup v2 has no memory.swappiness")
 _add("cgroup_v1", Kind.MACHINE, "cgroup v1",
      lambda facts: _unless(facts["host"]["cgroup"]["version"] in ("v1", "hybrid"),
                            f"this machine mounts cgroup {facts['host']['cgroup']['version']}"))
@@ -213,7 +214,8 @@ _add("seccomp_notify", Kind.TARGET, "seccomp filters that notify a listener",
 _add("recursive_mount_options", Kind.TARGET, "mount options that hold for the mounts below, too",
      lambda facts: "" if "rro" in facts["engine"].get("features", {}).get("mountOptions", [])
      else REQUIREMENTS["oci_1_1"].check(facts))
-# NotGCCGO of Docker's own suite has no counterpart: no engine is built by gccgo any more
+_add("not_gccgo", Kind.TARGET, "an engine that another compiler than gccgo has built",
+     lambda facts: _unless("gccgo" not in facts["engine"]["compiler"], "gccgo has built the engine"))
 _add("linux", Kind.TARGET, "a Linux engine",
      lambda facts: _unless(facts["engine"]["os"] == "linux", f"the engine runs on {facts['engine']['os']}"))
 _add("windows", Kind.TARGET, "a Windows engine",

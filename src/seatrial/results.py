@@ -48,6 +48,14 @@ class TargetInfo:
     facts: dict[str, Any] = field(default_factory=dict)
     requirements: dict[str, Requirement] = field(default_factory=dict)
 
+    @property
+    def identity(self) -> str:
+        """What it is, in a line."""
+        runtime = self.runtime if self.runtime != self.engine else ""
+        parts = (f"{self.engine} {self.version}", self.api and f"API {self.api}", runtime, self.storage,
+                 self.cgroup and f"cgroup {self.cgroup}")  # fmt: skip
+        return ", ".join(filter(None, parts))
+
 
 @dataclass(frozen=True)
 class Header:
@@ -89,6 +97,19 @@ class TestResult:
     repro: str = ""
     worker: str = ""
     evidence: dict[str, Any] = field(default_factory=dict)
+
+
+def passing_again(results: Iterable[TestResult]) -> list[TestResult]:
+    """Return the known failures that passed, where none of the test's other parameters failed for the same reason.
+
+    One entry of a list may stand for all parameters of a test: it is needed as long as one of them fails.
+    """
+    def entry(result: TestResult) -> tuple[str, str, str]:
+        return result.target, result.test.partition("[")[0], result.reason
+
+    listed = list(results)
+    needed = {entry(result) for result in listed if result.verdict is Verdict.KNOWN}
+    return [result for result in listed if result.known_passes and entry(result) not in needed]
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,11 @@ def matches(item: pytest.Item, wanted: re.Pattern[str]) -> bool:
 
 
 def rank(item: pytest.Item) -> int:
-    """Long private engines first, so that no worker ends with one; exclusive tests last, in one go."""
+    """What takes long first, so that no worker ends with it: slow tests, private engines; exclusive tests last."""
     if item.get_closest_marker("exclusive"):
         return 2
+    if item.get_closest_marker("slow"):
+        return -1
     return 0 if {"private_daemon", "private_engine"} & set(getattr(item, "fixturenames", ())) else 1
 
 

@@ -108,7 +108,7 @@ class Session:
 
         controller = usable(
             lambda: Controller(
-                self._targets(), self.config.rootpath / self.config.getoption("results"),
+                self._targets(progress), self.config.rootpath / self.config.getoption("results"),
                 self.config.getoption("image"), ["pytest", *map(str, self.config.invocation_params.args)],
                 self._workers(),
             )
@@ -133,10 +133,10 @@ class Session:
             if not path.exists():
                 raise pytest.UsageError(f"file or directory not found: {argument}")
 
-    def _targets(self) -> list[str]:
+    def _targets(self, progress: Callable[[str], None]) -> list[str]:
         from seatrial.targets import discover
 
-        chosen = self.config.getoption("engine") or [str(discover(runtime=self._only_runtimes))]
+        chosen = self.config.getoption("engine") or [str(discover(progress, runtime=self._only_runtimes))]
         return list(dict.fromkeys(chosen))
 
     @property

@@ -18,6 +18,7 @@ import hashlib
 import re
 import shutil
 import socket
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -154,30 +155,36 @@ def reachable(address: str, timeout: float = 2.0) -> str:
     return ""
 
 
-def discover(*, runtime: bool = False) -> Target:
+def discover(progress: Callable[[str], None] = lambda _: None, *, runtime: bool = False) -> Target:
     """Choose the target when the user named none: Docker, else Podman, else the lab's Docker.
 
-    With `runtime` it is this machine's runc or crun, else the lab's runc.
+    With `runtime` it is this machine's runc or crun, else the lab's runc. `progress` is told why others were passed by.
 
     Raises `SeatrialError` E103 with the one thing to do when there is neither.
     """
     from seatrial.engines import drivers
     from seatrial.lab import rootfs
 
-    reasons = []
+    reasons: list[str] = []
     if runtime:
         found = next((name for name in RUNTIMES if shutil.which(name)), "")
         return Target(found) if found else Target("runc", "bookworm")
     for name in PREFERRED:
-        reasons.append(drivers.absent(name))
-        if not reasons[-1]:
-            return Target(name)
+        if not (reason := drivers.absent(name)):
+            return _told(Target(name), reasons, progress)
+        reasons.append(reason)
     missing, hint = rootfs.obstacle()
     if not missing:
-        return Target(PREFERRED[0], SUITES[0])
+        return _told(Target(PREFERRED[0], SUITES[0]), reasons, progress)
     raise SeatrialError(
         "E103",
         "no engine is reachable",
         "; ".join([*reasons, missing]),
         f"start Docker, install Podman, or let the harness bring its own: {hint}",
     )
+
+
+def _told(target: Target, reasons: Iterable[str], progress: Callable[[str], None]) -> Target:
+    if words := "; ".join(reasons):
+        progress(f"{target} is taken, as no target is named: {words}")
+    return target

@@ -295,7 +295,7 @@ class _AnyFact(dict[str, Any]):
 
     def __missing__(self, key: str) -> Any:
         group = {"version": "v2", "controllers": []}
-        known = {"kernel": "6.1.0", "network": "", "btrfs_volume": "", "slow_disk": "", "systemd": True,
+        known = {"kernel": "6.1.0", "network": "", "btrfs_volume": "", "slow_disk": "", "entry32": "", "systemd": True,
                  "cgroup": group}  # fmt: skip
         return known.get(key, _AnyFact())
 

@@ -29,20 +29,18 @@ OUTPUT = {
     ("shell", "parameters"): "e",
     ("shell", "shell"): "e",
 }
+NOTHING_TO_START = {("none", "none"), ("none", "parameters")}
 
 
 @claim("build-020", "build-021", "build-022", "build-025", "build-026")
-@pytest.mark.parametrize(("entrypoint", "cmd"), OUTPUT, ids="-".join)
+@pytest.mark.parametrize(
+    ("entrypoint", "cmd"), [pair for pair in itertools.product(ENTRYPOINTS, CMDS) if pair not in NOTHING_TO_START],
+    ids="-".join,
+)  # fmt: skip
 def test_entrypoint_and_cmd_combine_as_documented(default_builder, entrypoint, cmd):
     lines = [line for line in (ENTRYPOINTS[entrypoint], CMDS[cmd]) if line]
     image = default_builder.build("\n".join(["FROM IMAGE", "CMD []", *lines]))
     assert image.run().text == OUTPUT[entrypoint, cmd]
-
-
-@claim("build-022")
-def test_the_table_of_combinations_is_complete():
-    left = set(itertools.product(ENTRYPOINTS, CMDS)) - OUTPUT.keys()
-    assert left == {("none", "none"), ("none", "parameters")}  # nothing to start: the next test
 
 
 @claim("build-022", "build-201")

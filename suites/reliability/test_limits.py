@@ -73,8 +73,8 @@ def test_on_a_slow_disk_others_are_answered_and_what_was_acknowledged_is_kept(
     amid("others are answered", talk, lambda: d.cli("ps", "--format", "{{.Names}}").lines == [c.name])
     d.daemon.kill(120)
     talk.wait(FAILURE)
-    assert kernel.alive
     recover(d)
+    assert kernel.alive
     found = objects(d)
     found["container"] = sorted({*found["container"]} & {*before["container"]})
     assert found == before

@@ -1,6 +1,7 @@
 """Every verdict, reached on a real engine through the whole way from test to report."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -180,3 +181,21 @@ def test_claims_out_names_tests_by_claim(project):
     named = json.loads((project.root / "named.json").read_text())["named"]
     assert named["m-should"] == ["suites/mini/test_mini.py::test_breaks_a_should"]
     assert "m-idle" not in named
+
+
+def test_the_template_of_contributing_passes_and_is_red_without_what_it_does(project):
+    guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    template = guide.partition("```python\n")[2].partition("```")[0]
+    claims = project.root / "suites/mini/claims/mini.tsv"
+    claims.write_text(claims.read_text() + "cli-021\tMUST\tPause freezes.\thttps://example.org/pause\t\n")
+    (project.root / "suites/mini/test_template.py").write_text(template)
+    acts = [line for line in template.splitlines() if 'engine.cli("pause"' in line]
+    assert len(acts) == 1
+    (project.root / "suites/mini/test_idle.py").write_text(template.replace(acts[0], ""))
+    ran = project.pytest("--engine", ENGINES[0], "--engine", ENGINES[1])
+    assert ran.returncode == 1, ran.stdout
+    found = {(result.test.partition("::")[0], result.target): result.verdict.value for result in project.run.results}
+    assert found == {
+        (f"suites/mini/test_{name}.py", target): verdict
+        for name, verdict in (("template", "PASS"), ("idle", "FAIL")) for target in ENGINES
+    }  # fmt: skip

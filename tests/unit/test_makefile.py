@@ -34,6 +34,10 @@ def test_all_engines_get_more_time_and_timeout_overrides(goal, deadline):
     assert "--deadline 90m " in make(goal, "TIMEOUT=90m").stdout
 
 
+def test_each_engine_gets_an_hour():
+    assert "--deadline 120m " in make("suites", "ENGINE=docker@sid podman@sid").stdout
+
+
 @pytest.mark.parametrize("regex", ["A|B", "it's", "Run.*$$"])
 def test_a_regex_reaches_pytest_in_one_piece_whatever_a_shell_thinks_of_it(regex, tmp_path):
     """The recipe is run with a python that prints its words."""

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -104,6 +105,26 @@ def test_like_failures_share_a_signature_and_others_do_not():
     assert len({one, *map(signature, different)}) == 4
     assert signature("assert 3 == 4\n +  where 3 = x") == "assert N == N"
     assert signature("") == ""
+    two = [signature("assert 3 == 4", f"suites/x/test_x.py::test_{name}[4]") for name in "ab"]
+    assert two == ["assert N == N · test_a", "assert N == N · test_b"]
+    died = "the engine died while this test ran, or before it"
+    assert signature(died, "suites/x/test_x.py::test_a") == died
+
+
+def test_a_bare_comparison_is_followed_by_the_commands_before_it():
+    seen = trial()
+    run(["echo", "5"], journal=seen.journal)
+    seen.observe(Call(AssertionError("assert '5' == '4'")), report("call", "failed"))
+    result = seen.result("gw0")
+    assert re.search(r"\n\nthe last commands before:\n\[.*\] \$ echo 5\n", result.message)
+    assert result.signature == "assert 'N' == 'N' · test_y"
+
+
+def test_a_failure_that_holds_its_command_is_not_followed_by_others():
+    seen = trial()
+    run(["echo", "5"], journal=seen.journal)
+    seen.observe(Call(AssertionError(_failure(125, "run", "no"))), report("call", "failed"))
+    assert seen.result("gw0").message == _failure(125, "run", "no")
 
 
 def _known():

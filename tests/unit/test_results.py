@@ -4,7 +4,17 @@ from dataclasses import replace
 import pytest
 
 from seatrial.errors import SeatrialError
-from seatrial.results import Finding, Footer, Header, Stream, TargetInfo, TestResult, merge_counts, read
+from seatrial.results import (
+    Finding,
+    Footer,
+    Header,
+    Stream,
+    TargetInfo,
+    TestResult,
+    merge_counts,
+    passing_again,
+    read,
+)
 from seatrial.verdict import Verdict
 
 TARGET = TargetInfo("docker", "docker", "1")
@@ -159,3 +169,22 @@ def test_counts_are_in_the_order_of_the_verdicts():
     results = [TestResult("t", "x", verdict, "", 0) for verdict in (Verdict.FAIL, Verdict.PASS, Verdict.FAIL)]
     assert list(merge_counts(results).items()) == [("PASS", 1), ("FAIL", 2)]
     assert merge_counts([]) == {}
+
+
+def test_an_entry_for_all_parameters_is_needed_as_long_as_one_of_them_fails():
+    def result(name, verdict, target="docker", reason="it is so"):
+        again = verdict is Verdict.PASS
+        return TestResult(f"t.py::{name}", target, verdict, "x", 0.1, reason=reason, known_passes=again)
+
+    found = [
+        result("a[1]", Verdict.PASS), result("a[2]", Verdict.KNOWN), result("b[1]", Verdict.PASS),
+        result("a[1]", Verdict.PASS, target="podman"), result("a[3]", Verdict.PASS, reason="of its own"),
+        TestResult("t.py::a[4]", "docker", Verdict.PASS, "x", 0.1),
+    ]  # fmt: skip
+    assert passing_again(found) == found[2:5]
+
+
+def test_a_target_is_what_it_is_in_a_line():
+    info = TargetInfo("docker@lab", "docker", "20.10", "1.41", runtime="runc 1.1.5", storage="overlay2", cgroup="v1")
+    assert info.identity == "docker 20.10, API 1.41, runc 1.1.5, overlay2, cgroup v1"
+    assert TargetInfo("runc", "runc", "1.1.5", runtime="runc", cgroup="v1").identity == "runc 1.1.5, cgroup v1"

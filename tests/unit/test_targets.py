@@ -79,7 +79,10 @@ def test_discovery_prefers_docker_then_podman_then_the_lab(monkeypatch, tmp_path
         server.listen()
         assert targets.discover() == Target("docker")
         install("docker", "echo no daemon >&2; exit 1")  # something listens, but it is no engine
-        assert targets.discover() == Target("podman")
+        told = []
+        assert targets.discover(told.append) == Target("podman")
+        assert len(told) == 1
+        assert told[0].startswith("podman is taken, as no target is named: ")
     install("podman", "echo cannot reach it >&2; exit 125")
     monkeypatch.setattr("seatrial.lab.rootfs.obstacle", lambda: ("", ""))
     assert targets.discover() == Target("docker", "bookworm")

@@ -58,7 +58,7 @@ def render(found: Diagnosis, out: Console) -> None:
     _facts(out, _machine(found))
     for info in found.targets:
         _title(out, info.name + (" (taken when no target is named)" if info.name == found.chosen else ""))
-        _facts(out, _runtime(info) if "version_text" in info.facts else _engine(info))
+        _facts(out, {**(_runtime(info) if "version_text" in info.facts else _engine(info)), **_own_kernel(info)})
         _requirements(out, info)
     if found.possible:
         _possible(out, found)
@@ -106,7 +106,7 @@ def _machine(found: Diagnosis) -> dict[str, object]:
         "seccomp": "yes" if host["seccomp"] else "no",
         "user namespaces": "yes" if host["userns"] else "no (user.max_user_namespaces is 0)",
         "root": f"yes, with {may}" if host["root"] else f"no, with {may}",
-        "network": f"none ({host['network']})" if host["network"] else "a registry is reachable",
+        "network": f"none ({host['network']})" if host["network"] else "a registry takes connections",
         "tools": _words(path for path in host["tools"].values() if path),
     }
 
@@ -127,6 +127,12 @@ def _engine(info: TargetInfo) -> dict[str, object]:
         "plugins": "; ".join(f"{kind}: {_words(names)}" for kind, names in plugins.items() if names),
         "says": "\n".join(facts.get("warnings", [])),
     }
+
+
+def _own_kernel(info: TargetInfo) -> dict[str, object]:
+    if "kernel" not in info.facts:
+        return {}
+    return {"kernel": info.facts["kernel"], "security modules": _words(info.facts["lsm"])}
 
 
 _SPECIFICATION = ("ociVersionMin", "ociVersionMax")

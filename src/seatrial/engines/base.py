@@ -67,7 +67,6 @@ class Version:
     engine: str
     api: str = ""
     client: str = ""
-    runtime: str = ""
 
 
 class CliEngine:

@@ -97,12 +97,11 @@ class DockerEngine(CliEngine, Startable):
             engine=server.get("Version", "").split("+")[0],
             api=server.get("ApiVersion", ""),
             client=data.get("Client", {}).get("Version", "").split("+")[0],
-            runtime=components(server).get("runc", "").split("+")[0],
         )
 
-    def _identity(self) -> dict[str, str]:
+    @staticmethod
+    def _identity(parts: Mapping[str, str]) -> dict[str, str]:
         """Return who answers behind the socket: Podman serves the same API and names its parts."""
-        parts = components(self._version().get("Server") or {})
         names = {"Podman Engine": "podman", "Engine": "docker"}
         known = [name for part, name in names.items() if part in parts]
         return {"identity": known[0]} if known else {}
@@ -128,16 +127,20 @@ class DockerEngine(CliEngine, Startable):
     def facts(self) -> dict[str, Any]:
         """Return what the engine says about itself, in the harness's words (see `requires`)."""
         info = self.info()
+        server = self._version().get("Server") or {}
+        parts = components(server)
         security = security_options(info)
         builders = self._builders()
         return {
-            **self._identity(),
+            **self._identity(parts),
+            "compiler": server.get("GoVersion", ""),
             "os": info.get("OSType", ""),
             "architecture": info.get("Architecture", ""),
             "storage": info.get("Driver", ""),
             "cgroup_driver": info.get("CgroupDriver", ""),
             "cgroup": f"v{info.get('CgroupVersion') or '1'}",
             "runtime": info.get("DefaultRuntime", ""),
+            "runtime_version": parts.get(info.get("DefaultRuntime", ""), "").split("+")[0],
             "runtimes": sorted(info.get("Runtimes") or {}),
             "security": security,
             "rootless": "rootless" in security,

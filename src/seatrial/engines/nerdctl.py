@@ -40,7 +40,6 @@ class NerdctlEngine(CliEngine):
         return Version(
             engine=parts.get("containerd", "").removeprefix("v"),
             client=(data.get("Client") or {}).get("Version", "").removeprefix("v"),
-            runtime=parts.get("runc", ""),
         )
 
     def info(self) -> dict[str, Any]:
@@ -56,6 +55,7 @@ class NerdctlEngine(CliEngine):
         security = security_options(info)
         return {
             **({"identity": "nerdctl"} if "containerd" in server else {}),
+            "compiler": (version.get("Client") or {}).get("GoVersion", ""),
             "os": info.get("OSType", ""),
             "architecture": info.get("Architecture", ""),
             "storage": info.get("Driver", ""),
@@ -63,6 +63,7 @@ class NerdctlEngine(CliEngine):
             "cgroup": f"v{info.get('CgroupVersion') or '1'}",
             # nerdctl does not name its runtimes; the one that it starts itself is runc
             "runtime": "runc" if server.get("runc") else "",
+            "runtime_version": server.get("runc", ""),
             "runtimes": ["runc"] if server.get("runc") else [],
             "security": security,
             "rootless": "rootless" in security,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -177,14 +178,17 @@ class PodmanEngine(CliEngine, Startable):
         }
         mounted = host.get("cgroupControllers") or []
         runtime = (host.get("ociRuntime") or {}).get("name", "")
+        version = re.search(r"version ([^\s+]+)", (host.get("ociRuntime") or {}).get("version", ""))
         remote = bool(host.get("serviceIsRemote"))
         return {
+            "compiler": (info.get("version") or {}).get("GoVersion", ""),
             "os": host.get("os", ""),
             "architecture": _MACHINES.get(host.get("arch", ""), host.get("arch", "")),
             "storage": store.get("graphDriverName", ""),
             "cgroup_driver": host.get("cgroupManager", ""),
             "cgroup": host.get("cgroupVersion", ""),
             "runtime": runtime,
+            "runtime_version": version[1] if version else "",
             "runtimes": [runtime] if remote else self._runtimes(runtime),
             "security": [name for name, on in named.items() if on],
             "rootless": bool(security.get("rootless")),

@@ -84,9 +84,11 @@ class RuntimeEngine(CliEngine):
         features, reason = self._features()
         spoken = re.search(r"^spec:\s*(\S+)", self._version_text, re.MULTILINE)
         spec = str(features.get("ociVersionMax") or (spoken[1] if spoken else ""))
+        compiler = re.search(r"^go:\s*(.+)", self._version_text, re.MULTILINE)
         seccomp = features.get("linux", {}).get("seccomp", {}).get("enabled", True)
         return {
             "kind": "runtime", "identity": self.identity, "runtime": self.identity, "os": "linux",
+            "compiler": compiler[1] if compiler else "",
             "version_text": self._version_text.strip().splitlines(), "features": features, "features_reason": reason,
             "spec": spec, "security": ["seccomp"] if seccomp else [], "commands": self._commands(),
         } | ({} if self._own_kernel is None else {"own_kernel": self._own_kernel})  # fmt: skip

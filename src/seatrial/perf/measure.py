@@ -195,9 +195,9 @@ def _judge(
     limit = " and ".join([*([f"at most {at_most:g}"] if at_most else []),
                           *([f"at least {at_least:g}"] if at_least else [])])  # fmt: skip
     if state.noise:
-        pytest.skip(f"the machine was not quiet ({'; '.join(state.noise)}): {figure} is no verdict")
+        pytest.skip(f"the machine was not quiet: no verdict\n{figure}; {'; '.join(state.noise)}")
     beyond = (at_most and interval.low > at_most) or (at_least and interval.high < at_least)
     if beyond:
         raise AssertionError(f"{figure}, expected {limit}")
     if (at_most and interval.high > at_most) or (at_least and interval.low < at_least):
-        pytest.skip(f"unclear: {figure}, expected {limit}; more samples tell (--pairs)")
+        pytest.skip(f"the samples leave it open: more tell (--pairs)\n{figure}, expected {limit}")

@@ -67,7 +67,7 @@ def conclude(run: Run, target: str = "") -> Conclusion:
         guilty = "" if target else _where(result.target for result in results if result.verdict.red)
         verdict = Verdict.FAIL if numbers[Verdict.FAIL] else Verdict.ERROR
         return Conclusion(verdict, red + guilty, [broken, *notes] if broken else notes)
-    if doubt := broken or _doubt(numbers):
+    if doubt := broken or _doubt(numbers, run.footer.selected if run.footer else 0):
         return Conclusion(Verdict.UNKNOWN, doubt, notes)
     if findings:
         sentence = f"No test failed{where}, but {many(len(findings), 'thing')} outside the tests went wrong"
@@ -95,7 +95,9 @@ def _red(numbers: Counter[Verdict], total: int) -> str:
     return f"{errors:,}{of} met a harness error" if errors else ""
 
 
-def _doubt(numbers: Counter[Verdict]) -> str:
+def _doubt(numbers: Counter[Verdict], selected: int) -> str:
+    if not numbers.total() and not selected:
+        return "Nothing was tested: no test was collected, or every one was deselected"
     if not numbers.total():
         return "Nothing was tested: there is no result"
     if numbers[Verdict.UNKNOWN]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import junit_xml
@@ -18,8 +18,8 @@ from seatrial.report.cases import case_runs
 from seatrial.report.cases import text as cases_text
 from seatrial.report.conclusion import NOT_RUN, broken_off, targets_of
 from seatrial.report.files import save
-from seatrial.report.wording import clean, first_line, function, rerun, why
-from seatrial.results import Finding, Run, TestResult
+from seatrial.report.wording import carried, clean, first_line, function, rerun, why
+from seatrial.results import Finding, Run, TestResult, passing_again
 from seatrial.verdict import Verdict
 
 _MACHINE = ("kernel", "system", "arch", "cpus", "cpu", "memory", "cgroup", "lsm")
@@ -44,7 +44,8 @@ def file_names(run: Run) -> dict[str, str]:
 def render(run: Run, target: str, claims: Mapping[str, Claim]) -> str:
     """Return the XML of one target. What must not look green gets an errored or failed case of its own."""
     results = [result for result in run.results if result.target == target]
-    cases = [_case(result, claims) for result in results]
+    options, again = carried(run.header.command), passing_again(run.results)
+    cases = [_case(result, claims, options, listed=result in again) for result in results]
     findings = [finding for finding in run.findings if finding.target in ("", target)]
     cases += [_finding_case(finding, target) for finding in findings]
     doubt = broken_off(run) or ("" if results else f"nothing was tested on {target}")
@@ -68,7 +69,9 @@ def _classname(target: str, module: str) -> str:
     return clean(f"{target.replace('.', '_')}.{module}")
 
 
-def _case(result: TestResult, claims: Mapping[str, Claim]) -> junit_xml.TestCase:
+def _case(
+    result: TestResult, claims: Mapping[str, Claim], options: Sequence[str], *, listed: bool
+) -> junit_xml.TestCase:  # fmt: skip
     path = result.test.partition("::")[0].removeprefix("suites/").removesuffix(".py")
     case = junit_xml.TestCase(
         clean(function(result.test)),
@@ -79,19 +82,19 @@ def _case(result: TestResult, claims: Mapping[str, Claim]) -> junit_xml.TestCase
     )
     text = clean(result.message)
     head = first_line(text) or why(result)
-    if result.known_passes:
+    if listed:
         case.stdout = f"PASSES AGAIN: listed as a {why(result)}"
     elif result.verdict is Verdict.FAIL:
-        case.add_failure_info(head, _body(result, text, claims), str(result.level))
+        case.add_failure_info(head, _body(result, text, claims, options), str(result.level))
     elif result.verdict in (Verdict.ERROR, Verdict.UNKNOWN):
         head = head if text else f"no verdict: {why(result)}"
-        case.add_error_info(head, _body(result, text, claims), str(result.verdict))
+        case.add_error_info(head, _body(result, text, claims, options), str(result.verdict))
     elif result.verdict is Verdict.KNOWN:
         case.add_skipped_info(message=clean(why(result)), output=text or None)
     elif result.verdict in NOT_RUN:
         case.add_skipped_info(message=clean(f"{result.verdict}: {why(result)}"))
     elif result.verdict is Verdict.WARN:
-        case.stdout = f"WARN: {_body(result, text, claims)}"
+        case.stdout = f"WARN: {_body(result, text, claims, options)}"
     for done in case_runs([result]):
         case.stdout = "\n\n".join(filter(None, (case.stdout, clean(cases_text(done)))))
     return case
@@ -103,17 +106,18 @@ def _properties(run: Run, target: str) -> dict[str, str]:
     found = {"harness": run.header.harness}
     found |= {name: str(run.header.host[name]) for name in _MACHINE if run.header.host.get(name) not in (None, "")}
     if info is not None:
+        found |= {name: str(info.facts[name]) for name in _MACHINE if info.facts.get(name) not in (None, "")}
         found |= {name: getattr(info, name) for name in _TARGET if getattr(info, name)}
     return {name: clean(value) for name, value in found.items()}
 
 
-def _body(result: TestResult, text: str, claims: Mapping[str, Claim]) -> str:
+def _body(result: TestResult, text: str, claims: Mapping[str, Claim], options: Sequence[str]) -> str:
     lines = [text or why(result), ""]
     for id_ in result.claims:
         claim = claims.get(id_)
         words = f" ({claim.level}): {claim.sentence} [{claim.source}]" if claim else ""
         lines.append(f"claim {id_}{words}")
-    lines.append(f"run again: {rerun(result.test, [result.target])}")
+    lines.append(f"run again: {rerun(result.test, [result.target], options)}")
     lines += [f"{word}: {path}" for word, path in (("commands", result.repro), ("log", result.log)) if path]
     return clean("\n".join(lines))
 

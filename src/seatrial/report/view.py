@@ -15,7 +15,7 @@ from seatrial.report.cases import EVIDENCE, CaseRun, case_runs
 from seatrial.report.conclusion import NOT_RUN, Conclusion, conclude, targets_of
 from seatrial.report.figures import Figure
 from seatrial.report.posture import Row, posture
-from seatrial.results import Run, TargetInfo, TestResult
+from seatrial.results import Run, TargetInfo, TestResult, passing_again
 from seatrial.verdict import Verdict
 
 SLOWEST = 15
@@ -28,6 +28,7 @@ class Case:
 
     test: str
     results: list[TestResult]
+    options: Sequence[str] = ()  # of the run, that the test needs as well
 
     @property
     def targets(self) -> list[str]:
@@ -40,9 +41,14 @@ class Case:
         return wording.clip(next((result.message for result in self.results if result.message), ""))[0]
 
     @property
+    def details(self) -> str:
+        """What beside the reason is of this test alone: the further lines of it."""
+        return wording.flat("; ".join(result.reason.partition("\n")[2] for result in self.results).strip("; "))
+
+    @property
     def command(self) -> str:
         """The command line that runs it again."""
-        return wording.rerun(self.test, self.targets)
+        return wording.rerun(self.test, self.targets, self.options)
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,7 @@ class View:
     coverage: list[Coverage]
     options: list[Option]
     known: list[Group]
+    passing_again: list[TestResult]
     slowest: list[TestResult]
     figures: list[Figure] = field(default_factory=list)
     posture: list[Row] = field(default_factory=list)
@@ -163,7 +170,7 @@ def view(
     history_problem: str = "", figures: Sequence[Figure] = (),
 ) -> View:  # fmt: skip
     """Arrange a run for the reports; `claims` is None when claims.json is absent."""
-    worrying = groups(run.results, _WORRYING)
+    worrying = groups(run.results, _WORRYING, wording.carried(run.header.command))
     return View(
         run=run,
         conclusion=conclude(run),
@@ -180,6 +187,7 @@ def view(
         coverage=coverage(claims or {}, run.results),
         options=options(run.results),
         known=groups(run.results, (Verdict.KNOWN,)),
+        passing_again=passing_again(run.results),
         slowest=sorted(run.results, key=lambda result: -result.duration)[:SLOWEST],
         figures=list(figures),
         posture=posture(run.results),
@@ -210,14 +218,16 @@ def _files(run: Run, figures: Sequence[Figure]) -> set[str]:
     return {path for path in paths if (run.directory / path).is_file()}
 
 
-def _cases(results: Iterable[TestResult]) -> list[Case]:
+def _cases(results: Iterable[TestResult], options: Sequence[str] = ()) -> list[Case]:
     by_test: dict[str, list[TestResult]] = {}
     for result in results:
         by_test.setdefault(result.test, []).append(result)
-    return [Case(test, found) for test, found in by_test.items()]
+    return [Case(test, found, options) for test, found in by_test.items()]
 
 
-def groups(results: Iterable[TestResult], verdicts: Sequence[Verdict]) -> list[Group]:
+def groups(
+    results: Iterable[TestResult], verdicts: Sequence[Verdict], options: Sequence[str] = ()
+) -> list[Group]:  # fmt: skip
     """Group results by verdict and signature: worst verdict first, then those with most results."""
     found: dict[tuple[Verdict, str], list[TestResult]] = {}
     for result in results:
@@ -237,7 +247,7 @@ def groups(results: Iterable[TestResult], verdicts: Sequence[Verdict]) -> list[G
             title=_title(first),
             message=message,
             left_out=left_out,
-            cases=_cases(alike),
+            cases=_cases(alike, options),
             targets=list(dict.fromkeys(result.target for result in alike)),
             claims=list(dict.fromkeys(id_ for result in alike for id_ in result.claims)),
         ))  # fmt: skip
@@ -253,11 +263,11 @@ def _title(result: TestResult) -> str:
 
 
 def reasons(results: Iterable[TestResult]) -> list[Reason]:
-    """Group what was not run by verdict and reason, most tests first."""
+    """Group what was not run by verdict and the first line of its reason, most tests first."""
     found: dict[tuple[Verdict, str], list[TestResult]] = {}
     for result in results:
         if result.verdict in NOT_RUN:
-            found.setdefault((result.verdict, wording.flat(wording.why(result))), []).append(result)
+            found.setdefault((result.verdict, wording.first_line(wording.why(result), 0)), []).append(result)
     order = sorted(found.items(), key=lambda item: (NOT_RUN.index(item[0][0]), -len(item[1]), item[0][1]))
     return [
         Reason(verdict, text, _cases(alike), list(dict.fromkeys(one.target for one in alike)), len(alike))

@@ -143,14 +143,33 @@ def function(test: str) -> str:
     return test.partition("::")[2] or test
 
 
-def rerun(test: str, targets: Iterable[str]) -> str:
+_FLAGS = {"--slow"}
+_VALUED = {"--image", "--registry", "--registry-login", "--registry-ca", "--set", "--pairs"}
+
+
+def carried(command: Iterable[str]) -> list[str]:
+    """Return those options of a run's command line without which a test of it would run otherwise, or not at all."""
+    kept: list[str] = []
+    words = list(command)
+    while words:
+        word = words.pop(0)
+        name, equals, _ = word.partition("=")
+        if word in _FLAGS or (name in _VALUED and equals):
+            kept.append(word)
+        elif word in _VALUED:
+            kept += [word, *words[:1]]
+            del words[:1]
+    return kept
+
+
+def rerun(test: str, targets: Iterable[str], options: Iterable[str] = ()) -> str:
     """Return the command line that runs one test again; parameters follow the target in a pytest id."""
     names = list(targets)
     function_, bracket, parameters = test.partition("[")
     nodes = [f"{function_}[{name}-{parameters}" for name in names] if bracket else [test]
     quoted = ["'" + node.replace("'", "'\\''") + "'" for node in nodes]
     engines = [word for name in names for word in ("--engine", shlex.quote(name))]
-    return " ".join(["pytest", *quoted, *engines])
+    return " ".join(["pytest", *quoted, *engines, *map(shlex.quote, options)])
 
 
 def why(result: TestResult) -> str:

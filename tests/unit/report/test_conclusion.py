@@ -26,7 +26,7 @@ def make(*verdicts, target="docker"):
         ([V.PASS, V.ERROR], V.ERROR, "1 of 2 tests met a harness error on docker"),
         ([V.FAIL, V.ERROR], V.FAIL, "1 of 2 tests failed and 1 met a harness error on docker"),
         ([V.PASS, V.UNKNOWN], V.UNKNOWN, "1 test ended without a conclusion"),
-        ([], V.UNKNOWN, "Nothing was tested: there is no result"),
+        ([], V.UNKNOWN, "Nothing was tested: no test was collected, or every one was deselected"),
         ([V.SKIP, V.UNSUPPORTED], V.UNKNOWN, "Nothing was tested: no test could run"),
         ([V.KNOWN], V.UNKNOWN, "Nothing passed: every test that ran is a known failure"),
     ],

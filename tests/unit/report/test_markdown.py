@@ -83,7 +83,7 @@ def test_a_huge_run_fits_into_sixty_lines(sample, tmp_path):
     results = [
         TestResult(f"suites/a{n % 40}/t.py::test_{n}\u2028\n", target,
                    list(Verdict)[n % 9], f"area {n % 40}", 1.0,
-                   message=f"line {n}\n\x0b\x85more", reason=f"because of\n{n}")
+                   message=f"line {n}\n\x0b\x85more", reason=f"because of {n}\nand more")
         for target in sample.TARGETS for n in range(300)
     ]  # fmt: skip
     for item in [*results, *run.findings * 50]:
