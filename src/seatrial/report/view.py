@@ -93,6 +93,11 @@ class Area:
     cells: dict[str, Cell]
     tests: dict[str, dict[str, TestResult]]  # test -> target -> result
 
+    @property
+    def ran(self) -> bool:
+        """Whether anything of it ran on any target."""
+        return any(cell.worst not in NOT_RUN for cell in self.cells.values())
+
 
 @dataclass(frozen=True)
 class Coverage:
