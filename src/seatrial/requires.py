@@ -196,6 +196,11 @@ def _add_specification(version: tuple[int, int]) -> None:
 
 for _version in ((1, 1), (1, 2), (1, 3)):
     _add_specification(_version)
+# what version 1.3 took back
+_add("before_oci_1_3", Kind.TARGET, "a version of the runtime specification before 1.3",
+     lambda facts: REQUIREMENTS["runtime"].check(facts)
+     or _unless(_numbers(facts["engine"]["spec"]) < (1, 3),
+                f"the runtime implements version {facts['engine']['spec']}"))
 
 
 def _add_listed(name: str, key: str, words: str) -> None:

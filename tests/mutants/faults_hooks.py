@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -43,8 +44,10 @@ for _kind, _claim in _LIFE.items():
            lambda c, kind=_kind: len(c["hooks"][kind]) > 1 and c["hooks"][kind].pop())
     config(f"hook-{_kind.lower()}-no-stdin", "CF-hook-stdin", f"{_kind} hooks get nothing on standard input",
            lambda c, kind=_kind: _each_hook(c, lambda hook: _wrapped(hook, 'exec "$0" "$@" </dev/null'), (kind,)))
-for _kind in ("prestart", "createRuntime", "createContainer", "startContainer"):
-    config(f"hook-{_kind.lower()}-fail-ignored", f"{_LIFE[_kind]}-fail", f"a {_kind} hook that fails is ignored",
+for _kind, _claims in ((kind, f"{claim}-fail") for kind, claim in _LIFE.items()):
+    # before version 1.3 poststart hooks that fail are logged, as poststop hooks are
+    config(f"hook-{_kind.lower()}-fail-ignored", _claims + (" RT-life-9-warn" if _kind == "poststart" else ""),
+           f"a {_kind} hook that fails is ignored",
            lambda c, kind=_kind: _each_hook(c, lambda hook: _wrapped(hook, '"$0" "$@"; exit 0'), (kind,)))
 config("hook-twice", "CF-hook-order", "the last hook of each kind runs twice",
        lambda c: [c["hooks"][kind].append(c["hooks"][kind][-1]) for kind in HOOKS if c["hooks"].get(kind)])
@@ -90,14 +93,49 @@ config("hook-poststop-early", "CF-hook-t-poststop RT-life-13", "poststop hooks r
        lambda c: _moved(c, "poststop", "poststart"))
 
 
-def _fatal(call: Call) -> Result:
+def _has_failing(call: Call, kind: str) -> bool:
     with contextlib.suppress(OSError, ValueError):
         state = json.loads(call.aside("state", call.id).stdout)
         hooks = json.loads((Path(state["bundle"]) / "config.json").read_text()).get("hooks", {})
-        if any("fail" in hook.get("args", []) for hook in hooks.get("poststop", [])):
-            call.run()
-            return call.pretend(1, err="a poststop hook failed\n")
-    return call.run()
+        return any("fail" in hook.get("args", []) for hook in hooks.get(kind, []))
+    return False
 
 
-act("hook-poststop-fail-fatal", "RT-life-13-fail", "a poststop hook that fails makes delete fail", "delete", _fatal)
+def _fatal(call: Call, kind: str, *, message: str = "a hook failed\n", code: int = 1) -> Result:
+    if not _has_failing(call, kind):
+        return call.run()
+    result = call.run()
+    if call.verb == "start":
+        call.aside("kill", call.id, "KILL")
+    return call.pretend(code, err=message) if result.ok else result
+
+
+act("hook-poststop-fail-fatal", "RT-life-13-fail", "a poststop hook that fails makes delete fail", "delete",
+    lambda call: _fatal(call, "poststop"))
+act("hook-poststart-fail-fatal", "RT-life-9-warn", "a poststart hook that fails makes start fail", "start",
+    lambda call: _fatal(call, "poststart"))
+act("hook-poststart-fail-ends", "RT-life-9-warn", "a poststart hook that fails ends the container, and is logged",
+    "start", lambda call: _fatal(call, "poststart", message="warning: a hook failed\n", code=0))
+
+
+def _silent(call: Call, kind: str) -> Result:
+    has = _has_failing(call, kind)
+    result = call.run()
+    return dataclasses.replace(result, err=b"") if has else result
+
+
+act("hook-poststart-fail-silent", "RT-life-9-warn", "a poststart hook that fails is not logged", "start",
+    lambda call: _silent(call, "poststart"))
+act("hook-poststop-fail-silent", "RT-life-13-fail", "a poststop hook that fails is not logged", "delete",
+    lambda call: _silent(call, "poststop"))
+
+
+def _up_to_the_failing(loaded: dict, kind: str) -> None:
+    hooks = loaded["hooks"][kind]
+    at = ["fail" in hook.get("args", []) for hook in hooks].index(True)
+    del hooks[at + 1 :]
+
+
+for _kind, _claims in (("poststart", "RT-life-9-warn"), ("poststop", "RT-life-13-fail")):
+    config(f"hook-{_kind}-fail-ends-hooks", _claims, f"a {_kind} hook that fails keeps the next ones from running",
+           lambda c, kind=_kind: _up_to_the_failing(c, kind))

@@ -61,6 +61,7 @@ TABLE = {
     **{f"api_change_1_{minor}": served(minor) for minor in (19, 21, 25, 28, 30, 42, 43, 44, 45)},
     "api_before_1_24": ([engine(api_oldest="1.12")], [engine(api_oldest="1.24"), engine(api_oldest="")]),
     "apparmor": ([host(lsm=["apparmor", "yama"])], [host(lsm=["selinux"]), host(lsm=[])]),
+    "before_oci_1_3": specification("1.0.2-dev", "1.1.0+dev", "1.2.1", against="1.3.0"),
     "blkio": (
         [host(cgroup=V1), host(cgroup=V2)],
         [host(cgroup=BARE_V1), host(cgroup=BARE_V2), host(cgroup=NONE)],

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from seatrial.exec import FAILURE
+from seatrial.expecting import matched
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
@@ -322,6 +323,35 @@ def test_poststart_that_fails_is_an_error_of_start_and_stops_the_container(hooks
     assert not box.known or box.status == "stopped"
 
 
+@claim("RT-life-9-warn")
+@requires("before_oci_1_3")
+def test_poststart_that_fails_keeps_neither_the_next_nor_the_container(hooks, place):
+    box = place(poststart=[hooks.entry("a", "fail"), "b", hooks.entry("c", "fail"), "d"], poststop=["after"])
+    box.create()
+    box.start()
+    assert box.seen.pid == 1
+    assert hooks.order == ["a", "b", "c", "d"]
+    assert box.status == "running"
+    box.end()
+    assert hooks.order == ["a", "b", "c", "d", "after"]
+
+
+# a line of a log: how it went, then what failed
+TOLD = r"(?i)\b(error|fail\w*|warn\w*)\b.*\bhook\b"
+
+
+@claim("RT-life-9-warn")
+@requires("before_oci_1_3")
+@pytest.mark.parametrize("action", ["fail", "hang"])
+def test_poststart_that_fails_is_told_in_the_log(runtime, hooks, place, action):
+    box = place(poststart=[hooks.entry("a", action, timeout=1)])
+    box.create()
+    # warnings are below the level that some log by themselves
+    said = runtime.cli("--debug", "start", box.id)
+    assert hooks.order == ["a"]
+    assert matched(TOLD, said.stderr)
+
+
 @claim("RT-life-13-fail")
 def test_poststop_that_fails_keeps_neither_the_next_nor_delete(hooks, place):
     box = place(poststop=[hooks.entry("a", "fail"), "b", hooks.entry("c", "fail"), "d"])
@@ -341,6 +371,18 @@ def test_a_single_poststop_that_fails_does_not_make_delete_fail(hooks, place):
     through_life(box)
     assert hooks.order == ["a"]
     assert not box.known
+
+
+@claim("RT-life-13-fail")
+def test_poststop_that_fails_is_told_in_the_log(runtime, hooks, place):
+    box = place(poststop=[hooks.entry("a", "fail")])
+    box.create()
+    box.start()
+    box.kill("KILL")
+    box.until("stopped")
+    said = runtime.cli("--debug", "delete", box.id)
+    assert hooks.order == ["a"]
+    assert matched(TOLD, said.stderr)
 
 
 @claim("CF-hook-path", "CF-valid")
