@@ -88,6 +88,19 @@ _add("blkio", Kind.MACHINE, "a block I/O controller",
      lambda facts: _controller(facts, "io" if facts["host"]["cgroup"]["version"] == "v2" else "blkio"))
 _add("blkio_weight", Kind.MACHINE, "a block I/O scheduler with weights",
      lambda facts: _unless(facts["host"]["blkio_weight"], "this kernel has no blkio.weight or io.weight"))
+
+
+def _add_processor_file(name: str, words: str, *files: str) -> None:
+    _add(name, Kind.MACHINE, f"cgroups with {words}",
+         lambda facts: _unless(set(files) & set(facts["host"]["processor_files"]),
+                               f"this kernel's cgroups have no {' or '.join(files)}"))
+
+
+_add_processor_file("realtime_groups", "real-time scheduling", "cpu.rt_runtime_us")
+_add_processor_file("idle_groups", "idle scheduling", "cpu.idle")
+_add_processor_file("burst_groups", "bursts above their quota", "cpu.cfs_burst_us", "cpu.max.burst")
+_add("memory_nodes", Kind.MACHINE, "a kernel with policies for memory nodes",
+     lambda facts: _unless(facts["host"]["memory_policies"], "this kernel has no /proc/self/numa_maps"))
 _add("memory_reservation", Kind.TARGET, "soft memory limits, which come with the memory controller",
      lambda facts: _controller(facts, "memory") or REQUIREMENTS["memory"].check(facts))
 _add("swappiness", Kind.MACHINE, "memory.swappiness, which only cgroup v1 has",
@@ -216,9 +229,29 @@ _add("seccomp_notify", Kind.TARGET, "seccomp filters that notify a listener",
      lambda facts: REQUIREMENTS["seccomp"].check(facts) or REQUIREMENTS["features_command"].check(facts)
      or _unless("SCMP_ACT_NOTIFY" in facts["engine"]["features"]["linux"]["seccomp"].get("actions", []),
                 "the features of the runtime do not list SCMP_ACT_NOTIFY"))
-_add("recursive_mount_options", Kind.TARGET, "mount options that hold for the mounts below, too",
-     lambda facts: "" if "rro" in facts["engine"].get("features", {}).get("mountOptions", [])
-     else REQUIREMENTS["oci_1_1"].check(facts))
+
+
+def _add_mount_option(name: str, option: str, meaning: str, version: str) -> None:
+    _add(name, Kind.TARGET, meaning,
+         lambda facts: "" if option in facts["engine"].get("features", {}).get("mountOptions", [])
+         else REQUIREMENTS[version].check(facts))
+
+
+_add_mount_option("recursive_mount_options", "rro", "mount options that hold for the mounts below, too", "oci_1_1")
+_add_mount_option("idmapped_mounts", "idmap", "mounts with owners of their own", "oci_1_2")
+_add_mount_option("recursive_idmap", "ridmap", "mounts below mounts with owners of their own", "oci_1_2")
+
+
+def _add_feature(name: str, key: str, words: str) -> None:
+    """Add what version 1.3 brought: a runtime may have it without the rest of that version."""
+    _add(name, Kind.TARGET, f"a runtime that has {words}",
+         lambda facts: REQUIREMENTS["features_command"].check(facts)
+         or _unless((found := facts["engine"]["features"]["linux"].get(key)) and found.get("enabled", True),
+                    f"the features of the runtime list no {words}"))
+
+
+_add_feature("memory_policy", "memoryPolicy", "memory policies")
+_add_feature("network_devices", "netDevices", "network devices")
 _add("not_gccgo", Kind.TARGET, "an engine that another compiler than gccgo has built",
      lambda facts: _unless("gccgo" not in facts["engine"]["compiler"], "gccgo has built the engine"))
 _add("linux", Kind.TARGET, "a Linux engine",

@@ -116,6 +116,8 @@ _features("features-actions", "FL-sec-actions", "an action is listed that is not
           lambda f: f["linux"]["seccomp"]["actions"].append("SCMP_ACT_NOSUCH"))
 _features("features-operators", "FL-sec-ops", "an operator is missing",
           lambda f: f["linux"]["seccomp"]["operators"].pop())
+_features("features-mempol-extra", "FL-mempol", "a memory policy is listed that is not known",
+          lambda f: f["linux"]["memoryPolicy"]["modes"].append("MPOL_NOSUCH"))
 _features("features-archs", "FL-sec-archs", "an architecture is listed that is not known",
           lambda f: f["linux"]["seccomp"]["archs"].append("SCMP_ARCH_X99"))
 

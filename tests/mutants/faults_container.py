@@ -224,6 +224,28 @@ config("mntopt-tmpcopyup-ignored", "CF-mntopt-tmpcopyup", "tmpcopyup is ignored"
        lambda c: _less_options(c, "tmpcopyup"))
 config("mntopt-unknown-accepted", "CF-mntopt-unknown", "options that nobody knows are dropped",
        lambda c: _less_options(c, "nosuchoption=1"))
+
+
+def _mapped(loaded: dict) -> list[dict]:
+    return [one for one in loaded["mounts"] if "uidMappings" in one or "gidMappings" in one]
+
+
+def _unmapped(mount: dict) -> None:
+    mount["options"] = [word for word in mount.get("options", []) if word not in ("idmap", "ridmap")]
+    without(mount, "uidMappings", "gidMappings")
+
+
+config("idmap-ignored", "CF-mntopt-idmap CF-mntopt-idmap-use", "the owners of a mount are not mapped",
+       lambda c: [_unmapped(one) for one in _mapped(c) if "idmap" in one["options"]])
+config("idmap-gid-as-uid", "CF-mntopt-idmap-use", "group mappings of a mount are those of users",
+       lambda c: [one.update(gidMappings=one["uidMappings"]) for one in _mapped(c)])
+config("ridmap-flat", "CF-mntopt-ridmap", "ridmap does not reach mounts below",
+       lambda c: _replaced(c, "ridmap", "idmap"))
+config("idmap-deep", "CF-mntopt-idmap", "idmap is taken for ridmap", lambda c: _replaced(c, "idmap", "ridmap"))
+config("idmap-none-accepted", "CF-mntopt-idmap-err", "idmap without mappings is left out",
+       lambda c: [_unmapped(one) for one in c["mounts"] if "uidMappings" not in one])
+config("idmap-half-accepted", "CF-mnt-idmap-both", "mappings of users alone are left out",
+       lambda c: [_unmapped(one) for one in _mapped(c) if "gidMappings" not in one])
 config("mount-last-dropped", "CF-mnt-order", "the last mount is not made", lambda c: c["mounts"].pop())
 config("mount-order-reversed", "CF-mnt-order", "mounts that tests add are made in reverse order",
        lambda c: c.update(mounts=c["mounts"][:6] + c["mounts"][6:][::-1]))

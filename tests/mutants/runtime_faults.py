@@ -171,6 +171,7 @@ def every() -> dict[str, Fault]:
     import faults_commands  # noqa: F401 - each module adds its own
     import faults_container  # noqa: F401
     import faults_hooks  # noqa: F401
+    import faults_host  # noqa: F401
     import faults_isolation  # noqa: F401
     import faults_limits  # noqa: F401
     import faults_state  # noqa: F401

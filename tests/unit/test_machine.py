@@ -98,6 +98,19 @@ def test_blkio_weight(tmp_path, files, expected):
 
 
 @pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (("cpu/cpu.shares", "cpu/cpu.idle", "cpu/group/cpu.stat", "cpuset/cpuset.cpus"), ["cpu.idle", "cpu.shares"]),
+        (("cpu,cpuacct/cpu.shares",), ["cpu.shares"]),
+        (("cgroup.controllers", "one/cpu.weight", "two/cpu.weight"), ["cpu.weight"]),
+        ((), []),
+    ],
+)
+def test_processor_files(tmp_path, files, expected):
+    assert machine.processor_files(tree(tmp_path, *files)) == expected
+
+
+@pytest.mark.parametrize(
     ("files", "version"),
     [
         (("cgroup.controllers",), "v2"),

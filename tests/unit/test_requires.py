@@ -49,6 +49,23 @@ def listing(features, reason=""):
     return engine(kind="runtime", features=features, features_reason=reason)
 
 
+def feature(key, value, off=None):
+    return (
+        [listing({"linux": {key: value}})],
+        [listing({"linux": {key: off}}), listing({"linux": {}}), listing({}, "no `features` command"),
+         engine(kind="engine")],
+    )  # fmt: skip
+
+
+def mount_option(name, before, since):
+    return (
+        [engine(kind="runtime", features={"mountOptions": [name]}, spec=before),
+         engine(kind="runtime", features={}, spec=since)],
+        [engine(kind="runtime", features={"mountOptions": ["rw"]}, spec=before),
+         engine(kind="engine", features={})],
+    )  # fmt: skip
+
+
 def option(command, name):
     return (
         [engine(kind="runtime", commands={command: ["bundle", name]})],
@@ -71,6 +88,10 @@ TABLE = {
     "btrfs_volume": ([host(btrfs_volume="")], [host(btrfs_volume="there is no mkfs.btrfs")]),
     "slow_disk": ([host(slow_disk="")], [host(slow_disk="/var/lib is on no disk of its own")]),
     "fuse_overlayfs": ([engine(fuse_overlayfs="")], [engine(fuse_overlayfs="there is no /dev/fuse")]),
+    "burst_groups": (
+        [host(processor_files=["cpu.cfs_burst_us"]), host(processor_files=["cpu.max.burst"])],
+        [host(processor_files=["cpu.shares"])],
+    ),
     "buildkit": ([engine(buildkit=True)], [engine(buildkit=False)]),
     "cgroup_v1": ([host(cgroup=V1), host(cgroup=HYBRID)], [host(cgroup=V2), host(cgroup=NONE)]),
     "cgroup_v2": ([host(cgroup=V2)], [host(cgroup=V1), host(cgroup=HYBRID), host(cgroup=NONE)]),
@@ -109,6 +130,8 @@ TABLE = {
         [engine(kind="runtime", own_kernel=True), engine(kind="engine")],
     ),
     "hugetlb": ([host(cgroup={**V1, "controllers": ["hugetlb"]})], [host(cgroup=BARE_V1)]),
+    "idle_groups": ([host(processor_files=["cpu.idle"])], [host(processor_files=["cpu.shares"])]),
+    "idmapped_mounts": mount_option("idmap", "1.1.0", "1.2.0"),
     "ipv6": ([host(ipv6=True)], [host(ipv6=False)]),
     "kernel": (
         [host(kernel="6.18.44-fc"), host(kernel="3.10.0"), host(kernel="10.0")],
@@ -121,6 +144,8 @@ TABLE = {
     "linux": ([engine(os="linux")], [engine(os="windows"), engine(os="")]),
     "local_engine": ([engine(local=True)], [engine(local=False)]),
     "memory": limit("memory"),
+    "memory_nodes": ([host(memory_policies=True)], [host(memory_policies=False)]),
+    "memory_policy": feature("memoryPolicy", {"modes": ["MPOL_BIND"]}),
     "memory_reservation": (
         [both({"cgroup": V2}, {"limits": {"memory": True}}), both({"cgroup": V1}, {"limits": {"memory": True}})],
         [both({"cgroup": V2}, {"limits": {"memory": False}}), both({"cgroup": BARE_V1}, {"limits": {"memory": True}})],
@@ -137,6 +162,7 @@ TABLE = {
     "vxlan": ([host(vxlan=True)], [host(vxlan=False)]),
     "net_cls": ([host(cgroup={**V1, "controllers": ["net_cls"]})], [host(cgroup=BARE_V1)]),
     "network": ([host(network="")], [host(network="registry-1.docker.io:443: no route")]),
+    "network_devices": feature("netDevices", {"enabled": True}, {"enabled": False}),
     "not_overlay": ([engine(storage="vfs")], [engine(storage="overlay2"), engine(storage="overlay")]),
     "not_project_quota": ([engine(project_quota=False)], [engine(project_quota=True)]),
     "not_userns_remap": ([engine(userns_remap=False)], [engine(userns_remap=True)]),
@@ -156,11 +182,9 @@ TABLE = {
     "private_engine": ([engine(private_engine="")], [engine(private_engine="a private engine needs root")]),
     "privileged": ([host(all_capabilities=True)], [host(all_capabilities=False)]),
     "project_quota": ([engine(project_quota=True)], [engine(project_quota=False)]),
-    "recursive_mount_options": (
-        [engine(kind="runtime", features={"mountOptions": ["rro"]}, spec="1.0.2"),
-         engine(kind="runtime", features={}, spec="1.1.0")],
-        [engine(kind="runtime", features={}, spec="1.0.2"), engine(kind="engine", features={})],
-    ),
+    "realtime_groups": ([host(processor_files=["cpu.rt_runtime_us"])], [host(processor_files=["cpu.shares"])]),
+    "recursive_idmap": mount_option("ridmap", "1.1.0", "1.2.0"),
+    "recursive_mount_options": mount_option("rro", "1.0.2", "1.1.0"),
     "registry": ([engine(registry="")], [engine(registry="labs need root")]),
     "root": ([host(root=True)], [host(root=False)]),
     "rootful": ([engine(rootless=False)], [engine(rootless=True)]),

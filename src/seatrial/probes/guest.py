@@ -17,6 +17,8 @@ echo "last=$(cat /proc/sys/kernel/cap_last_cap)"
 echo "memory=$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
 echo "controllers=$(cat /sys/fs/cgroup/cgroup.controllers 2>/dev/null)"
 echo "weight=$(ls -d /sys/fs/cgroup/*/io.weight 2>/dev/null | head -n 1)"
+echo "cpufiles=$(ls -d /sys/fs/cgroup/*/cpu.* 2>/dev/null | sed 's,.*/,,' | sort -u | tr '\n' ' ')"
+echo "numa=$([ -e /proc/self/numa_maps ] && echo yes)"
 echo "swapmax=$(ls -d /sys/fs/cgroup/*/memory.swap.max 2>/dev/null | head -n 1)"
 echo "lsm=$(cat /sys/kernel/security/lsm 2>/dev/null)"
 echo "apparmor=$([ -e /sys/kernel/security/apparmor/profiles ] && echo yes)"
@@ -46,6 +48,8 @@ def facts(host: Host) -> dict[str, Any]:
         "all_capabilities": effective == int(status["CapBnd"], 16) == (1 << (int(told["last"]) + 1)) - 1,
         "cgroup": {"version": "v2" if controllers else "none", "controllers": controllers},
         "blkio_weight": bool(told["weight"]),
+        "processor_files": told["cpufiles"].split(),
+        "memory_policies": bool(told["numa"]),
         "swap_accounting": bool(told["swapmax"]),
         "lsm": active + [name for name in told["lsm"].split(",") if name and name not in ("apparmor", "selinux")],
         "seccomp": bool(told["seccomp"]),

@@ -37,6 +37,8 @@ def facts(network_url: str = "") -> dict[str, Any]:
         "all_capabilities": effective == int(_status("CapBnd"), 16) and _holds_all(effective),
         "cgroup": cgroup(),
         "blkio_weight": blkio_weight(),
+        "processor_files": processor_files(),
+        "memory_policies": Path("/proc/self/numa_maps").exists(),
         "swap_accounting": swap_accounting(),
         "lsm": lsms(),
         "seccomp": Path("/proc/sys/kernel/seccomp/actions_avail").exists(),
@@ -140,6 +142,11 @@ def blkio_weight(root: Path = Path("/sys/fs/cgroup")) -> bool:
     if (root / "cgroup.controllers").exists():
         return any(next(root.glob(name), None) for name in ("*/io.weight", "*/io.bfq.weight"))
     return any(next(root.glob(name), None) for name in ("blkio/blkio.weight", "blkio/*/blkio.weight"))
+
+
+def processor_files(root: Path = Path("/sys/fs/cgroup")) -> list[str]:
+    """Return the names of the files that a cgroup of the cpu controller has, as `cpu.shares`."""
+    return sorted({path.name for path in root.glob("*/cpu.*")})
 
 
 def project_quota(mounts: Sequence[proc.Mount], directory: str) -> bool:

@@ -348,23 +348,48 @@ def test_mappings_of_users_without_those_of_groups_are_refused(runtime, bundle):
     runtime.refuses(bundle.mounted(mapped))
 
 
+# mappings of a mount: what is 5 and 6 on the file system is 1005 and 2006 in the container
+OWNERS = {
+    "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 100}],
+    "gidMappings": [{"containerID": 0, "hostID": 2000, "size": 100}],
+}
+
+
+def owned(runtime):
+    """A directory and a mount in it, each with a file of user 5 and group 6."""
+    outer = runtime.directory()
+    runtime.mount_on_host(outer / "below")
+    for place in (outer, runtime.host.path(outer / "below")):
+        (place / "file").write_text("")
+        os.chown(place / "file", 5, 6)
+    return outer
+
+
+def owners(box, path):
+    node = box.probe.stat(path)
+    return node.uid, node.gid
+
+
 @claim("CF-mntopt-idmap-use", "CF-mntopt-idmap")
-@requires("oci_1_2")
+@requires("idmapped_mounts")
 def test_a_mount_has_the_owners_of_its_mappings(runtime, bundle):
-    source = runtime.directory()
-    (source / "file").write_text("")
-    os.chown(source / "file", 5, 6)
-    maps = {
-        "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 100}],
-        "gidMappings": [{"containerID": 0, "hostID": 2000, "size": 100}],
-    }
-    box = runtime.run(bundle.mounted({**bind(source, "/data", "idmap"), **maps}, bind(source, "/plain")))
-    node, plain = box.probe.stat("/data/file"), box.probe.stat("/plain/file")
-    assert (plain.uid, plain.gid) == (5, 6)
-    assert (node.uid, node.gid) == (1005, 2006)
+    source = owned(runtime)
+    box = runtime.run(bundle.mounted({**bind(source, "/data", "idmap", "rbind"), **OWNERS}, bind(source, "/plain")))
+    assert owners(box, "/plain/file") == (5, 6)
+    assert owners(box, "/data/file") == (1005, 2006)
+    assert owners(box, "/data/below/file") == (5, 6)
+
+
+@claim("CF-mntopt-idmap-use", "CF-mntopt-ridmap")
+@requires("recursive_idmap")
+def test_mounts_below_a_mount_have_the_owners_of_its_mappings(runtime, bundle):
+    source = owned(runtime)
+    box = runtime.run(bundle.mounted({**bind(source, "/data", "ridmap", "rbind"), **OWNERS}))
+    assert owners(box, "/data/file") == (1005, 2006)
+    assert owners(box, "/data/below/file") == (1005, 2006)
 
 
 @claim("CF-mntopt-idmap-err", "CF-valid")
-@requires("oci_1_2")
+@requires("idmapped_mounts")
 def test_idmap_without_any_mappings_is_refused(runtime, bundle):
     runtime.refuses(bundle.mounted(bind(runtime.directory(), "/data", "idmap")))
