@@ -155,6 +155,8 @@ _add("kernel", Kind.MACHINE, "Linux 3.10 or later",
      lambda facts: _unless(_release(facts) >= (3, 10), f"the kernel is {facts['host']['kernel']}"))
 _add("numa", Kind.MACHINE, "more than one node of memory",
      lambda facts: _unless(facts["host"]["numa"], "all memory is one node, so that none can be chosen"))
+_add("processors", Kind.MACHINE, "more than one processor",
+     lambda facts: _unless(facts["host"]["cpus"] > 1, "there is one processor, so that none can be chosen"))
 _add("multi_host", Kind.MACHINE, "a second host",
      lambda facts: _unless(facts["host"]["peers"], "no second host answers (SEATRIAL_PEERS names them)"))
 _add("amd64", Kind.MACHINE, "an x86_64 machine",
@@ -199,7 +201,7 @@ _add_option("preserve_fds", "create", "preserve-fds")
 _add_option("exec_no_new_privs", "exec", "no-new-privs")
 
 
-def _add_specification(version: tuple[int, int]) -> None:
+def _add_specification(version: tuple[int, ...]) -> None:
     words = ".".join(map(str, version))
     _add(f"oci_{words.replace('.', '_')}", Kind.TARGET, f"version {words} of the runtime specification",
          lambda facts: REQUIREMENTS["runtime"].check(facts)
@@ -207,7 +209,7 @@ def _add_specification(version: tuple[int, int]) -> None:
                     f"the runtime implements version {facts['engine']['spec']}"))
 
 
-for _version in ((1, 1), (1, 2), (1, 3)):
+for _version in ((1, 1), (1, 2), (1, 2, 1), (1, 3)):
     _add_specification(_version)
 # what version 1.3 took back
 _add("before_oci_1_3", Kind.TARGET, "a version of the runtime specification before 1.3",
@@ -251,6 +253,7 @@ def _add_feature(name: str, key: str, words: str) -> None:
 
 
 _add_feature("memory_policy", "memoryPolicy", "memory policies")
+_add_feature("mount_extensions", "mountExtensions", "mount extensions")
 _add_feature("network_devices", "netDevices", "network devices")
 _add("not_gccgo", Kind.TARGET, "an engine that another compiler than gccgo has built",
      lambda facts: _unless("gccgo" not in facts["engine"]["compiler"], "gccgo has built the engine"))
@@ -363,4 +366,4 @@ def _release(facts: Facts) -> tuple[int, ...]:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("-")[0].split("+")[0].split(".")[:2])
+    return tuple(int(part) for part in version.split("-")[0].split("+")[0].split("."))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime_faults import Call, act, option, process
+from runtime_faults import Call, act, add, config, option, process
 
 from seatrial.exec import Result
 
@@ -32,6 +32,22 @@ option("run-detach-ignored", "run --detach is run", "--detach", "run", "CLI-run-
 option("pidfile-create-missing", "create writes no pid file", "--pid-file", "create", "CLI-pidfile")
 option("pidfile-run-missing", "run writes no pid file", "--pid-file", "run", "CLI-pidfile")
 option("pidfile-exec-missing", "exec writes no pid file", "--pid-file", "exec", "CLI-pidfile")
+
+
+def _without_affinity(call: Call) -> Result:
+    """Run `create` or `exec`, which may read the bundle once more, while the bundle asks for no affinity."""
+    if call.verb not in ("create", "exec") or "--process" in call.words:
+        return call.run()
+    bundle = call.bundle if call.verb == "create" else json.loads(call.aside("state", call.words[0]).stdout)["bundle"]
+    path = Path(bundle) / "config.json"
+    original = path.read_text()
+    loaded = json.loads(original)
+    loaded["process"].pop("execCPUAffinity", None)
+    path.write_text(json.dumps(loaded))
+    try:
+        return call.run()
+    finally:
+        path.write_text(original)
 
 
 def _wrong_pid(call: Call) -> Result:
@@ -57,6 +73,7 @@ act("exec-stdout-lost", "CLI-exec-exit", "standard output of exec is lost", "exe
     lambda call: dataclasses.replace(call.run(), out=b""))
 act("exec-stdin-lost", "CLI-exec-exit CLI-run-stdio", "standard input of exec is empty", "exec",
     lambda call: call.run(stdin=b""))
+add("exec-affinity-ignored", "CF-execaff-final", "exec ignores execCPUAffinity", _without_affinity)
 act("exec-stopped-ok", "CLI-exec-state", "exec in a stopped container exits with 0", "exec",
     lambda call: (lambda result: call.pretend() if result.code in (1, 255) else result)(call.run()))
 option("exec-user-ignored", "exec --user is ignored", "--user", "exec", "CLI-exec-proc")
@@ -78,6 +95,11 @@ process("exec-process-caps-extra", "exec gives CAP_NET_ADMIN on top",
 process("exec-process-caps-ambient-ignored", "exec ignores ambient capabilities",
         lambda p: p["capabilities"].pop("ambient"))
 process("exec-process-umask-ignored", "exec ignores the umask", lambda p: p["user"].pop("umask"))
+process("exec-process-affinity-ignored", "exec ignores execCPUAffinity of a process",
+        lambda p: p.pop("execCPUAffinity"), "CF-execaff-final")
+config("exec-affinity-final-always", "CF-execaff", "without a final affinity exec gets the last processor",
+       lambda c: c["process"].setdefault("execCPUAffinity", {}).get("final")
+       or c["process"]["execCPUAffinity"].update(final="1"))
 process("exec-process-empty-accepted", "exec of no program exits with 0",
         lambda p: p.update(args=p["args"] or ["/bin/true"]))
 
@@ -95,6 +117,12 @@ def _features(id_: str, claims: str, words: str, change: Callable[[dict], object
         return dataclasses.replace(result, out=json.dumps(listed).encode())
 
     act(id_, claims, words, "features", do)
+
+
+def _without_idmap(result: Result) -> Result:
+    listed = json.loads(result.stdout)
+    listed["linux"]["mountExtensions"]["idmap"]["enabled"] = False
+    return dataclasses.replace(result, out=json.dumps(listed).encode())
 
 
 _features("features-version-order", "FT-verorder", "ociVersionMax is below ociVersionMin",
@@ -116,6 +144,10 @@ _features("features-actions", "FL-sec-actions", "an action is listed that is not
           lambda f: f["linux"]["seccomp"]["actions"].append("SCMP_ACT_NOSUCH"))
 _features("features-operators", "FL-sec-ops", "an operator is missing",
           lambda f: f["linux"]["seccomp"]["operators"].pop())
+_features("features-idmap-off", "FL-idmap", "mapped mounts are not listed as enabled",
+          lambda f: f["linux"]["mountExtensions"]["idmap"].update(enabled=False))
+act("features-idmap-kernel", "FL-idmap FT-compile", "mapped mounts are listed as the kernel has them", "features",
+    lambda call: _without_idmap(call.run()) if call.options.get("before") else call.run())
 _features("features-mempol-extra", "FL-mempol", "a memory policy is listed that is not known",
           lambda f: f["linux"]["memoryPolicy"]["modes"].append("MPOL_NOSUCH"))
 _features("features-archs", "FL-sec-archs", "an architecture is listed that is not known",

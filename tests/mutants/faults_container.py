@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -138,6 +139,16 @@ def _unknown_refused(call: Call) -> Result:
     return call.pretend(1, err="unknown capability CAP_NO_SUCH\n") if "CAP_NO_SUCH" in text else call.run()
 
 
+def _unknown_hushed(call: Call) -> Result:
+    result = call.run()
+    lines = [line for line in result.err.splitlines(keepends=True) if b"CAP_NO_SUCH" not in line]
+    return dataclasses.replace(result, err=b"".join(lines))
+
+
+act("caps-unknown-hushed", "CF-caps-warn", "an unknown capability is not told", "run", _unknown_hushed)
+for _kind in _KINDS:
+    config(f"caps-{_kind}-unknown-dropped", "CF-caps-warn", f"an unknown capability of the {_kind} set is left out",
+           lambda c, kind=_kind: c["process"]["capabilities"][kind].remove("CAP_NO_SUCH"))
 act("caps-unknown-refused", "CF-caps-nofail", "an unknown capability is an error", "create", _unknown_refused)
 
 
@@ -259,6 +270,18 @@ config("mount-type-wrong", "RT-life-2-env CF-mnt-order", "a tmpfs is mounted in 
        lambda c: [one.update(type="tmpfs", source="tmpfs") for one in c["mounts"] if one["type"] == "mqueue"])
 config("mount-bad-skipped", "RT-c-cannot RT-life-2-err", "a mount that cannot be made is left out", lambda c: c.update(
     mounts=[one for one in c["mounts"] if one.get("source") != "/no/such/place" and one.get("type") != "nosuchfs"]))
+def _led_out(call: Call) -> Result:
+    """Make what a link in the place of a destination leads to on the host, as a runtime would that follows it."""
+    result = call.run()
+    if result.ok:
+        for mount in json.loads((call.bundle / "config.json").read_text())["mounts"]:
+            place = call.bundle / "rootfs" / mount["destination"].lstrip("/")
+            if place.parent.is_symlink():
+                (call.cgroups.parents[3] / str(place.parent.readlink()).lstrip("/") / place.name).mkdir(exist_ok=True)
+    return result
+
+
+act("mount-dest-followed", "CF-mnt-dest-in", "links to a destination are followed on the host", "create", _led_out)
 config("mount-file-source-ignored", "CF-mntopt-bind", "a bind of a file is left out",
        lambda c: c.update(mounts=[one for one in c["mounts"] if not Path(str(one.get("source"))).is_file()]))
 

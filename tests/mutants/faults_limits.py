@@ -45,6 +45,8 @@ for _word, _other in (("EQ", "NE"), ("NE", "EQ"), ("LT", "LE"), ("LE", "LT"), ("
            lambda c, word=_word, other=_other: [
                argument.update(op=f"SCMP_CMP_{other}") for one in _rules(c) for argument in one.get("args", [])
                if argument["op"] == f"SCMP_CMP_{word}"])
+config("seccomp-archs-ignored", "CL-sec-arch", "architectures beside the machine's own are left out", lambda c:
+       c["linux"]["seccomp"].update(architectures=c["linux"]["seccomp"]["architectures"][:1]))
 config("seccomp-mask-ignored", "CL-sec-args", "masked values are compared without their mask", lambda c: [
     argument.update(op="SCMP_CMP_EQ", value=argument["valueTwo"]) for one in _rules(c)
     for argument in one.get("args", []) if argument["op"] == "SCMP_CMP_MASKED_EQ"])

@@ -39,7 +39,8 @@ def fault(fault_id, monkeypatch):
         at = 2 + len(self.options) if args[:1] == ("--root",) else 0
         while at < len(args) and args[at].startswith("-"):  # options of all commands, none of which has a value
             at += 1
-        call = Call(list(args), at, str(options.get("cwd") or ""), self.host.path("/sys/fs/cgroup/pids"), execute)
+        cgroups = self.host.path("/sys/fs/cgroup/pids")
+        call = Call(list(args), at, str(options.get("cwd") or ""), cgroups, execute, options)
         return check(apply(call), expect, stdout, stderr)
 
     monkeypatch.setattr(RuntimeEngine, "cli", faulty)

@@ -43,6 +43,7 @@ class Call:
     cwd: str | None
     cgroups: Path  # one of the host's hierarchies
     execute: Callable[..., Result]
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)  # what else the caller asked for, as `before`
 
     @property
     def verb(self) -> str:

@@ -153,6 +153,7 @@ TABLE = {
     "not_gccgo": ([engine(compiler="go1.24.4"), engine(compiler="")], [engine(compiler="go1.10 gccgo (GCC) 8.3")]),
     "module": ([host(modules=True)], [host(modules=False)]),
     "numa": ([host(numa=True)], [host(numa=False)]),
+    "mount_extensions": feature("mountExtensions", {"idmap": {"enabled": True}}),
     "multi_host": ([host(peers=["other:22"])], [host(peers=[])]),
     "native_runtime": (
         [engine(runtime="runc"), engine(runtime="crun")],
@@ -169,6 +170,7 @@ TABLE = {
     "notary": ([host(notary="https://notary:4443")], [host(notary="")]),
     "oci_1_1": specification("1.1.0", "1.1.0+dev", "1.2.1", against="1.0.2-dev"),
     "oci_1_2": specification("1.2.0", "1.3.0", against="1.1.0"),
+    "oci_1_2_1": specification("1.2.1", "1.3.0", against="1.2.0"),
     "oci_1_3": specification("1.3.0", against="1.2.1"),
     "oom_control": limit("oom_control"),
     "overlay": (
@@ -181,6 +183,7 @@ TABLE = {
     "private_daemon": ([engine(private="")], [engine(private="a private engine needs root")]),
     "private_engine": ([engine(private_engine="")], [engine(private_engine="a private engine needs root")]),
     "privileged": ([host(all_capabilities=True)], [host(all_capabilities=False)]),
+    "processors": ([host(cpus=2)], [host(cpus=1)]),
     "project_quota": ([engine(project_quota=True)], [engine(project_quota=False)]),
     "realtime_groups": ([host(processor_files=["cpu.rt_runtime_us"])], [host(processor_files=["cpu.shares"])]),
     "recursive_idmap": mount_option("ridmap", "1.1.0", "1.2.0"),

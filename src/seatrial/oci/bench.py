@@ -346,10 +346,10 @@ class Box:
         """Run a command in the container, to its end."""
         return self.runtime.cli("exec", *options, self.id, *argv, **more)
 
-    def exec_probe(self, *options: str) -> Seen:
+    def exec_probe(self, *options: str, **more: Any) -> Seen:
         """Run a second probe in the container by `exec` and return its report."""
         nonce = secrets.token_hex(8)
-        result = self.exec(PERL, PROBE, nonce, options=options)
+        result = self.exec(PERL, PROBE, nonce, options=options, **more)
         return Seen(parse(result.stdout, nonce))
 
     def exec_process(self, process: Mapping[str, Any]) -> Seen:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -441,10 +442,44 @@ def test_a_terminal_without_a_console_socket_is_refused(runtime, bundle):
 
 
 @claim("CF-execaff")
-@requires("oci_1_2")
+@requires("oci_1_2_1")
 def test_exec_keeps_its_affinity_when_none_is_asked_for(runtime, bundle):
     box = runtime.run(bundle)
     assert box.exec_probe().affinity == box.seen.affinity
+
+
+def moved_by_hand(box):
+    """The affinity of a process that was on the first processor when it was moved into the container's cgroup."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            os.sched_setaffinity(process.pid, {0})
+            (box.kernel.cgroup_path("cpuset") / "cgroup.procs").write_text(str(process.pid))
+            return sorted(os.sched_getaffinity(process.pid))
+        finally:
+            process.kill()
+
+
+@claim("CF-execaff")
+@requires("oci_1_2_1", "processors", "cgroup_v1", "host_kernel")
+@pytest.mark.parametrize("asked", [{"initial": "0"}, {"initial": "0", "final": ""}], ids=["absent", "empty"])
+def test_exec_has_the_affinity_that_the_kernel_chooses_when_no_final_one_is_asked_for(runtime, bundle, asked):
+    box = runtime.run(bundle.with_(process={"execCPUAffinity": asked}))
+    assert len(box.seen.affinity) > 1
+    assert box.exec_probe().affinity == moved_by_hand(box)
+
+
+@claim("CF-execaff-final")
+@requires("oci_1_2_1", "processors")
+def test_exec_has_the_final_affinity_that_was_asked_for(runtime, bundle):
+    box = runtime.run(bundle.with_(process={"execCPUAffinity": {"initial": "0", "final": "1"}}))
+    assert len(box.seen.affinity) > 1
+    assert box.exec_probe().affinity == [1]
+
+
+@claim("CF-execaff-final")
+@requires("oci_1_2_1", "processors")
+def test_exec_of_a_process_has_its_affinity(runtime, box):
+    assert box.exec_process({**PROCESS, "execCPUAffinity": {"final": "1"}}).affinity == [1]
 
 
 @claim("CLI-exec-proc")

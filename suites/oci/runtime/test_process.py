@@ -5,6 +5,7 @@ import os
 import pytest
 
 from seatrial.exec import FAILURE
+from seatrial.expecting import matched
 from seatrial.oci.bench import refused
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
@@ -266,7 +267,19 @@ def test_dev_has_links_to_the_streams(plain):
     }  # fmt: skip
 
 
-@claim("CF-caps-nofail", "CF-caps-warn", "RT-warn-cont")
+@claim("CF-caps-warn")
+@requires("oci_1_1")
+@pytest.mark.parametrize("kind", ["bounding", "effective", "permitted", "inheritable", "ambient"])
+def test_a_capability_that_nobody_knows_is_told_in_a_warning(runtime, bundle, kind):
+    kinds = ("bounding", "effective", "permitted", "inheritable", "ambient")
+    asked = {**{one: ["CAP_KILL"] for one in kinds}, kind: ["CAP_KILL", "CAP_NO_SUCH"]}
+    box = runtime.place(bundle.args("/bin/true").with_(process={"capabilities": asked}))
+    # warnings are below the level that some log by themselves
+    said = runtime.cli("--debug", "run", "--bundle", str(box.directory), box.id)
+    assert matched(r"(?i)\b(warn\w*|unknown|ignor\w*|invalid)\b.*CAP_NO_SUCH", said.stderr)
+
+
+@claim("CF-caps-nofail", "RT-warn-cont")
 def test_a_capability_that_nobody_knows_does_not_keep_it_from_running(runtime, bundle):
     known = ["CAP_KILL", "CAP_CHOWN"]
     kinds = ("bounding", "effective", "permitted")

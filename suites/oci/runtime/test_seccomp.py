@@ -8,6 +8,7 @@ import pytest
 from seatrial.exec import FAILURE, parsed
 from seatrial.oci.bench import refused
 from seatrial.oci.descriptors import DescriptorSocket
+from seatrial.probes import entry32
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
@@ -132,10 +133,34 @@ def test_an_action_is_what_happens_to_a_call(runtime, bundle, action, code):
     assert box.probe.exec("/usr/bin/perl", "-e", script).code == code
 
 
+GETSID_32 = 147
+
+
+def fate_32(runtime, bundle):
+    """What becomes of a getsid by the 32-bit entry of the kernel in a container of the bundle."""
+    box = runtime.place(bundle.args("/entry32"))
+    program = box.rootfs / "entry32"
+    program.write_bytes(entry32.program([(GETSID_32, 0)]))
+    program.chmod(0o755)
+    ended = runtime.cli("run", "--bundle", str(box.directory), box.id, expect=None)
+    runtime.made(box.id)
+    return entry32.fates(ended.out, 1)[0] if len(ended.out) == 4 else f"exit code {ended.code}"
+
+
 @claim("CL-sec-arch")
 def test_a_filter_for_the_native_architecture_is_in_force(runtime, bundle):
     box = runtime.run(filtered(bundle, rule("getsid"), architectures=["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]))
     assert call(box, "getsid", 0) == "EPERM"
+
+
+@claim("CL-sec-arch")
+@requires("entry32", "host_kernel")
+def test_a_filter_is_in_force_for_the_other_architectures_of_the_list(runtime, bundle):
+    assert fate_32(runtime, bundle) == "ok"
+    both = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]
+    assert fate_32(runtime, filtered(bundle, rule("getsid"), architectures=both)) == "EPERM"
+    # another rule, so that it is the list of architectures that lets the program run
+    assert fate_32(runtime, filtered(bundle, rule("acct"), architectures=both)) == "ok"
 
 
 @claim("CL-sec-action")
