@@ -88,23 +88,36 @@ def test_an_echo_over_a_bridge_takes_less_than_a_millisecond_and_none_is_lost(en
 
 @claim("perf-033")
 def test_datagrams_over_a_bridge_arrive(engine, box, server, measure):
-    far, inside = server(), tools.inside(engine, box.name)
-    taken, side = {"arrived": []}, "container to container"
-    rates, jitters = {side: []}, {side: []}
+    far = server()
+    datagrams_arrive(measure, "container to container", tools.inside(engine, box.name), far.address, PORT)
+
+
+@claim("perf-037")
+@requires("root")
+def test_datagrams_to_a_published_port_arrive(engine, server, measure):
+    first = server("--publish", f"127.0.0.1::{PORT}")
+    port = published(first)
+    engine.cli("rm", "--force", first.name)
+    server("--publish", f"127.0.0.1:{port}:{PORT}/tcp", "--publish", f"127.0.0.1:{port}:{PORT}/udp")  # it talks by both
+    datagrams_arrive(measure, "published port", tools.outside(engine, network=True), "127.0.0.1", port)
+
+
+def datagrams_arrive(measure, side, run, address, port):
+    taken, rates, jitters = {side: []}, {side: []}, {side: []}
     with measure.watched() as watch:
         began = time.monotonic()
         for _ in range(measure.rounds(8)):
             watch.tick()
-            seen = tools.stream(inside, far.address, PORT, "--udp", "--bitrate", "20M", "--length", "512", seconds=2)
+            seen = tools.stream(run, address, port, "--udp", "--bitrate", "20M", "--length", "512", seconds=2)
             at, total = time.monotonic() - began, seen["sum"]
             assert total["packets"] > 5000
-            taken["arrived"].append(Sample(at, max(1 - total["lost_percent"] / 100, 1e-6)))
+            taken[side].append(Sample(at, max(1 - total["lost_percent"] / 100, 1e-6)))
             jitters[side].append(Sample(at, max(total["jitter_ms"], 1e-6)))
-            rates[side].append(Sample(at, tools.datagrams(inside, far.address, PORT)))
+            rates[side].append(Sample(at, tools.datagrams(run, address, port)))
     found = measure.keep(Measured("datagrams that arrive", "share", taken, watch.state, more_is_better=True))
     measure.keep(Measured("datagrams a second, the most that arrive", "1/s", rates, watch.state, more_is_better=True))
     measure.keep(Measured("jitter of datagrams", "ms", jitters, watch.state))
-    measure.value(found, "arrived", at_least=0.99)
+    measure.value(found, side, at_least=0.99)
 
 
 @claim("perf-034", "perf-036")
