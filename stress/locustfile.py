@@ -1,5 +1,5 @@
 """What locust loads: `seatrial stress PROFILE --locust` and `make stress-ui` start it for an engine."""
 
-from seatrial.stress.locust_user import EngineUser
+from seatrial.stress.locust_user import EngineUser, Stages
 
-__all__ = ["EngineUser"]
+__all__ = ["EngineUser", "Stages"]

@@ -88,6 +88,10 @@ def _fitting(arguments: argparse.Namespace, profile: Profile) -> None:
     ]
     if arguments.concurrent and (arguments.rate or profile.load.loop == "open"):
         found.append(("-c", ("in an open loop arrivals come whatever is under way", "choose: -c N, or --rate N")))
+    if profile.load.stages:
+        own = ("each of its stages says how much comes", "write a profile of your own: stress/README.md")
+        said = (("-c", arguments.concurrent), ("--rate", arguments.rate))
+        found += [(option, own) for option, value in said if value]
     for option, (cause, hint) in found:
         raise SeatrialError("E814", f"{option} has no meaning for the profile {profile.name}", cause, hint)
 

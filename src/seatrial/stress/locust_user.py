@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from locust import User, task
+from locust import LoadTestShape, User, task
 
 from seatrial.api.wire import Endpoint
 from seatrial.engines import drivers
@@ -29,7 +29,7 @@ from seatrial.targets import parse
 
 _TOLD: Mapping[str, Any] = environment()
 _FILE = (Path(str(_TOLD["parts"])) / f"{os.getpid()}.jsonl").open("w", encoding="ascii", buffering=1)
-_LOAD = Load(**_TOLD["profile"]["load"])
+_LOAD = Load.read(_TOLD["profile"]["load"])
 _NUMBERS = itertools.count()  # of this process's users
 _NAMES = itertools.count()  # and of what they make
 _CONTESTS = Contests()
@@ -92,3 +92,19 @@ class EngineUser(User):
             request_type=_TOLD["profile"]["driver"], name=op.kind, response_time=1000 * op.latency, response_length=0,
             exception=None if op.outcome == OK else RuntimeError(signature(op.error)), context={},
         )  # fmt: skip
+
+
+class _Stages(LoadTestShape):
+    """As many users at once as the profile's stages want."""
+
+    def tick(self) -> tuple[int, float] | None:
+        """Return how many users there are now, and how many may be added a second; None at the end."""
+        at = float(self.get_run_time())
+        if at >= _TOLD["profile"]["seconds"]:
+            return None
+        count = _LOAD.clients_at(at)
+        return count, float(count)
+
+
+# locust follows any shape that it finds; without stages there is none
+Stages = _Stages if _LOAD.stages and _LOAD.loop != OPEN else None

@@ -24,16 +24,30 @@ POISSON = "poisson"
 Clock = Callable[[], float]
 
 
-def arrivals(rate: float, kind: str, seed: int = 1) -> Iterator[float]:
-    """Yield arrival times in seconds from 0 on: `rate` a second, evenly or as a Poisson process."""
+def arrivals(rates: Sequence[tuple[float, float]], kind: str, seed: int = 1) -> Iterator[float]:
+    """Yield arrival times in seconds from 0 on, evenly or as a Poisson process.
+
+    `rates` are one after the other: so many seconds with so many a second, the last one for ever.
+    """
     source = random.Random(seed)  # noqa: S311 - load, not a secret
     if kind == FIXED:
         for number in itertools.count():
-            yield number / rate
-    at = 0.0
+            yield moment(rates, number)
+    expected = 0.0
     while True:
-        at += source.expovariate(rate)
-        yield at
+        expected += source.expovariate(1.0)
+        yield moment(rates, expected)
+
+
+def moment(rates: Sequence[tuple[float, float]], expected: float) -> float:
+    """Return the time until which so many arrivals are expected: a process of any rates is one of rate 1, stretched."""
+    begin = 0.0
+    for seconds, rate in rates[:-1]:
+        if expected < seconds * rate:
+            return begin + expected / rate
+        expected -= seconds * rate
+        begin += seconds
+    return begin + expected / rates[-1][1]
 
 
 class Schedule(Protocol):
@@ -71,6 +85,34 @@ class Closed:
         with self._lock:
             now = self._clock()
             return now if self._limits.take(now) else None
+
+
+class Staged:
+    """Now, as often as asked, by as many at once as there are clients at the time; the others wait for their turn."""
+
+    _PAUSE = 0.05
+
+    def __init__(self, limits: Limits, clock: Clock, clients: Callable[[float], int]) -> None:
+        self._limits, self._clock, self._clients, self._lock = limits, clock, clients, threading.Lock()
+        self._busy: set[int] = set()
+
+    def next(self) -> float | None:
+        """Return the present time when it is this thread's turn: what it was at before has ended."""
+        me = threading.get_ident()
+        with self._lock:
+            self._busy.discard(me)
+        while True:
+            with self._lock:
+                now = self._clock()
+                if now >= self._limits.seconds or self._limits.given >= self._limits.count:
+                    return None
+                if len(self._busy) < self._clients(now):
+                    if not self._limits.take(now):
+                        return None
+                    self._busy.add(me)
+                    return now
+            if self._limits.stop.wait(self._PAUSE):
+                return None
 
 
 class Open:

@@ -266,7 +266,9 @@ def own_clients(profile: Profile, engine: CliEngine, world: World) -> str:
     count = profile.load.most if opened else profile.load.clients
     schedule: loops.Schedule = loops.Closed(limits, world.clock)
     if opened:
-        schedule = loops.Open(limits, world.clock, loops.arrivals(profile.load.rate, profile.load.arrivals))
+        schedule = loops.Open(limits, world.clock, loops.arrivals(profile.load.rates, profile.load.arrivals))
+    elif profile.load.stages:
+        schedule = loops.Staged(limits, world.clock, profile.load.clients_at)
     with contextlib.ExitStack() as stack:
         ways = [driver_of(profile.driver, engine, world.run) for _ in range(count)]
         clients = [teller(profile, Client(world, number, way), stack) for number, way in enumerate(ways)]

@@ -25,7 +25,7 @@ from seatrial.errors import SeatrialError, not_installed
 from seatrial.exec import kill_group
 from seatrial.stress.activities import World
 from seatrial.stress.history import Op
-from seatrial.stress.loops import POISSON
+from seatrial.stress.loops import POISSON, moment
 from seatrial.stress.profile import OPEN, Load, Profile
 
 VARIABLE = "SEATRIAL_STRESS"  # what a child has to know, as JSON
@@ -157,16 +157,23 @@ class Due:
     """
 
     def __init__(self, load: Load, source: random.Random, now: float) -> None:
-        self._pace, self._poisson, self._source = load.rate / users(load), load.arrivals == POISSON, source
-        self.at = now + (self._gap() if self._poisson else source.uniform(0, 1 / self._pace))
+        count = users(load)
+        self._rates = [(seconds, rate / count) for seconds, rate in load.rates]
+        self._poisson, self._source, self._begin = load.arrivals == POISSON, source, now
+        self._expected = self._gap() if self._poisson else source.random()
 
     def _gap(self) -> float:
-        return self._source.expovariate(self._pace) if self._poisson else 1 / self._pace
+        return self._source.expovariate(1.0) if self._poisson else 1.0
+
+    @property
+    def at(self) -> float:
+        """The time of the next arrival."""
+        return self._begin + moment(self._rates, self._expected)
 
     def take(self) -> float:
         """Return the time of this arrival, and go on to the next."""
         taken = self.at
-        self.at += self._gap()
+        self._expected += self._gap()
         return taken
 
 

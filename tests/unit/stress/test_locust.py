@@ -21,7 +21,7 @@ from seatrial.stress import loops, objectives, with_locust
 from seatrial.stress.activities import World
 from seatrial.stress.history import OK, History, HistoryHeader, Op, Recorder
 from seatrial.stress.ledger import Ledger
-from seatrial.stress.profile import Activity, Load, Objectives, Profile
+from seatrial.stress.profile import Activity, Load, Objectives, Profile, Stage
 from seatrial.stress.with_locust import Locust
 from seatrial.targets import parse
 from seatrial.verdict import Verdict
@@ -221,3 +221,16 @@ def test_a_dead_engine_ends_a_load_by_locust(endpoint, tmp_path, fake):
     _, tally, _ = drive(endpoint, tmp_path, seconds=600.0)
     assert time.monotonic() - began < 120
     assert tally.unanswered.total() >= 12
+
+
+@installed
+@pytest.mark.timeout(240)
+def test_locust_has_as_many_users_as_the_stage_and_ends_with_the_last(endpoint, tmp_path, fake):
+    load = Load(clients=4, stages=(Stage(3.0, 1), Stage(3.0, 4)))
+    began = time.monotonic()
+    cause, tally, _ = drive(endpoint, tmp_path, seconds=6.0, load=load)
+    assert cause == ""
+    assert time.monotonic() - began < 60
+    clients = {op.client for op in History(tmp_path / "h")}
+    assert tally.found("container")
+    assert len(clients) == 4

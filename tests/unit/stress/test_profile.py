@@ -88,3 +88,53 @@ def test_the_profiles_that_are_there_are_right():
     found = [profile.load(path) for path in sorted(PROFILES.glob("*.toml"))]
     assert {one.name for one in found} >= {"churn", "burst", "services", "exec", "logs", "registry", "build", "mixed"}
     assert all(one.judged for one in found)
+
+
+STAGES = """
+about = "steps"
+[[load.stage]]
+lasts = "30s"
+clients = 2
+[[load.stage]]
+lasts = "1m"
+clients = 8
+[[load.stage]]
+lasts = "10s"
+clients = 4
+[[activity]]
+kind = "container"
+"""
+
+
+def test_stages_follow_each_other_and_the_last_one_stays(tmp_path):
+    (tmp_path / "x.toml").write_text(STAGES)
+    found = profile.load(tmp_path / "x.toml")
+    assert (found.seconds, found.load.clients) == (100.0, 8)
+    assert [found.load.clients_at(at) for at in (0, 29.9, 30, 89.9, 90, 99, 5000)] == [2, 2, 8, 8, 4, 4, 4]
+    assert Load.read(found.as_json()["load"]) == found.load
+
+
+def test_stages_of_an_open_loop_have_rates(tmp_path):
+    text = STAGES.replace("[[load.stage]]", '[load]\nloop = "open"\n[[load.stage]]', 1).replace("clients", "rate")
+    (tmp_path / "x.toml").write_text(text)
+    found = profile.load(tmp_path / "x.toml").load
+    assert found.rates == [(30.0, 2), (60.0, 8), (10.0, 4)]
+    assert found.rate == 8
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("clients = 8", "rate = 8", "a stage of a closed loop has clients, and no rate"),
+        ("clients = 8\n", "", "a stage of a closed loop has clients"),
+        ("[[load.stage]]", "[load]\nclients = 3\n[[load.stage]]", "with stages each has its own"),
+        ("[[load.stage]]", '[load]\nloop = "open"\n[[load.stage]]', "a stage of an open loop has rate, and no clients"),
+        ('lasts = "1m"', 'lasts = "long"', "load.stage[1].lasts: 'long' does not match"),
+    ],
+)
+def test_stages_that_do_not_fit_are_refused(tmp_path, old, new, words):
+    (tmp_path / "x.toml").write_text(STAGES.replace(old, new, 1))
+    with pytest.raises(SeatrialError) as caught:
+        profile.load(tmp_path / "x.toml")
+    assert caught.value.code == "E804"
+    assert words in caught.value.cause
