@@ -20,6 +20,7 @@ from weakened import Call, Words, add, given, ignored
 
 from seatrial import archive
 from seatrial.exec import Result
+from seatrial.names import BUSYBOX
 from seatrial.paths import share_dir
 
 _DESCRIPTOR = re.compile(r"/proc/self/fd/\d+")
@@ -157,6 +158,30 @@ def _loads(call: Call) -> Result:
     return result
 
 
+def _on_every_network(call: Call) -> Result:
+    """Have a container on all networks of its test."""
+    result = call.run()
+    own = re.search(r"st-[0-9a-f]+-", one) if (one := _value(call.words, "--network")) else None
+    if own and result.ok and "--detach" in call.words:
+        for network in call.aside("network", "ls", "--format", "{{.Name}}").split():
+            if network.startswith(own[0]) and network != one:
+                call.aside("network", "connect", network, _value(call.words, "--name"))
+    return result
+
+
+def _value(words: Words, option: str) -> str:
+    return next((value for word, value in pairwise(words) if word == option), "")
+
+
+def _takes_advertisements(call: Call) -> Result:
+    """Have the host take router advertisements by all bridges, as it would by default."""
+    result = call.run()
+    script = "for file in /proc/sys/net/ipv6/conf/br-*/accept_ra; do echo 2 >$file; done"
+    call.aside("run", "--rm", "--network", "host", "--cap-add", "NET_ADMIN", "--security-opt",
+               "systempaths=unconfined", BUSYBOX, "sh", "-c", script)  # fmt: skip
+    return result
+
+
 def _pull(call: Call) -> Result:
     """Pull as if nobody had asked for signatures."""
     words = [word for word in call.words if not word.startswith("--disable-content-trust")]
@@ -185,7 +210,11 @@ add("mount-follows-links", "178 187", "what is mounted makes directories where a
 add("import-leads-out", "177", "an archive that is imported writes outside", acts={"import": _import})
 add("signatures-ignored", "022 057", "what asks for signatures is taken and ignored", acts={"pull": _pull})
 add("workdir-leads-out", "179", "a working directory leads out by a descriptor", _working_directory)
-add("icc-on", "171", "containers of the default bridge reach each other although --icc=false was asked for",
+add("networks-are-one", "041 055 191", "a container is on all networks of its maker",
+    acts={"run": _on_every_network})
+add("advertisements-are-taken", "192", "the host takes router advertisements by bridges",
+    acts={"network": _takes_advertisements})
+add("icc-on", "171 191", "containers of the default bridge reach each other although --icc=false was asked for",
     daemon=lambda options: [word for word in options if not word.startswith("--icc")])
 add("api-on-tcp", "173", "the API is on TCP, without TLS", daemon=lambda options: [
     *options, "--host=unix:///run/docker.sock", "--host=tcp://0.0.0.0:2375", "--tls=false"])
