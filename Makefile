@@ -76,6 +76,7 @@ suites-kernels: $(READY) ## AppArmor, SELinux, cgroup v2 and all capabilities, r
 	$(pytest) suites/security/test_apparmor.py suites/security/test_selinux.py -n 2 $(KERNEL_LABS:%=--engine %)
 	$(pytest) suites/security/test_kernel.py suites/security/test_capabilities.py -k 'cgroups or privileged' -n 1 \
 		$(CGROUP2_LABS:%=--engine %)
+	$(pytest) suites/oci/runtime/test_cgroup_v2.py -n 2 --engine runc@bookworm/cgroup2 --engine crun@bookworm/cgroup2
 
 suite-%: $(READY) ## one suite: make suite-cli
 	$(pytest) suites/$* -n $(N) $(engines)

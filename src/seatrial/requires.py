@@ -113,6 +113,7 @@ _add("cgroup_v2", Kind.MACHINE, "cgroup v2",
      lambda facts: _unless(facts["host"]["cgroup"]["version"] == "v2",
                            f"this machine mounts cgroup {facts['host']['cgroup']['version']}"))
 _add("hugetlb", Kind.MACHINE, "a controller for huge pages", lambda facts: _controller(facts, "hugetlb"))
+_add("cpuset_controller", Kind.MACHINE, "a controller for processors", lambda facts: _controller(facts, "cpuset"))
 _add("net_cls", Kind.MACHINE, "a controller for network classes", lambda facts: _controller(facts, "net_cls"))
 _add("swap_accounting", Kind.MACHINE, "a kernel that accounts for swap",
      lambda facts: _unless(facts["host"]["swap_accounting"], "this kernel's cgroups do not account for swap"))

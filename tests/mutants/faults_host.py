@@ -1,4 +1,4 @@
-"""Faults in what a container gets of the host: network devices, policies for memory nodes, processor time."""
+"""Faults in what a container gets of the host: network devices, policies for memory nodes, unified, processor time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime_faults import Call, act, config
+from runtime_faults import CREATING, Call, act, add, config
 
 from seatrial.exec import Result
 
@@ -17,7 +17,7 @@ def left_out(id_: str, claims: str, words: str, change: Callable[[dict], object]
     def do(call: Call) -> Result:
         path = call.bundle / "config.json"
         result = call.run()
-        if result.ok or not path.is_file():
+        if call.verb not in CREATING or result.ok or not path.is_file():
             return result
         original = path.read_bytes()
         try:
@@ -31,7 +31,7 @@ def left_out(id_: str, claims: str, words: str, change: Callable[[dict], object]
         finally:
             path.write_bytes(original)
 
-    act(id_, claims, words, "create", do)
+    add(id_, claims, words, do)
 
 
 # -- network devices ---------------------------------------------------------------------------
@@ -112,6 +112,20 @@ config("mempol-local-default", "CL-mempol", "the memory policy LOCAL is left out
        lambda c: c["linux"]["memoryPolicy"]["mode"] == "MPOL_LOCAL" and c["linux"].pop("memoryPolicy"))
 left_out("mempol-failure-ignored", "CL-mempol-err", "a memory policy that cannot be set is left out",
          lambda c: c["linux"].pop("memoryPolicy"))
+
+
+# -- cgroups of version 2 ----------------------------------------------------------------------
+
+config("unified-ignored", "CL-uni-ctrl CL-uni-unknown", "unified is ignored",
+       lambda c: c["linux"]["resources"].pop("unified"))
+config("unified-memory-alone", "CL-uni-ctrl CL-uni-unknown", "of unified only keys of memory are written",
+       lambda c: c["linux"]["resources"].update(unified={
+           name: value for name, value in c["linux"]["resources"]["unified"].items() if name.startswith("memory.")}))
+config("unified-known-alone", "CL-uni-unknown", "of unified only keys of limits are written",
+       lambda c: c["linux"]["resources"].update(unified={
+           name: value for name, value in c["linux"]["resources"]["unified"].items() if ".oom." not in name}))
+left_out("unified-failure-ignored", "CL-uni-err", "keys of unified that cannot be written are left out",
+         lambda c: c["linux"]["resources"].pop("unified"))
 
 
 # -- processor time ----------------------------------------------------------------------------

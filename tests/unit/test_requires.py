@@ -99,6 +99,7 @@ TABLE = {
     "cpu_quota": limit("cpu_quota"),
     "cpu_shares": limit("cpu_shares"),
     "cpuset": limit("cpuset"),
+    "cpuset_controller": ([host(cgroup={**V2, "controllers": ["cpuset"]})], [host(cgroup=V2), host(cgroup=V1)]),
     "crun": ([engine(runtimes=["crun", "runc"])], [engine(runtimes=["runc"])]),
     "client_settings": ([engine(client_settings=True)], [engine(client_settings=False)]),
     "daemon": ([engine(daemon=True)], [engine(daemon=False)]),

@@ -29,7 +29,7 @@ from seatrial.names import slug
 from seatrial.oci import leftovers
 from seatrial.oci.bundle import Bundle
 from seatrial.oci.observe import Host, Seen, parse
-from seatrial.oci.probing import Probe
+from seatrial.oci.probing import Answers, Probe, Request, answers, requests
 from seatrial.oci.rootfs import PERL, PROBE, template
 from seatrial.paths import remove_tree, share_dir
 from seatrial.probes.kernel import Kernel
@@ -207,6 +207,13 @@ class Runtime:
         self._used[box.id] = True
         return self.cli("run", "--bundle", str(box.directory), *options, box.id, stdin=stdin, expect=expect,
                         timeout=timeout, spool=spool)  # fmt: skip
+
+    def told(self, bundle: Bundle, *acts: Request) -> Answers:
+        """Run a container with the probe to its end, have it do something, and return what it said."""
+        box = self.place(bundle)
+        self._used[box.id] = True
+        result = self.cli("run", "--bundle", str(box.directory), box.id, stdin=requests(acts))
+        return answers(result.stdout, box.nonce, len(acts))
 
     def refuses(self, bundle: Bundle, *options: str, rootfs: bool = True, timeout: float = PATIENCE) -> Box:
         """Create a container, which must be refused; its `said` is what the runtime answered."""

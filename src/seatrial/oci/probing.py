@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,8 @@ from seatrial.oci.observe import Node, Seen, name_of, parse
 
 # what the probe gets to answer; an act that lasts says so itself
 PATIENCE = 15.0
+
+Request = Sequence[str | int | bytes]
 _LIMIT = 1 << 22  # more than this on one line is no answer
 
 
@@ -22,6 +25,32 @@ def request(*words: str | int | bytes) -> bytes:
     """Return the line that asks the probe for something: the name of an act and its words."""
     quoted = (quote(word if isinstance(word, bytes) else str(word), safe="/ ") for word in words)
     return "\t".join(quoted).encode() + b"\n"
+
+
+class Answers:
+    """What the probe of one container said: its report, then an answer a request."""
+
+    def __init__(self, seen: Seen, values: Sequence[Any]) -> None:
+        self.seen = seen
+        self.values = list(values)
+
+    def names(self) -> list[str]:
+        """Return the answers of acts that end with an error number, by name; "ok" is none."""
+        return [name_of(value["error"] if isinstance(value, Mapping) else value) for value in self.values]
+
+
+def requests(acts: Sequence[Request]) -> bytes:
+    """Return the lines of requests; the last one ends the probe, because an engine may lose the end of its input."""
+    return b"".join(request(*act) for act in (*acts, ("exit", 0)))
+
+
+def answers(text: str, nonce: str, count: int) -> Answers:
+    """Read a report and so many answers; raises `ExpectationError` when any is missing."""
+    lines = [line for line in text.splitlines(keepends=True) if line.startswith(f"{nonce} ")]
+    if len(lines) != count + 1:
+        raise ExpectationError(f"the probe gave {len(lines)} answers instead of {count + 1}:\n{text[:500]}")
+    report, *values = (parse(line, nonce) for line in lines)
+    return Answers(Seen(report), values)
 
 
 @dataclass(frozen=True)

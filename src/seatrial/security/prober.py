@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from seatrial.bench import Bench
 from seatrial.container import Container
 from seatrial.exec import ANY, ExpectationError
 from seatrial.names import PROBE as IMAGE
-from seatrial.oci.observe import Seen, name_of, parse
-from seatrial.oci.probing import request
+from seatrial.oci.observe import name_of
+from seatrial.oci.probing import Answers, Request, answers, requests
 from seatrial.oci.rootfs import PERL, PROBE
 from seatrial.probes import entry32
 from seatrial.security.syscalls import BREAKING, LAST
-
-Request = Sequence[str | int | bytes]
-
-
-class Answers:
-    """What the probe of one container said: its report, then an answer a request."""
-
-    def __init__(self, seen: Seen, values: Sequence[Any]) -> None:
-        self.seen = seen
-        self.values = list(values)
-
-    def names(self) -> list[str]:
-        """Return the answers of acts that end with an error number, by name; "ok" is none."""
-        return [name_of(value["error"] if isinstance(value, Mapping) else value) for value in self.values]
 
 
 class Prober:
@@ -41,11 +26,11 @@ class Prober:
     def ask(self, *options: str, acts: Sequence[Request] = (), expect: int | None = 0,
             command: Sequence[str] = (PERL, PROBE), timeout: float = 60.0) -> Answers:  # fmt: skip
         """Have the probe of a fresh container do something; `options` are those of `run`."""
-        nonce, lines = secrets.token_hex(8), _requests(acts)
+        nonce, lines = secrets.token_hex(8), requests(acts)
         result = self.bench.once(
             "--interactive", *options, self.image, *command, nonce, stdin=lines, expect=expect, timeout=timeout,
         )  # fmt: skip
-        return _answers(result.stdout, nonce, len(acts))
+        return answers(result.stdout, nonce, len(acts))
 
     def start(self, *options: str) -> Container:
         """Start a container of the probe's image that sleeps."""
@@ -53,11 +38,11 @@ class Prober:
 
     def inside(self, container: Container, *options: str, acts: Sequence[Request] = ()) -> Answers:
         """Have a probe that `exec` starts in a running container do something; `options` are those of `exec`."""
-        nonce, lines = secrets.token_hex(8), _requests(acts)
+        nonce, lines = secrets.token_hex(8), requests(acts)
         result = self.bench.cli(
             "exec", "--interactive", *options, container.name, PERL, PROBE, nonce, stdin=lines,
         )  # fmt: skip
-        return _answers(result.stdout, nonce, len(acts))
+        return answers(result.stdout, nonce, len(acts))
 
     def fates(self, *options: str, calls: Mapping[str, Request]) -> dict[str, str]:
         """Make system calls, each in a child of its own in a fresh container; by name, what became of each."""
@@ -93,11 +78,6 @@ class Prober:
         return {int(number): fate(words) for number, words in value.items()}
 
 
-def _requests(acts: Sequence[Request]) -> bytes:
-    """Return the lines of requests; the last one ends the probe, because an engine may lose the end of its input."""
-    return b"".join(request(*act) for act in (*acts, ("exit", 0)))
-
-
 def fate(words: Sequence[str]) -> str:
     """Return in a word what the probe says became of a system call."""
     if words[0] in ("ended", "hung"):
@@ -105,12 +85,3 @@ def fate(words: Sequence[str]) -> str:
     if words[0] in ("pipe", "fork"):
         raise ExpectationError(f"the probe could not try a call: no {words[0]}: {name_of(words[1])}")
     return f"signal {words[1]}" if words[0] == "signal" else name_of(words[0])
-
-
-def _answers(text: str, nonce: str, count: int) -> Answers:
-    """Read a report and so many answers; raises `ExpectationError` when any is missing."""
-    lines = [line for line in text.splitlines(keepends=True) if line.startswith(f"{nonce} ")]
-    if len(lines) != count + 1:
-        raise ExpectationError(f"the probe gave {len(lines)} answers instead of {count + 1}:\n{text[:500]}")
-    report, *values = (parse(line, nonce) for line in lines)
-    return Answers(Seen(report), values)
