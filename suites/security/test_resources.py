@@ -1,16 +1,18 @@
 """Resources used up on purpose, within bounds: the container suffers, its neighbour keeps answering."""
 
 import gzip
+import re
 import threading
 import time
 
 import pytest
 
 from seatrial import archive
-from seatrial.exec import run
+from seatrial.exec import ANY, run
 
 claim, effect, requires = pytest.mark.claim, pytest.mark.effect, pytest.mark.requires
 
+SPINS = 6  # seconds
 WITHIN = 10.0  # seconds in which a neighbour has to answer, on a loaded machine
 MEGABYTE = 1 << 20
 
@@ -118,6 +120,60 @@ def test_a_file_grows_to_its_limit(engine, guard):
     shut, free = engine.sh(script, "--ulimit", "fsize=1048576"), engine.sh(script)
     guard.holds("a file beyond its limit", "refused" if int(shut.text) <= MEGABYTE else shut.text, free.text)
     assert int(free.text) == 32 * 65536
+
+
+@claim("security-193", "security-054", "security-006")
+@requires("cpu_quota")
+@effect("run --cpus")
+def test_a_process_that_spins_gets_its_share_of_the_processors_and_no_more(prober, guard, canary):
+    """What it got of one processor, of 3 percent that it may have; a busy machine gives more than that, too."""
+    def share(*options):
+        value = prober.ask(*options, acts=[("spin", SPINS)]).values[0]
+        user, system, real = map(float, value["out"].split())
+        return (user + system) / real
+
+    with canary:
+        shut = share("--cpus", "0.03")
+    free = share()
+    guard.holds("more processor time than the limit", "refused" if shut < 0.05 else f"{shut:.2f}",
+                "refused" if free < 0.08 else f"{free:.2f}", mode="--cpus 0.03")  # fmt: skip
+    unhurt(canary)
+
+
+@claim("security-193", "security-054")
+@effect("run --env-file")
+def test_an_environment_beyond_what_the_kernel_takes_is_refused(engine, guard, canary):
+    """execve(2): arguments and environment have a quarter of the stack's limit, and six megabytes at most."""
+    def told(number):
+        path = engine.workdir / f"{number}"
+        path.write_text("".join(f"WORD{one}={'x' * 60_000}\n" for one in range(number)))
+        result = engine.cli("run", "--name", engine.name(), "--env-file", str(path), engine.image, "sh", "-c",
+                            "echo ${#WORD0}", expect=ANY)  # fmt: skip
+        if result.ok:
+            return result.text
+        assert re.search("(list|line) too long|too large", result.output)
+        return "refused"
+
+    with canary:
+        shut = told(120)
+    guard.holds("an environment beyond what the kernel takes", shut, told(10), mode="seven megabytes")
+    unhurt(canary)
+    assert engine.sh("echo here").text == "here"
+
+
+@claim("security-193", "security-054")
+@effect("run --label-file")
+def test_labels_of_megabytes_are_kept_and_hurt_no_neighbour(engine, canary):
+    """Four megabytes in four hundred labels: what lists and describes containers goes on in its time."""
+    path = engine.workdir / "labels"
+    wanted = {f"word{number}": f"{number}-{'x' * 10_000}" for number in range(400)}
+    path.write_text("".join(f"{name}={value}\n" for name, value in wanted.items()))
+    with canary:
+        c = engine.create("--label-file", str(path), engine.image, "true")
+        labels = c.inspect()["Config"]["Labels"]
+        assert c.id[:12] in engine.look("ps", "--all", "--format", "{{.ID}}").stdout
+    assert {name: value for name, value in labels.items() if name.startswith("word")} == wanted
+    unhurt(canary)
 
 
 def packed(layer, name):

@@ -199,6 +199,8 @@ changed("device-rights-ignored", "012", "a device is given with all rights", "--
 
 ignored("pids-limit-ignored", "167", "--pids-limit")
 ignored("memory-ignored", "168", "--memory")
+ignored("cpus-ignored", "193", "--cpus")
+ignored("label-file-ignored", "193", "--label-file")
 ignored("ulimit-nofile-ignored", "169", "--ulimit", "nofile")
 ignored("ulimit-fsize-ignored", "006", "--ulimit", "fsize")
 changed("tmpfs-size-ignored", "133", "a tmpfs has no size", "--tmpfs", ":size=.*", "")

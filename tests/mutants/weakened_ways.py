@@ -148,6 +148,15 @@ def _mount(call: Call) -> Result:
     return call.run()
 
 
+def _less_environment(args: Words) -> Words:
+    """Take the first ten variables of a file alone."""
+    if path := _value(args, "--env-file"):
+        short = Path(f"{path}.short")
+        short.write_text("".join(Path(path).read_text().splitlines(keepends=True)[:10]))
+        return [str(short) if word == path else word for word in args]
+    return args
+
+
 def _loads(call: Call) -> Result:
     """Load a library of the container that a program looks for to know users."""
     result = call.run()
@@ -214,6 +223,7 @@ add("networks-are-one", "041 055 191", "a container is on all networks of its ma
     acts={"run": _on_every_network})
 add("advertisements-are-taken", "192", "the host takes router advertisements by bridges",
     acts={"network": _takes_advertisements})
+add("environment-is-cut-off", "193", "an environment that is too long is cut off in silence", _less_environment)
 add("icc-on", "171 191", "containers of the default bridge reach each other although --icc=false was asked for",
     daemon=lambda options: [word for word in options if not word.startswith("--icc")])
 add("api-on-tcp", "173", "the API is on TCP, without TLS", daemon=lambda options: [
