@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime_faults import Call, act, add, config, option, process
+from runtime_faults import LEAK, Call, act, add, config, option, process
 
 from seatrial.exec import Result
 
@@ -63,8 +63,8 @@ option("preserve-fds-ignored", "create --preserve-fds is ignored", "--preserve-f
 act("preserve-fds-fewer", "CLI-pfds", "create hands one descriptor fewer on", "create", lambda call: call.run(
     "create", *[str(int(word) - 1) if word.isdigit() and before == "--preserve-fds" else word
                 for before, word in zip(["", *call.words], call.words, strict=False)]))
-act("fd-leak", "RL-fds CLI-pfds", "descriptor 3 of the runtime is handed on", "create", lambda call: call.run(
-    "create", *([] if "--preserve-fds" in call.words else ["--preserve-fds", "1"]), *call.words))
+act("fd-leak", "RL-fds CLI-pfds", "descriptor 3 of the runtime is handed on", "create", lambda call: call.run()
+    if "--preserve-fds" in call.words else call.run("create", "--preserve-fds", "1", *call.words, before=LEAK))
 act("listen-fds-ignored", "CLI-pfds", "LISTEN_FDS is ignored", "create", lambda call: call.run(env_less="LISTEN_FDS"))
 option("console-ignored", "create --console-socket is ignored", "--console-socket", "create", "CLI-console")
 act("exec-exit-lost", "CLI-exec-exit", "exec exits with 0 whatever the program returned", "exec",

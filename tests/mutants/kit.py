@@ -15,7 +15,7 @@ from typing import Any
 import registry_faults
 import runtime_faults
 import weakened
-from matrix_run import ROOT, Tried, run
+from matrix_run import ROOT, Tried, bare, differences, run
 
 HERE = Path(__file__).parent
 
@@ -63,6 +63,25 @@ def tests_by_claim(target: str, suites: Sequence[str]) -> dict[str, list[str]]:
     return {claim: sorted({test.partition("[")[0] for test in tests}) for claim, tests in named.items()}
 
 
+def unfaulted(kit: Kit, target: str, tests: Sequence[str], workers: str, directory: Path) -> list[Tried]:
+    """Run tests through the wrapper without a fault; ends the campaign when that changes a verdict.
+
+    What was another verdict once is tried once more both ways: a test that goes wrong now and then tells nothing.
+    """
+    found: list[Tried] = []
+    changed: dict[str, tuple[str, str]] = {}
+    for part in ("none", "none-again"):
+        wrapped = run(directory / part, kit.plugin, target, {"none": tests}, workers, options=kit.options)
+        found = found or wrapped
+        seen = differences(bare(directory / f"{part}-bare", target, tests, workers, kit.options), wrapped)
+        changed = {test: pair for test, pair in seen.items() if part == "none" or test in changed}
+        if not changed:
+            return found
+        tests = sorted({test.partition("[")[0] for test in changed})
+    lines = [f"  {test}: {before} without the wrapper, {after} with it" for test, (before, after) in changed.items()]
+    raise SystemExit("\n".join(["the wrapper without a fault changes verdicts:", *lines]))
+
+
 def campaign(kit: Kit, target: str, only, workers: str) -> list[dict]:
     """Run every test without a fault, then each fault with the tests of its claims; return a row a fault."""
     named = tests_by_claim(target, kit.suites)
@@ -73,8 +92,7 @@ def campaign(kit: Kit, target: str, only, workers: str) -> list[dict]:
         return []
     every = sorted({test for found in tests.values() for test in found})
     with tempfile.TemporaryDirectory(prefix="seatrial-faults-") as name:
-        plain = run(Path(name) / "none", kit.plugin, target, {"none": every}, workers, options=kit.options)
-        passed = [one.test for one in plain if one.verdict == "PASS"]
+        passed = [one.test for one in unfaulted(kit, target, every, workers, Path(name)) if one.verdict == "PASS"]
         outcomes = run(Path(name) / "faults", kit.plugin, target, tests, workers, passed, options=kit.options)
     by_fault: dict[str, list[Tried]] = defaultdict(list)
     for outcome in outcomes:

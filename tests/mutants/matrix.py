@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 import pytest
+from matrix_run import NOT_RUN
 
 DIRECTORY = Path(os.environ["SEATRIAL_FAULTS"])
 TESTS: dict[str, list[str]] = json.loads((DIRECTORY / "faults.json").read_text())
@@ -48,10 +49,12 @@ def pytest_runtest_makereport(item, call):
     report = yield
     id_ = item.callspec.params.get("fault_id") if hasattr(item, "callspec") else None
     value = getattr(report, "seatrial", None)
-    if id_ and value and value["verdict"] not in ("SKIP", "UNSUPPORTED", "DISABLED"):
+    if id_ and value and value["verdict"] not in NOT_RUN:
         test = without_fault(value["test"], id_)
-        # an ERROR is the harness's own: it names nothing that is wrong with what is tested
-        noticed = value["verdict"] in ("FAIL", "WARN") and (PASSED is None or test in PASSED)
+        # an ERROR is the harness's own: it names nothing that is wrong with what is tested; what is found while it is
+        # cleaned up after a test was not found by the test
+        failed = value["verdict"] in ("FAIL", "WARN") and not value["message"].startswith("teardown: ")
+        noticed = failed and (PASSED is None or test in PASSED)
         with (DIRECTORY / "outcomes" / f"{os.getpid()}.jsonl").open("a") as out:
             line = {
                 "fault": id_, "test": test, "noticed": noticed, "verdict": value["verdict"], "how": value["signature"],

@@ -11,8 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seatrial import results
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+# verdicts of tests that did not run
+NOT_RUN = ("SKIP", "UNSUPPORTED", "DISABLED")
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,24 @@ def run(
     if chosen and not lines:  # that nothing was noticed would say nothing
         raise SystemExit(f"none of {len(chosen)} tests ran (exit code {ended.returncode}); see {shlex.join(command)}")
     return [Tried(**json.loads(line)) for line in lines]
+
+
+def bare(
+    directory: Path, target: str, tests: Sequence[str], workers: str, options: Sequence[str] = ()
+) -> dict[str, str]:  # fmt: skip
+    """Run tests as users do, with nothing between them and the target; return the verdict of each."""
+    command = [sys.executable, "-m", "pytest", "-n", workers, "-q", "--no-summary", "--tb=no",
+               "--results", str(directory), "--engine", target, *options, *tests]  # fmt: skip
+    ended = subprocess.run(command, cwd=ROOT, check=False)
+    streams = list(directory.glob("2*/results.jsonl"))
+    if len(streams) != 1:
+        raise SystemExit(f"no results (exit code {ended.returncode}); see {shlex.join(command)}")
+    return {one.test: one.verdict.value for one in results.read(streams[0]).results}
+
+
+def differences(plain: Mapping[str, str], wrapped: Sequence[Tried]) -> dict[str, tuple[str, str]]:
+    """Return the tests with another verdict through a wrapper that injects nothing: by test, without and with it."""
+    ran = {test: verdict for test, verdict in plain.items() if verdict not in NOT_RUN}
+    through = {one.test: one.verdict for one in wrapped}
+    pairs = {test: (ran.get(test, "no verdict"), through.get(test, "no verdict")) for test in {*ran, *through}}
+    return {test: pair for test, pair in sorted(pairs.items()) if pair[0] != pair[1]}
