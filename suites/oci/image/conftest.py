@@ -25,16 +25,16 @@ class Pier:
             for path in admit(engine.raw, self.harbour.address):
                 engine.defer(remove_tree, path)
 
-    def offer(self, files):
+    def offer(self, files, tag=TAG):
         """Serve the image of a layout; return its reference."""
-        self.harbour.store(REPOSITORY, files, TAG)
-        reference = f"{self.harbour.address}/{REPOSITORY}:{TAG}"
+        self.harbour.store(REPOSITORY, files, tag)
+        reference = f"{self.harbour.address}/{REPOSITORY}:{tag}"
         self._engine.track("image", reference)
         return reference
 
-    def pull(self, files, **options):
+    def pull(self, files, tag=TAG, **options):
         """Have the engine pull the image of a layout; return its reference."""
-        reference = self.offer(files)
+        reference = self.offer(files, tag)
         self._engine.cli("pull", reference, timeout=120, **options)
         return reference
 
