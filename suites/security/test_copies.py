@@ -255,3 +255,17 @@ def test_engine_loads_no_library_of_the_container(engine, prober, guard, advisor
     guard.holds(advised.words, shut, "loaded" if c.sh(f"test -e {mark}", expect=ANY).ok else "refused", mode=copy)
     assert result.ok
     advised.agrees()
+
+
+@claim("security-194")
+def test_volume_is_the_one_that_was_asked_for(engine, guard):
+    """Where it is on the host is what the engine says of it, and no other volume nor container has what is in it."""
+    volumes = engine.volume(), engine.volume()
+    first, second = (engine.run("--volume", f"{volume}:/v") for volume in volumes)
+    first.sh("echo secret >/v/file")
+    with_first = engine.run("--volume", f"{volumes[0]}:/v")
+    guard.holds("what is in another's volume", *("read" if c.sh("cat /v/file", expect=ANY).stdout == "secret\n" else
+                "refused" for c in (second, with_first)))  # fmt: skip
+    assert second.sh("ls -A /v").stdout == ""
+    place = engine.raw.host.path(engine.inspect(volumes[0], "volume")["Mountpoint"])
+    assert [(path.name, path.read_text()) for path in place.iterdir()] == [("file", "secret\n")]

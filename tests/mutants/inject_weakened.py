@@ -6,9 +6,12 @@ weakens nothing: its tests are errors, and it counts as noticed by nobody.
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from matrix import NONE, fault_id, pytest_generate_tests, pytest_runtest_makereport
 from weakened import MAKERS, PROFILES, Call, every
+from weakened_runtimes import forget, use
 
 from seatrial.engines.base import CliEngine
 from seatrial.exec import ANY
@@ -23,16 +26,30 @@ FAULTS = every()
 PLAIN, FACTORY = CliEngine.cli, PrivateFactory.__call__
 # fault -> why the engine refuses what it adds, empty when it does not
 REFUSED: dict[str, str] = {}
+# engines that know runtimes of faults
+USED: dict[int, CliEngine] = {}
 
 
 def refused(id_, driver):
     """Run `true` in a container of a weakened engine; return what the engine says against it."""
-    words = ["--rm", BUSYBOX, "true"]
-    weak = FAULTS[id_].apply(list(words))
+    words = ["run", "--rm", BUSYBOX, "true"]
     if id_ not in REFUSED:
-        result = PLAIN(driver, "run", *weak, expect=ANY) if weak != words else None
+        weak = weakened(driver, id_, words)
+        result = PLAIN(driver, *weak, expect=ANY) if weak != words else None
         REFUSED[id_] = "" if result is None or result.ok else result.stderr.strip() or str(result.code)
     return REFUSED[id_]
+
+
+def weakened(driver, id_, words):
+    """Return a command that makes a container, as a weak engine would be asked."""
+    verb, *rest = words
+    before, after = use(driver, id_) if any(FAULTS[id_].runtime) else ([], [])
+    USED.update({id(driver): driver} if any(FAULTS[id_].runtime) else {})
+    return [*before, verb, *after, *FAULTS[id_].apply(rest)]
+
+
+def pytest_sessionfinish():
+    forget(list(USED.values()))
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +66,7 @@ def fault(fault_id, target, request, monkeypatch):
             return PLAIN(self, *words, **given)
 
         if journal is not None and args and args[0] in MAKERS:
-            args = (args[0], *weakness.apply(list(args[1:])))
+            args = weakened(self, fault_id, args)
         if journal is not None and args and args[0] in weakness.acts:
             return weakness.acts[args[0]](Call(list(args), {**options, "journal": journal}, plain))
         return plain(*args, journal=journal, **options)
@@ -61,4 +78,4 @@ def fault(fault_id, target, request, monkeypatch):
     monkeypatch.setattr(PrivateFactory, "__call__", start)
     yield
     for path in share_dir().glob(f"{PROFILES}*"):
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -30,6 +30,7 @@ class Fault:
     """One fault: `apply` gets the words after a verb that makes a container and returns those that are used.
 
     `daemon` does so with the options of a daemon that a test starts, `acts` with other verbs: it gets a `Call`.
+    `runtime` is how a program before the runtime edits what it is asked for; see weakened_runtimes.py.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Fault:
     apply: Callable[[Words], Words] = list
     daemon: Callable[[Words], Words] = list
     acts: Mapping[str, Callable[[Call], Result]] = field(default_factory=dict)
+    runtime: tuple[str, str] = ("", "")
 
     def __str__(self) -> str:
         return self.words
@@ -212,6 +214,7 @@ given("network-can-be-changed", "174", "addresses and routes can be changed", "-
 
 def every() -> dict[str, Fault]:
     """Return all faults by their id."""
-    import weakened_ways  # noqa: F401 - it adds its own
+    import weakened_runtimes  # noqa: F401 - each adds its own
+    import weakened_ways  # noqa: F401
 
     return dict(FAULTS)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from weakened import Call, Words, add, given, ignored
+from weakened import PROFILES, Call, Words, add, given, ignored
 
 from seatrial import archive
 from seatrial.exec import Result
@@ -148,6 +148,14 @@ def _mount(call: Call) -> Result:
     return call.run()
 
 
+def _lies(args: Words) -> Words:
+    """Mount a directory of the host where a volume is asked for, as a driver of volumes would that lies."""
+    place = share_dir() / f"{PROFILES}volume"
+    place.mkdir(exist_ok=True)
+    return [re.sub(r"^st-[0-9a-f]+-v\d+:", f"{place}:", word) if before == "--volume" else word
+            for before, word in pairwise(["", *args])]  # fmt: skip
+
+
 def _less_environment(args: Words) -> Words:
     """Take the first ten variables of a file alone."""
     if path := _value(args, "--env-file"):
@@ -223,6 +231,7 @@ add("networks-are-one", "041 055 191", "a container is on all networks of its ma
     acts={"run": _on_every_network})
 add("advertisements-are-taken", "192", "the host takes router advertisements by bridges",
     acts={"network": _takes_advertisements})
+add("volume-lies", "194", "a directory of the host is mounted where a volume is asked for", _lies)
 add("environment-is-cut-off", "193", "an environment that is too long is cut off in silence", _less_environment)
 add("icc-on", "171 191", "containers of the default bridge reach each other although --icc=false was asked for",
     daemon=lambda options: [word for word in options if not word.startswith("--icc")])
