@@ -27,7 +27,7 @@ export DOCKER_GRAPHDRIVER DOCKER_EXECDRIVER TESTFLAGS
 # a kernel of their own (user-mode Linux), for mandatory access control
 KERNEL_LABS := docker@bookworm/apparmor podman@bookworm/apparmor runc@bookworm/apparmor runc@bookworm/selinux crun@bookworm/selinux
 CGROUP2_LABS := docker@bookworm/cgroup2 podman@bookworm/cgroup2
-RUNTIME_LABS := runc@bookworm runc@trixie runc@sid crun@bookworm crun@trixie crun@sid
+RUNTIME_LABS := runc@bookworm runc@trixie runc@sid crun@bookworm crun@trixie crun@sid runsc@bookworm
 LABS := docker@bookworm docker@trixie docker@sid podman@bookworm podman@trixie podman@sid
 
 engines = $(foreach target,$(ENGINE),--engine '$(target)')
@@ -70,7 +70,6 @@ suites-full: $(READY) ## the suites with slow tests, by default against all six 
 
 suites-runtimes: $(READY) ## bare runtimes, with given bundles
 	$(pytest) suites/oci/runtime suites/security/test_runtime.py -n $(N) $(RUNTIME_LABS:%=--engine %)
-	$(pytest) suites/security/test_runtime.py -n $(N) --engine runsc@bookworm
 
 suites-kernels: $(READY) ## AppArmor, SELinux, cgroup v2 and all capabilities, really on: labs with a kernel of their own
 	$(pytest) suites/security/test_apparmor.py suites/security/test_selinux.py -n 2 $(KERNEL_LABS:%=--engine %)

@@ -46,7 +46,7 @@ def test_the_real_time_is_set(runtime, bundle):
 
 
 @claim("CL-cpu-rt")
-@requires("realtime_groups", "amd64")
+@requires("realtime_groups", "amd64", "host_kernel")
 @pytest.mark.usefixtures("budget")
 def test_with_real_time_a_process_can_have_it_and_without_it_none(runtime, bundle):
     first = struct.pack("i", 1).decode()
