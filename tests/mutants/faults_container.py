@@ -26,6 +26,14 @@ def _less_data(loaded: dict) -> None:
     for mount in loaded["mounts"][6:]:
         mount["options"] = [word for word in mount.get("options", []) if "=" not in word]
 
+# -- all at once -------------------------------------------------------------------------------
+
+config("resources-dropped", "RT-life-2-res", "all of resources is ignored", lambda c: c["linux"].pop("resources"))
+config("process-defaults", "RT-life-2-env", "of the process only the program is taken", lambda c: (
+    without(c["process"], "rlimits", "oomScoreAdj", "noNewPrivileges"), c["process"].update(user={"uid": 0, "gid": 0})))
+config("paths-open", "RT-life-2-env", "no path is masked or read-only",
+       lambda c: without(c["linux"], "maskedPaths", "readonlyPaths"))
+
 # -- root file system and paths ----------------------------------------------------------------
 
 config("root-readonly-ignored", "CF-root-ro", "root.readonly is ignored", lambda c: c["root"].update(readonly=False))

@@ -3,11 +3,13 @@
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from seatrial.examples import examples
 from seatrial.exec import FAILURE
 from seatrial.oci.bench import refused
+from seatrial.oci.rootfs import PERL, PROBE
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
 
@@ -146,64 +148,121 @@ def test_a_configuration_that_is_no_utf8_is_refused(runtime, bundle, text):
 
 # -- the space of configurations ---------------------------------------------------------------
 
-names = st.text(st.sampled_from("abcXYZ019_-."), min_size=1, max_size=12)
+# values that are right, and a few that are none: what is started has to be as it was asked for
+names = st.text(st.sampled_from("abcXYZ019_"), min_size=1, max_size=12)
 words = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=12)
-parts = st.lists(names.filter(lambda name: set(name) != {"."}), max_size=3)
-paths = st.builds(lambda found: "/" + "/".join(found), parts)
-configurations = st.fixed_dictionaries({}, optional={
-    "hostname": names,
-    "process": st.fixed_dictionaries({}, optional={
-        "args": st.lists(words, max_size=3),
-        "env": st.lists(st.builds("{}={}".format, names, words), max_size=4),
-        "cwd": paths,
-        "umask": st.integers(-1, 0o7777),
-        "user": st.fixed_dictionaries({}, optional={
-            "uid": st.integers(0, 1 << 32), "gid": st.integers(0, 1 << 16), "umask": st.integers(0, 0o777),
-            "additionalGids": st.lists(st.integers(0, 1 << 16), max_size=3),
-        }),
-        "oomScoreAdj": st.integers(0, 2000),
-        "noNewPrivileges": st.booleans(),
-        "rlimits": st.lists(st.fixed_dictionaries({
-            "type": st.sampled_from(["RLIMIT_NOFILE", "RLIMIT_CORE", "RLIMIT_NONE"]),
-            "soft": st.integers(0, 1000), "hard": st.integers(0, 1000),
-        }), max_size=2),
-    }),
-    "root": st.fixed_dictionaries({}, optional={"readonly": st.booleans()}),
-    "linux": st.fixed_dictionaries({}, optional={
-        "maskedPaths": st.lists(paths, max_size=2),
-        "readonlyPaths": st.lists(paths, max_size=2),
-        "sysctl": st.dictionaries(
-            st.sampled_from(["net.ipv4.ip_default_ttl", "kernel.msgmax", "nosuch"]), names, max_size=2,
-        ),
-        "resources": st.fixed_dictionaries({}, optional={
-            "pids": st.fixed_dictionaries({"limit": st.integers(-1, 1 << 40)}),
-            "cpu": st.fixed_dictionaries({}, optional={
-                "shares": st.integers(0, 1 << 20), "quota": st.integers(-1, 1 << 20), "period": st.integers(0, 1 << 20),
-            }),
-        }),
-    }),
+ids = st.integers(0, 70_000) | st.sampled_from([(1 << 31) - 1, 1 << 32, -1])
+LIMITS = {"RLIMIT_NOFILE": "Max open files", "RLIMIT_CORE": "Max core file size"}
+MASKED = ("/etc/motd", "/home", "/no/such/file")
+READ_ONLY = ("/etc/passwd", "/var", "/no/such/place")
+
+
+rlimits = st.fixed_dictionaries({
+    "type": st.sampled_from([*LIMITS, "RLIMIT_NONE"]), "soft": st.integers(10, 500), "hard": st.integers(300, 500),
 })  # fmt: skip
 
 
-@claim("CF-valid", "RT-c-cannot-none", "RT-err-atomic")
-@pytest.mark.parametrize("seed", range(6))
-def test_any_configuration_is_run_as_asked_or_refused_cleanly(runtime, bundle, seed):
-    @settings(max_examples=5, deadline=None, database=None, derandomize=False,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(configurations)
+def some(**properties):
+    """An object with any of these properties."""
+    return st.fixed_dictionaries({}, optional=properties)
+
+
+def subset(things):
+    return st.lists(st.sampled_from(things), unique=True)
+
+
+PARTS = {
+    "user": some(process=some(user=some(
+        uid=ids, gid=ids, umask=st.integers(0, 0o777), additionalGids=st.lists(ids, max_size=3, unique=True)))),
+    "program": some(hostname=names, process=some(
+        args=st.lists(words, max_size=3).map(lambda more: [PERL, PROBE, "@NONCE@", "", *more]),
+        env=st.dictionaries(names, words, max_size=4).map(lambda all_: [f"{key}={all_[key]}" for key in all_]),
+        cwd=st.lists(names, max_size=3).map(lambda parts: "/" + "/".join(parts)))),
+    "limits": some(process=some(
+        oomScoreAdj=st.integers(0, 1002), noNewPrivileges=st.booleans(),
+        rlimits=st.lists(rlimits, max_size=2, unique_by=lambda limit: limit["type"]))),
+    "paths": some(root=some(readonly=st.booleans()), linux=some(
+        maskedPaths=subset(MASKED), readonlyPaths=subset(READ_ONLY))),
+    "parameters": some(linux=some(sysctl=st.dictionaries(
+        st.sampled_from(["net.ipv4.ip_default_ttl", "kernel.msgmax", "no.such"]),
+        st.integers(1, 255).map(str) | st.just("many"), max_size=2))),
+    "resources": some(linux=some(resources=some(
+        pids=st.fixed_dictionaries({"limit": st.integers(20, 1 << 16)}),
+        cpu=some(shares=st.integers(2, 1 << 18), quota=st.integers(1000, 1 << 17), period=st.integers(999, 1 << 17))))),
+}  # fmt: skip
+
+
+def unlike(box, asked):
+    """What of a running container is not as it was asked for: pairs of a property and what was seen."""
+    seen, process, linux = box.seen, asked.get("process", {}), asked.get("linux", {})
+    user = process.get("user", {})
+    found = {"hostname": seen.hostname, "uid": set(seen.uids), "gid": set(seen.gids), "umask": seen.umask,
+             "cwd": seen.cwd, "args": seen.args[4:], "noNewPrivileges": seen.no_new_privileges,
+             "readonly": "ro" in seen.mount("/").options}  # fmt: skip
+    wanted = {name: asked[name] for name in ("hostname",) if name in asked}
+    wanted |= {name: {user[name]} for name in ("uid", "gid") if name in user}
+    wanted |= {name: user[name] for name in ("umask",) if name in user}
+    wanted |= {name: process[name] for name in ("cwd", "noNewPrivileges") if name in process}
+    wanted |= {"args": process["args"][4:]} if "args" in process else {}
+    wanted |= asked.get("root", {})
+    for number in user.get("additionalGids", []):
+        found[f"group {number}"], wanted[f"group {number}"] = number in seen.groups, True
+    for variable in process.get("env", []):
+        found[variable], wanted[variable] = variable in seen.environ, True
+    for limit in process.get("rlimits", []):
+        found[limit["type"]] = seen.limit(LIMITS[limit["type"]])
+        wanted[limit["type"]] = (str(limit["soft"]), str(limit["hard"]))
+    for path in set(linux.get("maskedPaths", [])) & set(MASKED[:2]):
+        found[path] = box.probe.read(path) if path == MASKED[0] else box.probe.names(path)
+        wanted[path] = "" if path == MASKED[0] else set()
+    for path in set(linux.get("readonlyPaths", [])) & set(READ_ONLY[:2]):
+        found[path], wanted[path] = box.probe.write(path if path == READ_ONLY[0] else f"{path}/new"), "EROFS"
+    for name, value in linux.get("sysctl", {}).items():
+        found[name], wanted[name] = box.probe.read(f"/proc/sys/{name.replace('.', '/')}").strip(), value
+    for name, value in [*linux.get("resources", {}).get("cpu", {}).items(),
+                        *linux.get("resources", {}).get("pids", {}).items()]:  # fmt: skip
+        limit = "pids" if name == "limit" else f"cpu_{name}"
+        found[name], wanted[name] = box.kernel.cgroup(limit), value
+    if "oomScoreAdj" in process:
+        found["oomScoreAdj"], wanted["oomScoreAdj"] = box.kernel.oom_score_adj, process["oomScoreAdj"]
+    return {name: found[name] for name in wanted if found[name] != wanted[name]}
+
+
+def cannot_be(asked):
+    """Tell whether a configuration has a value that is none."""
+    process, linux = asked.get("process", {}), asked.get("linux", {})
+    user = process.get("user", {})
+    numbers = [user.get("uid", 0), user.get("gid", 0), *user.get("additionalGids", [])]
+    limits = process.get("rlimits", [])
+    return (not all(0 <= number < 1 << 32 for number in numbers) or process.get("oomScoreAdj", 0) > 1000
+            or any(one["type"] == "RLIMIT_NONE" or one["soft"] > one["hard"] for one in limits)
+            or any(name == "no.such" or value == "many" for name, value in linux.get("sysctl", {}).items())
+            or linux.get("resources", {}).get("cpu", {}).get("period", 1000) < 1000)
+
+
+@claim("CF-valid", "RT-c-cannot-none", "RT-err-atomic", "RT-life-2-env", "RT-life-2-res")
+@requires("host_kernel", "cgroup_v1")
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_any_configuration_is_run_as_asked_or_refused_cleanly(runtime, bundle, part):
+    ended = []
+
+    @settings(examples(8), phases=[Phase.generate])  # a smaller example would cost a minute
+    @given(PARTS[part])
     def check(changes):
         box = runtime.place(bundle.with_(**changes))
-        created = box.create(expect=None)
-        if not created.ok:
-            refused(created)
-            assert not box.known
-            return
-        assert box.status == "created"
-        kernel = box.kernel
-        pids = box.config["linux"].get("resources", {}).get("pids", {}).get("limit")
-        if pids is not None and 0 < pids < 1 << 20:
-            assert kernel.cgroup("pids") == pids
-        box.delete("--force")
+        made = box.create(expect=None)
+        done = box.start(expect=None) if made.ok else made
+        ended.append(done.ok)
+        if done.ok:
+            assert not cannot_be(changes)
+            assert unlike(box, changes) == {}
+            box.end()
+        else:
+            refused(done)
+            assert cannot_be(changes)
+            box.delete("--force", expect=None)
+        assert not box.known
         assert box.leftovers() == []
 
     check()
+    assert any(ended)
