@@ -15,6 +15,7 @@ profile {name} flags=(attach_disconnected,mediate_deleted) {{
   network,
   capability,
   umount,
+  signal,
   deny /etc/motd rwklx,
   deny network raw,
 }}
@@ -106,6 +107,85 @@ def test_default_profile_refuses_mounts(engine, guard):
 
     guard.holds("a mount under the default AppArmor profile", attempt(),
                 attempt("--security-opt", "apparmor=unconfined"))  # fmt: skip
+
+
+@claim("mac-007", "security-078")
+@requires("apparmor")
+@pytest.mark.parametrize("kind", ["default", "named"])
+def test_what_exec_starts_is_under_the_profile_of_the_container(engine, profiles, guard, kind):
+    """As root and as another user, and after a restart; the control is a container that no profile confines."""
+    if kind == "named":
+        name = profiles.load(engine.name("profile"))
+        options, expected = ("--security-opt", f"apparmor={name}"), f"{name} (enforce)"
+    else:
+        options, expected = (), engine.sh(CURRENT).text
+    assert expected.endswith(" (enforce)")
+    c, free = engine.run(*options), engine.run("--security-opt", "apparmor=unconfined")
+
+    def shown(which, *more):
+        return engine.cli("exec", *more, which.name, "sh", "-c", CURRENT).text
+
+    seen = {"root": shown(c), "another user": shown(c, "--user", "65534")}
+    engine.cli("restart", "--time", "0", c.name)
+    seen["after a restart"] = shown(c)
+    guard.each("what exec starts is outside of the AppArmor profile", seen, dict.fromkeys(seen, shown(free)), mode=kind,
+               is_refused=lambda what: what == expected)  # fmt: skip
+
+
+@claim("mac-008")
+@requires("apparmor")
+def test_no_process_leaves_its_profile(engine, guard):
+    """By what a process may write to change its own; the control is one that no profile confines."""
+    script = 'printf "changeprofile $0" >/proc/self/attr/current; ' + CURRENT
+    default = engine.sh(CURRENT).text.partition(" ")[0]
+
+    def changed(to, *options):
+        name = engine.once(*options, engine.image, "sh", "-c", script, to, expect=None).text.partition(" ")[0]
+        return "changed" if name == to else "refused"
+
+    guard.holds("a process leaves its AppArmor profile", changed("unconfined"),
+                changed(default, "--security-opt", "apparmor=unconfined"))  # fmt: skip
+
+
+# what the default profile denies by rules of its own: how each is opened, without a byte that is read or written
+DENIED = {
+    "/proc/sysrq-trigger": ">>", "/proc/sys/kernel/core_pattern": ">>", "/proc/sys/kernel/hostname": ">>",
+    "/proc/sys/vm/swappiness": ">>", "/proc/sys/fs/file-max": ">>", "/proc/kcore": "<", "/proc/timer_list": ">>",
+}  # fmt: skip
+
+
+@claim("mac-009")
+@requires("apparmor")
+def test_default_profile_denies_by_itself_what_other_layers_mask(engine, guard):
+    """Nothing is masked or read-only, and no filter is there: what refuses is the profile alone."""
+    script = "; ".join(f"(exec 3{how}{path}) 2>/dev/null && echo ok || echo refused" for path, how in DENIED.items())
+    names = "for file in /proc/sys/kernel/*; do [ -f $file ] && (exec 3>>$file) 2>/dev/null && echo ${file##*/}; done"
+    bare = ("--security-opt", "seccomp=unconfined", *engine.trait("unmask"))
+
+    def opened(*options):
+        lines = engine.sh(f"{script}; {names}; true", *bare, *options).lines
+        return dict(zip(DENIED, lines[: len(DENIED)], strict=True)), set(lines[len(DENIED) :])
+
+    (shut, left), (free, every) = opened(), opened("--security-opt", "apparmor=unconfined")
+    proved = guard.each("what the default AppArmor profile denies by itself", shut, free)
+    assert {"/proc/sys/kernel/core_pattern", "/proc/sys/vm/swappiness"} <= set(proved)
+    # it is meant to leave the kernel parameters of shared memory alone
+    shared = {name for name in every if name.startswith("shm")}
+    assert shared < every
+    assert left <= shared
+    guard.note("kernel parameters that the default AppArmor profile leaves writable", " ".join(sorted(left)) or "none")
+
+
+@claim("mac-010")
+@requires("apparmor")
+def test_default_profile_lets_nobody_look_into_processes_outside_of_it(engine, guard):
+    """With the host's processes and the capability to trace them: the profile has a rule for its own alone."""
+    options = ("--pid", "host", "--cap-add", "SYS_PTRACE", "--security-opt", "seccomp=unconfined")
+
+    def looked(*more):
+        return "ok" if engine.sh("readlink /proc/1/root >/dev/null", *options, *more, expect=None).ok else "refused"
+
+    guard.holds("a process of the host is looked into", looked(), looked("--security-opt", "apparmor=unconfined"))
 
 
 @claim("security-080", "security-076")
