@@ -239,5 +239,5 @@ add("api-on-tcp", "173", "the API is on TCP, without TLS", daemon=lambda options
     *options, "--host=unix:///run/docker.sock", "--host=tcp://0.0.0.0:2375", "--tls=false"])
 ignored("profile-of-apparmor-ignored", "080 076 mac-003 mac-004 mac-007", "--security-opt", "apparmor=(?!unconfined)")
 ignored("unconfined-by-apparmor-ignored", "mac-001", "--security-opt", "apparmor=unconfined")
-given("no-profile-of-apparmor", "078 mac-002 mac-007 mac-008 mac-009 mac-010", "containers run without an AppArmor profile",
-      "--security-opt", "apparmor=unconfined")  # fmt: skip
+given("no-profile-of-apparmor", "078 mac-002 mac-007 mac-008 mac-009 mac-010",
+      "containers run without an AppArmor profile", "--security-opt", "apparmor=unconfined")  # fmt: skip
