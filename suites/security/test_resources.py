@@ -113,6 +113,31 @@ def test_a_file_system_of_a_size_takes_no_more(engine, guard, canary, option, pl
     unhurt(canary)
 
 
+# what a volume has little or enough of, and what fills it and says how much there is then
+ROOMS = {
+    "bytes": ("size=1m", "size=16m", "dd if=/dev/zero of=/v/x bs=65536 count=64; echo $(($(stat -c %s /v/x) / 65536))"),
+    "files": ("nr_inodes=40", "nr_inodes=4000", "for i in $(seq 64); do touch /v/$i || break; done; ls /v | wc -l"),
+}
+
+
+@claim("security-133", "security-006", "security-054")
+@effect("volume create --opt")
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_volume_with_little_room_takes_no_more_and_leaves_others_theirs(engine, guard, canary, room):
+    little, enough, script = ROOMS[room]
+    tmpfs = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt")
+    small, large = engine.volume(*tmpfs, f"o={little}"), engine.volume(*tmpfs, f"o={enough}")
+    neighbour = engine.run("--volume", f"{large}:/v")
+    with canary:
+        shut = engine.sh(script, "--volume", f"{small}:/v")
+        free = neighbour.sh(script)
+    assert "No space left" in shut.stderr
+    seen = int(shut.lines[-1])
+    guard.holds(f"more {room} than a volume has room for", "refused" if 0 < seen < 60 else seen, int(free.lines[-1]))
+    assert int(free.lines[-1]) == 64
+    unhurt(canary)
+
+
 @claim("security-006")
 @effect("run --ulimit")
 def test_a_file_grows_to_its_limit(engine, guard):

@@ -156,6 +156,11 @@ def _lies(args: Words) -> Words:
             for before, word in pairwise(["", *args])]  # fmt: skip
 
 
+def _without_room(call: Call) -> Result:
+    """Make a volume without the size that it was to have."""
+    return call.run(*(re.sub("^o=.*", "o=rw", word) for word in call.words))
+
+
 def _less_environment(args: Words) -> Words:
     """Take the first ten variables of a file alone."""
     if path := _value(args, "--env-file"):
@@ -231,6 +236,7 @@ add("networks-are-one", "041 055 191", "a container is on all networks of its ma
     acts={"run": _on_every_network})
 add("advertisements-are-taken", "192", "the host takes router advertisements by bridges",
     acts={"network": _takes_advertisements})
+add("volume-without-room", "133", "the room of a volume is taken and ignored", acts={"volume": _without_room})
 add("volume-lies", "194", "a directory of the host is mounted where a volume is asked for", _lies)
 add("environment-is-cut-off", "193", "an environment that is too long is cut off in silence", _less_environment)
 add("icc-on", "171 191", "containers of the default bridge reach each other although --icc=false was asked for",
