@@ -70,7 +70,7 @@ def _classname(target: str, module: str) -> str:
 
 
 def _case(
-    result: TestResult, claims: Mapping[str, Claim], options: Sequence[str], *, listed: bool
+    result: TestResult, claims: Mapping[str, Claim], options: Sequence[str] = (), *, listed: bool = False
 ) -> junit_xml.TestCase:  # fmt: skip
     path = result.test.partition("::")[0].removeprefix("suites/").removesuffix(".py")
     case = junit_xml.TestCase(
