@@ -150,6 +150,8 @@ act("features-idmap-kernel", "FL-idmap FT-compile", "mapped mounts are listed as
     lambda call: _without_idmap(call.run()) if call.options.get("before") else call.run())
 _features("features-mempol-extra", "FL-mempol", "a memory policy is listed that is not known",
           lambda f: f["linux"]["memoryPolicy"]["modes"].append("MPOL_NOSUCH"))
+_features("features-lists-text", "FT-null", "a list of the features is a text", lambda f: f.update(hooks="all"))
+_features("features-lists-numbers", "FT-null", "mount options are numbers", lambda f: f.update(mountOptions=[1, 2]))
 _features("features-archs", "FL-sec-archs", "an architecture is listed that is not known",
           lambda f: f["linux"]["seccomp"]["archs"].append("SCMP_ARCH_X99"))
 

@@ -81,6 +81,12 @@ config("hook-createcontainer-early", "CF-hook-t-createContainer2 CF-hook-ns-crea
        lambda c: _moved(c, "createContainer", "createRuntime", first=True))
 config("hook-createruntime-inside", "CF-hook-ns-createRuntime", "createRuntime hooks run in the container's namespaces",
        lambda c: _moved(c, "createRuntime", "createContainer", first=True))
+for _kind in ("prestart", "createRuntime", "poststart", "poststop"):
+    config(f"hook-{_kind.lower()}-apart", f"CF-hook-ns-{_kind}", f"{_kind} hooks run in a namespace of their own",
+           lambda c, kind=_kind: _each_hook(c, lambda hook: _wrapped(hook, 'exec unshare --uts "$0" "$@"'), (kind,)))
+for _kind in ("prestart", "createRuntime", "createContainer"):
+    config(f"hook-{_kind.lower()}-at-start", f"CF-hook-t-{_kind} {_LIFE[_kind]}", f"{_kind} hooks run at start",
+           lambda c, kind=_kind: _moved(c, kind, "startContainer", first=True))
 config("hook-prestart-inside", "CF-hook-ns-prestart", "prestart hooks run in the container's namespaces",
        lambda c: _moved(c, "prestart", "createContainer", first=True))
 config("hook-startcontainer-early", "CF-hook-t-startContainer CF-hook-ns-startContainer",

@@ -4,35 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
-from runtime_faults import CREATING, Call, act, add, config
+from runtime_faults import Call, act, config, left_out
 
 from seatrial.exec import Result
-
-
-def left_out(id_: str, claims: str, words: str, change: Callable[[dict], object]) -> None:
-    """Add the fault that what cannot be applied is left out: a `create` that fails is tried once more without it."""
-    def do(call: Call) -> Result:
-        path = call.bundle / "config.json"
-        result = call.run()
-        if call.verb not in CREATING or result.ok or not path.is_file():
-            return result
-        original = path.read_bytes()
-        try:
-            loaded = json.loads(original)
-            change(loaded)
-        except (ValueError, KeyError, TypeError):
-            return result
-        path.write_text(json.dumps(loaded))
-        try:
-            return call.run()
-        finally:
-            path.write_bytes(original)
-
-    add(id_, claims, words, do)
-
 
 # -- network devices ---------------------------------------------------------------------------
 

@@ -71,6 +71,15 @@ class Call:
             return found if found.is_absolute() else Path(self.cwd or "/") / found
         return Path(self.cwd or "/")
 
+    def loaded(self) -> dict:
+        """The configuration in the bundle; one without a word where there is none, or it is no object."""
+        path = self.bundle / "config.json"
+        with contextlib.suppress(ValueError, OSError):
+            loaded = json.loads(path.read_bytes())
+            if isinstance(loaded, dict) and isinstance(loaded.setdefault("linux", {}), dict):
+                return loaded
+        return {"linux": {}}
+
     def run(self, *words: str, **options: Any) -> Result:
         """Run the command as it is, or with other words after the global options."""
         return self.execute([*self.args[: self.verb_at], *words] if words else self.args, **options)
@@ -115,6 +124,28 @@ def config(id_: str, claims: str, words: str, change: Callable[[dict], object]) 
             path.write_bytes(original)
 
     add(id_, claims, words, apply)
+
+
+def left_out(id_: str, claims: str, words: str, change: Callable[[dict], object]) -> None:
+    """Add the fault that what cannot be applied is left out: a `create` that fails is tried once more without it."""
+    def do(call: Call) -> Result:
+        path = call.bundle / "config.json"
+        result = call.run()
+        if call.verb not in CREATING or result.ok or not path.is_file():
+            return result
+        original = path.read_bytes()
+        try:
+            loaded = json.loads(original)
+            change(loaded)
+        except (ValueError, KeyError, TypeError):
+            return result
+        path.write_text(json.dumps(loaded))
+        try:
+            return call.run()
+        finally:
+            path.write_bytes(original)
+
+    add(id_, claims, words, do)
 
 
 def answer(id_: str, claims: str, words: str, change: Callable[[dict], object]) -> None:
@@ -177,6 +208,9 @@ def every() -> dict[str, Fault]:
     import faults_host  # noqa: F401
     import faults_isolation  # noqa: F401
     import faults_limits  # noqa: F401
+    import faults_mounts  # noqa: F401
+    import faults_refusals  # noqa: F401
+    import faults_rest  # noqa: F401
     import faults_state  # noqa: F401
 
     return FAULTS

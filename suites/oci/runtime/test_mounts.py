@@ -53,7 +53,7 @@ RECURSIVE = {
     "rnodiratime": ([], "nodiratime", True), "rdiratime": (["nodiratime"], "nodiratime", False),
     "rrelatime": (["noatime"], "relatime", True), "rnorelatime": ([], "noatime", False),
     "rnoatime": ([], "noatime", True), "ratime": (["noatime"], "noatime", False),
-    "rstrictatime": ([], "relatime", False), "rnostrictatime": (["strictatime"], "noatime", False),
+    "rstrictatime": ([], "relatime", False), "rnostrictatime": (["strictatime"], "relatime", True),
     "rnosymfollow": ([], "nosymfollow", True), "rsymfollow": (["nosymfollow"], "nosymfollow", False),
 }  # fmt: skip
 

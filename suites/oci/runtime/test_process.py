@@ -303,10 +303,11 @@ def test_the_scheduler_is_the_one_that_was_asked_for(runtime, bundle, scheduler,
 
 @claim("CF-ioprio")
 @requires("oci_1_1", "amd64")
-def test_the_priority_of_input_and_output_is_the_one_that_was_asked_for(runtime, bundle):
-    priority = {"class": "IOPRIO_CLASS_BE", "priority": 6}
-    box = runtime.run(bundle.with_(process={"ioPriority": priority}))
-    assert int(box.probe.ask("syscall", 252, 1, 0)["value"]) == 2 << 13 | 6
+@pytest.mark.parametrize(("name", "number", "priority"), [("BE", 2, 6), ("BE", 2, 0), ("IDLE", 3, 7)])
+def test_the_priority_of_input_and_output_is_the_one_that_was_asked_for(runtime, bundle, name, number, priority):
+    asked = {"class": f"IOPRIO_CLASS_{name}", "priority": priority}
+    box = runtime.run(bundle.with_(process={"ioPriority": asked}))
+    assert int(box.probe.ask("syscall", 252, 1, 0)["value"]) == number << 13 | priority
 
 
 @claim("CL-personality")
