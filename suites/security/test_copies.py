@@ -4,6 +4,7 @@ What is at stake is a directory of the test on the host, outside of every contai
 directory and a link for a few seconds, and the engine is asked to copy or to mount meanwhile.
 """
 
+import re
 import tarfile
 import time
 
@@ -11,6 +12,7 @@ import pytest
 
 from seatrial import archive
 from seatrial.exec import ANY
+from seatrial.lab.plugins_volume import FreeVolumeStub
 from seatrial.security.marker import library
 
 claim, requires = pytest.mark.claim, pytest.mark.requires
@@ -273,3 +275,24 @@ def test_volume_is_the_one_that_was_asked_for(engine, guard):
     assert second.sh("ls -A /v").stdout == ""
     place = engine.raw.host.path(engine.inspect(volumes[0], "volume")["Mountpoint"])
     assert [(path.name, path.read_text()) for path in place.iterdir()] == [("file", "secret\n")]
+
+
+@claim("security-195")
+@requires("private_daemon", "plugin")
+@pytest.mark.parametrize("lie", ["", "config.json", "rootfs", "/no/such/directory"],
+                         ids=["empty", "relative file", "relative directory", "absent"])  # fmt: skip
+def test_mount_point_that_is_no_path_of_the_host_is_refused(private_daemon, guard, lie):
+    """A runtime takes a relative path for one of its bundle: what a container must not see, nor write."""
+    d = private_daemon()
+    with FreeVolumeStub(d.host, "stub") as plugin:
+        d.cli("volume", "create", "--driver", "stub", "data")
+
+        def mounted():
+            result = d.once("--volume", "data:/v", d.image, "sh", "-c", "ls /v; head -c 20 /v; echo there", expect=ANY)
+            if "there" not in result.stdout:
+                return "refused"
+            return "files of the bundle" if re.search("config.json|ociVersion", result.stdout) else "mounted"
+
+        free = mounted()
+        plugin.reply("VolumeDriver.Mount", lambda _: {"Mountpoint": lie, "Err": ""})
+        guard.holds("a mount point that is no path of the host", mounted(), free, mode=lie or "empty")
