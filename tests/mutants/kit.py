@@ -53,14 +53,14 @@ def registries(name: str) -> Kit:
 
 
 def tests_by_claim(target: str, suites: Sequence[str]) -> dict[str, list[str]]:
-    """Collect the suites; return which tests name which claim, without their parameters."""
+    """Collect the suites; return which tests name which claim."""
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "claims.json"
         command = [sys.executable, "-m", "pytest", *suites, "--collect-only", "-q", "--engine", target,
                    "--claims-out", str(out)]  # fmt: skip
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
         named = json.loads(out.read_text())["named"]
-    return {claim: sorted({test.partition("[")[0] for test in tests}) for claim, tests in named.items()}
+    return {claim: sorted(set(tests)) for claim, tests in named.items()}
 
 
 def unfaulted(kit: Kit, target: str, tests: Sequence[str], workers: str, directory: Path) -> list[Tried]:
@@ -86,8 +86,9 @@ def campaign(kit: Kit, target: str, only, workers: str) -> list[dict]:
     """Run every test without a fault, then each fault with the tests of its claims; return a row a fault."""
     named = tests_by_claim(target, kit.suites)
     chosen = {id_: fault for id_, fault in kit.faults().items() if only(id_)}
-    tests = {id_: sorted({test for claim in fault.claims for test in named.get(claim, [])})
-             for id_, fault in chosen.items()}  # fmt: skip
+    own = {id_: {test for claim in fault.claims for test in named.get(claim, [])} for id_, fault in chosen.items()}
+    # without their parameters: a fault may be noticed by a neighbour, but it is tried on tests that name its claims
+    tests = {id_: sorted({test.partition("[")[0] for test in found}) for id_, found in own.items()}
     if not chosen:
         return []
     every = sorted({test for found in tests.values() for test in found})
@@ -100,7 +101,7 @@ def campaign(kit: Kit, target: str, only, workers: str) -> list[dict]:
     rows = []
     for id_, fault in chosen.items():
         killer = next((one for one in by_fault[id_] if one.noticed), None)
-        tried = sorted({one.test for one in by_fault[id_] if one.test in passed})
+        tried = sorted({one.test for one in by_fault[id_] if one.test in passed and one.test in own[id_]})
         why = kit.equivalent.get(id_, {})
         rows.append({
             "part": kit.suites[0], "floor": kit.floor, "fault": id_, "words": str(fault), "claims": list(fault.claims),
