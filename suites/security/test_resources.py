@@ -138,6 +138,23 @@ def test_a_volume_with_little_room_takes_no_more_and_leaves_others_theirs(engine
     unhurt(canary)
 
 
+@claim("security-196", "security-006", "security-054")
+@requires("project_quota")
+@effect("run --storage-opt")
+def test_a_container_with_a_size_takes_no_more_and_leaves_others_theirs(engine, guard, canary):
+    """Of its own layer; a neighbour with more room fills what the first was refused."""
+    script = "dd if=/dev/zero of=/x bs=1048576 count=24; echo $(($(stat -c %s /x) / 1048576))"
+    with canary:
+        shut = engine.sh(script, "--storage-opt", "size=16m")
+        free = engine.sh(script, "--storage-opt", "size=64m")
+    seen = int(shut.lines[-1])
+    guard.holds("more than the size of a container", "refused" if seen <= 16 else f"{seen} MB", free.lines[-1],
+                mode="--storage-opt size=16m")  # fmt: skip
+    assert int(free.lines[-1]) == 24
+    assert re.search("No space left|quota exceeded", shut.stderr)
+    unhurt(canary)
+
+
 @claim("security-006")
 @effect("run --ulimit")
 def test_a_file_grows_to_its_limit(engine, guard):

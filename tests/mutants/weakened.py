@@ -201,6 +201,7 @@ changed("device-rights-ignored", "012", "a device is given with all rights", "--
 
 ignored("pids-limit-ignored", "167", "--pids-limit")
 ignored("memory-ignored", "168", "--memory")
+ignored("storage-size-ignored", "196", "--storage-opt")
 ignored("cpus-ignored", "193", "--cpus")
 ignored("label-file-ignored", "193", "--label-file")
 ignored("ulimit-nofile-ignored", "169", "--ulimit", "nofile")
