@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,9 @@ def fault_id(request):
 
 def without_fault(test, id_):
     """The id of a test as it is when no faults are injected."""
-    plain = test.replace(f"fault={id_}", "").replace("[-", "[").replace("-]", "]").replace("--", "-")
-    return plain.replace("[]", "")
+    own = re.escape(f"fault={id_}")
+    # parameters may begin with hyphens, too
+    return re.sub(rf"{own}-|-?{own}(?=\])", "", test, count=1).replace("[]", "")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

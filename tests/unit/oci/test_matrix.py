@@ -57,3 +57,15 @@ def test_a_wrapper_that_changes_a_verdict_ends_the_campaign(kit, monkeypatch, tm
     same = ({"a": "PASS", "b": "PASS"}, {"a": "FAIL", "b": "PASS"})
     with pytest.raises(SystemExit, match="a: PASS without the wrapper, FAIL with it"):
         campaign(kit, monkeypatch, tmp_path, same, same)
+
+
+@pytest.mark.parametrize(("with_fault", "without"), [
+    ("t.py::test[fault=none]", "t.py::test"), ("t.py::test[a-fault=none]", "t.py::test[a]"),
+    ("t.py::test[fault=none---tmpfs-/full]", "t.py::test[--tmpfs-/full]"),
+    ("t.py::test[a--b-fault=none-c]", "t.py::test[a--b-c]"), ("t.py::test[fault=nones]", "t.py::test[fault=nones]"),
+])  # fmt: skip
+def test_a_test_is_known_without_its_fault(kit, monkeypatch, tmp_path, with_fault, without):
+    monkeypatch.setenv("SEATRIAL_FAULTS", str(tmp_path))
+    for name, content in (("faults", "{}"), ("unspared", "[]")):
+        (tmp_path / f"{name}.json").write_text(content)
+    assert kit("matrix").without_fault(with_fault, "none") == without
