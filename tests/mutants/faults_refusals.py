@@ -43,6 +43,8 @@ for _name, _claim in (("maskedPaths", "CL-masked-abs"), ("readonlyPaths", "CL-ro
 
 # -- process -----------------------------------------------------------------------------------
 
+left_out("annotation-no-name-accepted", "CF-ann-map", "annotations without a name are left out",
+         lambda c: c["annotations"].pop(""))
 left_out("rlimit-no-type-accepted", "CF-rlim-type", "limits without a type are left out",
          lambda c: c["process"].update(rlimits=[one for one in c["process"]["rlimits"] if one.get("type")]))
 config("rlimit-twice-accepted", "CF-rlim-dup", "of limits that stand twice the last one counts", lambda c:

@@ -420,6 +420,32 @@ def test_one_that_hangs_is_ended_by_its_timeout(hooks, place, kind):
     assert not box.known
 
 
+@claim("CF-hook-timeout", "RT-life-7-fail")
+def test_start_container_that_hangs_is_ended_by_its_timeout(runtime, hooks, bundle):
+    script = f"echo ran >{hooks.directory}/ran; exec sleep 100"
+    box = hooks.place(bundle.sh(script), startContainer=[hooks.entry("a", "hang", timeout=1), "b"])
+    box.create()
+    box.start(expect=None)
+    # the hook by itself would hang for eight seconds
+    runtime.until(f"{box.id} is stopped or destroyed", lambda: not box.known or box.status == "stopped", timeout=6)
+    assert hooks.order == ["a"]
+    assert not (hooks.directory / "ran").exists()
+
+
+@claim("CF-hook-timeout", "RT-life-13-fail")
+def test_poststop_that_hangs_is_ended_by_its_timeout(hooks, place):
+    box = place(poststop=[hooks.entry("a", "hang", timeout=1), "b"])
+    box.create()
+    box.start()
+    box.kill("KILL")
+    box.until("stopped")
+    began = time.monotonic()
+    box.delete()
+    assert 0.9 < time.monotonic() - began < 7
+    assert hooks.order == ["a", "b"]
+    assert not box.known
+
+
 @claim("CF-hook-timeout")
 def test_one_that_is_quick_is_not_ended_by_its_timeout(hooks, place):
     box = place(createRuntime=[hooks.entry("a", timeout=30)])
