@@ -223,6 +223,13 @@ FAULTS: dict[str, RegistryFault] = {
     "referrers-invalid": _f("referrers of no digest are none", "GET", REFERRERS, status(200, of=400), "052"),
     "referrers-filter-header": _f("a filter is not named", "GET", REFERRERS, header("OCI-Filters-Applied", None), "053",
                                   query="artifactType"),
+    "referrers-page-lost": _f("the second page of referrers is empty", "GET", REFERRERS, value(
+        lambda index: index.update(manifests=index["manifests"][:1])), "068"),
+    "sha512-other-201": _f("a blob of another SHA-512 is taken", "PUT", UPLOAD, status(201, of=400), "073",
+                           query="digest=sha512"),
+    "sha512-unknown": _f("blobs by SHA-512 are not found", "GET", "/blobs/sha512:", status(404), "073"),
+    "oci-tag-one": _f("of several tags one is named", "PUT", MANIFESTS, header("OCI-Tag", "one"), "065",
+                      query="tag=two"),
     "delete-tag-200": _f("a deleted tag answers 200", "DELETE", MANIFESTS + "v1", status(200), "055"),
     "delete-manifest-204": _f("a deleted manifest answers 204", "DELETE", MANIFESTS + "sha256", status(204), "056"),
     "delete-unknown-202": _f("deleting an unknown manifest answers 202", "DELETE", MANIFESTS, status(202, of=404),

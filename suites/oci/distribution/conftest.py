@@ -146,7 +146,21 @@ def _single(hub):
     return "it begins an upload instead" if answer.status == 202 else ""
 
 
+def _sha512(hub):
+    answer = hub.finish(hub.begin(), b"sha512", digest(b"sha512", "sha512"), expect=(201, 400))
+    return "it takes no blob of one" if answer.status == 400 else ""
+
+
+def _tags_at_once(hub):
+    beside = hub.beside("tags")
+    text = beside.manifest()
+    answer = beside.put(digest(text), text, query=[("tag", "probe")], expect=(201, 400))
+    return "" if answer.header("OCI-Tag") else "it names no OCI-Tag"
+
+
 referrers = offers("referrers", _referrers)
+sha512 = offers("digests by SHA-512", _sha512)
+tags_at_once = offers("several tags at once", _tags_at_once)
 tag_deletion = offers("deletion of tags", _deletion("tag"))
 manifest_deletion = offers("deletion of manifests", _deletion("manifest"))
 blob_deletion = offers("deletion of blobs", _deletion("blob"))

@@ -20,6 +20,14 @@ def stored(hub, data):
     return hub.api.get(f"{hub.base}/blobs/{digest(data)}").body == data
 
 
+@pytest.fixture
+def parts(hub):
+    """Parts of a blob that are as long as the registry wants chunks to be; the last one may be shorter."""
+    answer = hub.api.post(f"{hub.base}/blobs/uploads/", expect=202)
+    least = int(answer.header("OCI-Chunk-Min-Length") or 0)
+    return [*(part.ljust(least, b".") for part in PARTS[:-1]), PARTS[-1]]
+
+
 @claim("dist-016", "dist-017")
 def test_an_upload_begins_with_a_place(hub):
     answer = hub.api.post(f"{hub.base}/blobs/uploads/", expect=202)
@@ -48,16 +56,50 @@ def test_a_single_post_of_another_content(hub, single_post):
 
 
 @claim("dist-021", "dist-022", "dist-024")
-def test_a_blob_in_chunks(hub):
+def test_a_blob_in_chunks(hub, parts):
     place, at = hub.begin(), 0
-    for part in PARTS:
+    for part in parts:
         answer = hub.chunk(place, part, f"{at}-{at + len(part) - 1}")
         at += len(part)
         assert answer.header("Range").removeprefix("bytes=") == f"0-{at - 1}"
         place = hub.location(answer)
-    answer = hub.finish(place, b"", digest(WHOLE))
+    whole = b"".join(parts)
+    answer = hub.finish(place, b"", digest(whole))
     assert hub.location(answer)[0]
-    assert stored(hub, WHOLE)
+    assert stored(hub, whole)
+
+
+@claim("dist-073")
+def test_a_blob_of_a_sha512(hub, sha512):
+    sum_ = digest(WHOLE, "sha512")
+    hub.api.head(f"{hub.base}/blobs/{sum_}", expect=404)
+    answer = hub.finish(hub.begin(), WHOLE, sum_)
+    assert hub.api.get(hub.location(answer)[0]).body == WHOLE
+    assert hub.api.get(f"{hub.base}/blobs/{sum_}").body == WHOLE
+
+
+@claim("dist-073", "dist-027")
+def test_a_blob_of_another_sha512_is_refused(hub, sha512):
+    other = digest(b"another content", "sha512")
+    hub.finish(hub.begin(), WHOLE, other, expect=400)
+    hub.api.head(f"{hub.base}/blobs/{other}", expect=404)
+
+
+@claim("dist-073")
+def test_a_manifest_by_its_sha512(hub, sha512):
+    text = hub.manifest()
+    sum_ = digest(text, "sha512")
+    hub.put(sum_, text)
+    assert hub.get(sum_).body == text
+
+
+@claim("dist-065")
+def test_a_manifest_with_several_tags_at_once(hub, tags_at_once):
+    text = hub.manifest()
+    answer = hub.put(digest(text), text, query=[("tag", "one"), ("tag", "two")])
+    assert sorted(word.strip() for word in answer.header("OCI-Tag").split(",")) == ["one", "two"]
+    assert [hub.get(tag).body for tag in ("one", "two", digest(text))] == [text] * 3
+    assert sorted(hub.tags()) == ["one", "two"]
 
 
 @claim("dist-069")
@@ -77,41 +119,43 @@ def test_a_stream_of_another_content_is_refused(hub):
 
 
 @claim("dist-024")
-def test_the_last_chunk_comes_with_the_put(hub):
-    first = PARTS[0] + PARTS[1]
+def test_the_last_chunk_comes_with_the_put(hub, parts):
+    first, whole = parts[0] + parts[1], b"".join(parts)
     place = hub.location(hub.chunk(hub.begin(), first, f"0-{len(first) - 1}"))
-    hub.finish(place, PARTS[2], digest(WHOLE), span=f"{len(first)}-{len(WHOLE) - 1}")
-    assert stored(hub, WHOLE)
+    hub.finish(place, parts[2], digest(whole), span=f"{len(first)}-{len(whole) - 1}")
+    assert stored(hub, whole)
 
 
 @claim("dist-023")
-@pytest.mark.parametrize("start", [3, len(PARTS[0]) + 1, 0], ids=["overlapping", "a-gap", "again"])
-def test_a_chunk_out_of_order_is_refused(start, hub):
-    place = hub.location(hub.chunk(hub.begin(), PARTS[0], f"0-{len(PARTS[0]) - 1}"))
-    hub.chunk(place, PARTS[1], f"{start}-{start + len(PARTS[1]) - 1}", expect=416)
+@pytest.mark.parametrize("off", ["overlapping", "a-gap", "again"])
+def test_a_chunk_out_of_order_is_refused(off, hub, parts):
+    place = hub.location(hub.chunk(hub.begin(), parts[0], f"0-{len(parts[0]) - 1}"))
+    start = {"overlapping": 3, "a-gap": len(parts[0]) + 1, "again": 0}[off]
+    hub.chunk(place, parts[1], f"{start}-{start + len(parts[1]) - 1}", expect=416)
 
 
 @claim("dist-023")
-def test_a_first_chunk_that_is_not_the_first(hub):
-    hub.chunk(hub.begin(), PARTS[1], f"7-{7 + len(PARTS[1]) - 1}", expect=416)
+def test_a_first_chunk_that_is_not_the_first(hub, parts):
+    hub.chunk(hub.begin(), parts[1], f"7-{7 + len(parts[1]) - 1}", expect=416)
 
 
 @claim("dist-025")
-def test_an_upload_says_how_far_it_is_and_goes_on(hub):
-    place = hub.location(hub.chunk(hub.begin(), PARTS[0], f"0-{len(PARTS[0]) - 1}"))
+def test_an_upload_says_how_far_it_is_and_goes_on(hub, parts):
+    place = hub.location(hub.chunk(hub.begin(), parts[0], f"0-{len(parts[0]) - 1}"))
     path, query = place
     answer = hub.api.get(path, expect=204, query=query)
-    assert answer.header("Range").removeprefix("bytes=") == f"0-{len(PARTS[0]) - 1}"
+    assert answer.header("Range").removeprefix("bytes=") == f"0-{len(parts[0]) - 1}"
     place = hub.location(answer)
-    rest = WHOLE[len(PARTS[0]):]
-    place = hub.location(hub.chunk(place, rest, f"{len(PARTS[0])}-{len(WHOLE) - 1}"))
-    hub.finish(place, b"", digest(WHOLE))
-    assert stored(hub, WHOLE)
+    whole = b"".join(parts)
+    rest = whole[len(parts[0]):]
+    place = hub.location(hub.chunk(place, rest, f"{len(parts[0])}-{len(whole) - 1}"))
+    hub.finish(place, b"", digest(whole))
+    assert stored(hub, whole)
 
 
 @claim("dist-026")
-def test_an_upload_is_cancelled(hub):
-    place = hub.location(hub.chunk(hub.begin(), PARTS[0], f"0-{len(PARTS[0]) - 1}"))
+def test_an_upload_is_cancelled(hub, parts):
+    place = hub.location(hub.chunk(hub.begin(), parts[0], f"0-{len(parts[0]) - 1}"))
     hub.api.delete(place[0], expect=204, query=place[1])
     hub.api.get(place[0], expect=404, query=place[1])
     hub.finish(place, WHOLE, digest(WHOLE), expect=404)
@@ -126,10 +170,10 @@ def test_a_blob_of_another_digest_is_refused(sum_, hub):
 
 
 @claim("dist-027")
-def test_chunks_of_another_digest_are_refused(hub):
-    place = hub.location(hub.chunk(hub.begin(), WHOLE, f"0-{len(WHOLE) - 1}"))
+def test_chunks_of_another_digest_are_refused(hub, parts):
+    place = hub.location(hub.chunk(hub.begin(), parts[0], f"0-{len(parts[0]) - 1}"))
     hub.finish(place, b"", NOWHERE, expect=400)
-    hub.api.head(f"{hub.base}/blobs/{digest(WHOLE)}", expect=404)
+    hub.api.head(f"{hub.base}/blobs/{digest(parts[0])}", expect=404)
 
 
 @claim("dist-028")
