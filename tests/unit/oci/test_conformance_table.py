@@ -31,7 +31,7 @@ def test_claims_that_the_page_names_are_named_by_tests():
     tests = "".join(path.read_text() for path in sorted((ROOT / "suites/oci/distribution").glob("test_*.py")))
     named = set(re.findall(r"dist-\d{3}", PAGE))
     assert len(named) > 50
-    assert {claim for claim in named if f'"{claim}"' not in tests} == {"dist-065"}
+    assert [claim for claim in sorted(named) if f'"{claim}"' not in tests] == []
 
 
 def test_the_page_counts_the_faults_that_there_are(kit):
