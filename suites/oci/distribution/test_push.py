@@ -335,6 +335,6 @@ def test_a_manifest_of_4_mib_is_taken(hub):
 
 
 @claim("dist-022")
-def test_the_place_of_a_chunk_is_of_this_repository(hub):
-    answer = hub.chunk(hub.begin(), PARTS[0], f"0-{len(PARTS[0]) - 1}")
+def test_the_place_of_a_chunk_is_of_this_repository(hub, parts):
+    answer = hub.chunk(hub.begin(), parts[0], f"0-{len(parts[0]) - 1}")
     assert re.match(rf"{re.escape(hub.base)}/blobs/uploads/", hub.location(answer)[0])
