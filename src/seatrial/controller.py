@@ -12,6 +12,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,8 +139,10 @@ class Controller:
             facts = self.facts = machine.facts()
             for target in self._wanted:
                 engine = self._reach(target, progress)
-                engine.make_ready(self.plan.run, self.plan.image)
-                self.plan.targets.append(info := capabilities.probe(engine, facts))
+                with ThreadPoolExecutor(1) as beside:  # a container is run while the engine is asked what it can do
+                    ready = beside.submit(engine.make_ready, self.plan.run, self.plan.image)
+                    self.plan.targets.append(info := capabilities.probe(engine, facts))
+                    ready.result()
                 progress(f"{target}: {info.identity}")
                 self._engines[str(target)] = engine
                 self._owe(sweep, engine, self.plan.run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -85,13 +86,15 @@ class DockerEngine(CliEngine, Startable):
         settings["registry-mirrors"] = [f"http://{mirror}" for mirror in mirrors]
         configure(host, cls.settings, json.dumps(settings, indent=1) + "\n")
 
-    def _version(self) -> dict[str, Any]:
+    @cached_property
+    def _told(self) -> dict[str, Any]:
+        """What client and server say to `version`: asked once."""
         loaded: dict[str, Any] = self.cli("version", "--format", "{{json .}}").json()
         return loaded
 
     def version(self) -> Version:
         """Return the versions of engine, API and client."""
-        data = self._version()
+        data = self._told
         server = data.get("Server") or {}
         return Version(
             engine=server.get("Version", "").split("+")[0],
@@ -127,7 +130,7 @@ class DockerEngine(CliEngine, Startable):
     def facts(self) -> dict[str, Any]:
         """Return what the engine says about itself, in the harness's words (see `requires`)."""
         info = self.info()
-        server = self._version().get("Server") or {}
+        server = self._told.get("Server") or {}
         parts = components(server)
         security = security_options(info)
         builders = self._builders()
