@@ -140,9 +140,9 @@ class Controller:
             for target in self._wanted:
                 engine = self._reach(target, progress)
                 with ThreadPoolExecutor(1) as beside:  # a container is run while the engine is asked what it can do
-                    ready = beside.submit(engine.make_ready, self.plan.run, self.plan.image)
-                    self.plan.targets.append(info := capabilities.probe(engine, facts))
-                    ready.result()
+                    asked = beside.submit(capabilities.probe, engine, facts)
+                    engine.make_ready(self.plan.run, self.plan.image)  # whose error says more than a question's
+                    self.plan.targets.append(info := asked.result())
                 progress(f"{target}: {info.identity}")
                 self._engines[str(target)] = engine
                 self._owe(sweep, engine, self.plan.run)
